@@ -1,0 +1,148 @@
+"""Everything that can go wrong, as one tree.
+
+XinferenceError
+├── XinferenceConfigurationError    what was given cannot be meant (URL, parameter, redirect)
+├── XinferenceConnectionError       the server was not reached, or hung up before it answered
+├── XinferenceTimeoutError          it took longer than the caller wanted to wait
+├── XinferenceAuthenticationError   401: no credential, or one that the server does not know
+├── XinferencePermissionError       403: the credential is known, and may not do this
+├── XinferenceRateLimitError        429: too many requests just now; waiting helps
+├── XinferenceBannedError           429: too many wrong credentials came from this address
+├── XinferenceModelNotFoundError    no model runs under this UID
+├── XinferenceModelTypeError        the model is of another type than the call needs
+├── XinferenceModelLoadingError     the model is there and not ready yet
+├── XinferenceBadRequestError       the server refused what was sent
+│   └── XinferenceContextOverflowError  the prompt is longer than the model's context
+├── XinferenceUnsupportedError      this engine cannot do what was asked
+├── XinferenceServerError           the server failed
+├── XinferenceProtocolError         the answer is not what a Xinference sends
+└── XinferenceStreamError           a stream broke off; `partial_text` has what came
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class XinferenceError(Exception):
+    """Base of every error that this package raises.
+
+    `message` says what went wrong and the next step. `url`, `model_uid`, `status_code`, `request_id`
+    (as the server logs it) and `body` (the server's own words) are None where they are not known.
+    `retryable` says whether the same call may succeed when it is tried again, and `retry_after` how many
+    seconds the server asked to wait. Survives pickling.
+    """
+
+    retryable: bool = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        url: str | None = None,
+        model_uid: str | None = None,
+        status_code: int | None = None,
+        request_id: str | None = None,
+        body: str | None = None,
+        retryable: bool | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.url = url
+        self.model_uid = model_uid
+        self.status_code = status_code
+        self.request_id = request_id
+        self.body = body
+        self.retry_after = retry_after
+        if retryable is not None:
+            self.retryable = retryable
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default would call the class with `args` alone and lose the keyword attributes; a subclass that is
+        # also an OSError would not even be built.
+        return _rebuild, (type(self), self.__dict__.copy())
+
+
+def _rebuild(cls: type[XinferenceError], state: dict[str, Any]) -> XinferenceError:
+    error = cls(state["message"])
+    error.__dict__.update(state)
+    return error
+
+
+class XinferenceConfigurationError(XinferenceError, ValueError):
+    """What was given cannot be meant: the message names the setting and what it takes."""
+
+
+class XinferenceConnectionError(XinferenceError):
+    """The server was not reached, or it hung up before it answered."""
+
+    retryable = True
+
+
+class XinferenceTimeoutError(XinferenceError):
+    """The server took longer than the caller wanted to wait."""
+
+
+class XinferenceAuthenticationError(XinferenceError):
+    """The server asked for a credential, or does not know the one it got (401).
+
+    Never tried again with the same credential: ten such failures make the server ban the address for an hour.
+    """
+
+
+class XinferencePermissionError(XinferenceError):
+    """The credential is known and may not do this (403)."""
+
+
+class XinferenceRateLimitError(XinferenceError):
+    """Too many requests just now (429); waiting helps."""
+
+    retryable = True
+
+
+class XinferenceBannedError(XinferenceError):
+    """Too many wrong credentials came from this address (429); the server refuses it for up to an hour."""
+
+
+class XinferenceModelNotFoundError(XinferenceError):
+    """No model runs under this UID or name."""
+
+
+class XinferenceModelTypeError(XinferenceError):
+    """The model that runs under this UID is of another type than the call needs."""
+
+
+class XinferenceModelLoadingError(XinferenceError):
+    """The model is known and not ready yet (503)."""
+
+    retryable = True
+
+
+class XinferenceBadRequestError(XinferenceError):
+    """The server refused what was sent, and would refuse it again."""
+
+
+class XinferenceContextOverflowError(XinferenceBadRequestError):
+    """The prompt, with the room kept for the answer, is longer than the model's context."""
+
+
+class XinferenceUnsupportedError(XinferenceError):
+    """The engine that serves this model cannot do what was asked."""
+
+
+class XinferenceServerError(XinferenceError):
+    """The server failed at the request (5xx)."""
+
+
+class XinferenceProtocolError(XinferenceError):
+    """The answer is not what a Xinference server sends: broken JSON, missing vectors, another service's page."""
+
+
+class XinferenceStreamError(XinferenceError):
+    """A stream broke off before its end; `partial_text` holds the text that came before."""
+
+    partial_text: str = ""
