@@ -1,0 +1,1 @@
+"""What the bridge promises, one promise a test."""

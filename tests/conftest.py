@@ -1,0 +1,25 @@
+"""What every test runs under: `tests/support/plugin.py` says how, CONTRIBUTING.md how to use it."""
+
+from tests.support.plugin import (
+    _network,
+    expected_recordings,
+    lab,
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_runtest_makereport,
+    pytest_unconfigure,
+    vcr,
+)
+
+__all__ = [
+    "_network",
+    "expected_recordings",
+    "lab",
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_runtest_makereport",
+    "pytest_unconfigure",
+    "vcr",
+]

@@ -1,0 +1,1 @@
+"""The machinery under the tests: recording, replay, and the guard on the network."""

@@ -1,0 +1,151 @@
+"""How pytest records and replays: the options, the markers, and the fixtures that every test runs under."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from vcr import patch as vcr_patch
+
+from tests.support.cassettes import cassette_path, open_recording
+from tests.support.network import GUARD
+from tests.support.scrub import REPLAY, Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from tests.support.cassettes import Recording
+
+_MARKERS = (
+    "server: talks to the lab's server. Recorded; replayed by default; with --live the same test asks the lab itself.",
+    "fault_server: talks to a server that it starts itself on a loopback port, to meet what a real one would not do on demand.",
+)
+_PASSED = pytest.StashKey[bool]()
+_LAB = pytest.StashKey[Lab]()
+_EXPECTED = pytest.StashKey[set[Path]]()
+
+# What the machine's environment says must not decide how a test ends.
+_HERMETIC = ("XINFERENCE_", "LANGCHAIN_", "LANGSMITH_")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("xinference", "talking to the lab")
+    group.addoption("--live", action="store_true", help="Let `server` tests ask the running lab; no recording is read.")
+    group.addoption("--record", action="store_true", help="As --live, and write what was said over the tests' recordings.")
+    parser.addini("cassettes", "Folder of the recordings.", type="paths", default=["cassettes"])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in _MARKERS:
+        config.addinivalue_line("markers", marker)
+    real = config.getoption("--live") or config.getoption("--record")
+    config.stash[_LAB] = lab = _running_lab() if real else REPLAY
+    for name in list(os.environ):
+        if name.startswith(_HERMETIC) or name.lower() in _PROXIES:
+            del os.environ[name]
+    # vcrpy lifts its patches from the whole process while one thread connects, and the requests that other threads send
+    # in that moment go out for real: of 64 posts from 16 threads 4 or 5 were recorded. The patches do no harm there:
+    # what vcrpy connects with is the class that it kept from before.
+    vcr_patch.force_reset = contextlib.nullcontext
+    GUARD.forbidden_ports = frozenset({lab.address[1], REPLAY.address[1]})
+    GUARD.install()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    GUARD.uninstall()
+
+
+def _running_lab() -> Lab:
+    missing = [name for name in ("XINFERENCE_ENDPOINT", "XINFERENCE_API_KEY") if not os.environ.get(name)]
+    if missing:
+        msg = f"--live and --record need a running lab, and {' and '.join(missing)} is not set: start one with `make lab`, "
+        raise pytest.UsageError(msg + "then use `make test-live` or `make record`.")
+    return Lab(
+        url=os.environ["XINFERENCE_ENDPOINT"].rstrip("/"),
+        api_key=os.environ["XINFERENCE_API_KEY"],
+        username=os.environ.get("XINFERENCE_USERNAME", ""),
+        password=os.environ.get("XINFERENCE_PASSWORD", ""),
+        live=True,
+    )
+
+
+@pytest.hookimpl(tryfirst=True)  # before -k and -m take tests away: a test that is not run now still owns its recording
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    owners: dict[Path, str] = {}
+    for item in items:
+        if item.get_closest_marker("server") is None:
+            continue
+        if item.get_closest_marker("fault_server") is not None:
+            raise pytest.UsageError(f"{item.nodeid} is marked both `server` and `fault_server`: it can be one of them.")
+        path = _recording_of(item)
+        if path in owners:
+            raise pytest.UsageError(f"{item.nodeid} and {owners[path]} would share the recording {path}: rename one.")
+        owners[path] = item.nodeid
+    config.stash[_EXPECTED] = set(owners)
+
+
+def _recording_of(item: pytest.Item) -> Path:
+    tests = item.config.rootpath / "tests"
+    module = item.path.relative_to(tests if item.path.is_relative_to(tests) else item.config.rootpath)
+    return cassette_path(item.config.getini("cassettes")[0], module, item.nodeid.partition("::")[2])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call":
+        item.stash[_PASSED] = report.passed
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _network(request: pytest.FixtureRequest, lab: Lab) -> Iterator[None]:
+    """Grants what the test's marker says, and fails a test that tried more, even where the error was swallowed."""
+    GUARD.reset()
+    GUARD.own_ports = request.node.get_closest_marker("fault_server") is not None
+    if lab.live and request.node.get_closest_marker("server") is not None:
+        GUARD.server = lab.address
+    yield
+    attempts = list(GUARD.attempts)
+    GUARD.reset()
+    if attempts and request.node.stash.get(_PASSED, False):
+        pytest.fail(f"Passed, but tried to reach {', '.join(attempts)}")
+
+
+@pytest.fixture(autouse=True)
+def vcr(request: pytest.FixtureRequest, lab: Lab, _network: None) -> Iterator[Recording | None]:
+    """The test's recording, for a `server` test that is replayed or recorded; named as langchain-tests asks for it."""
+    item = request.node
+    record = item.config.getoption("--record")
+    if item.get_closest_marker("server") is None or (lab.live and not record):
+        yield None
+        return
+    with open_recording(_recording_of(item), lab, record=record) as recording:
+        yield recording
+        passed = item.stash.get(_PASSED, False)
+        recording.keep = record and passed
+    if passed and not record:
+        _check_played(recording)
+
+
+def _check_played(recording: Recording) -> None:
+    if recording.missed:
+        pytest.fail("Passed, but asked for what is not recorded:\n  " + "\n  ".join(recording.missed))
+    if recording.unplayed:
+        pytest.fail("Recorded, but never asked for:\n  " + "\n  ".join(recording.unplayed))
+
+
+@pytest.fixture(scope="session")
+def lab(pytestconfig: pytest.Config) -> Lab:
+    """The server that `server` tests talk to: `url`, `api_key`, `username`, `password`."""
+    return pytestconfig.stash[_LAB]
+
+
+@pytest.fixture(scope="session")
+def expected_recordings(pytestconfig: pytest.Config) -> set[Path]:
+    """The recordings of all `server` tests that were collected, run or not."""
+    return pytestconfig.stash[_EXPECTED]

@@ -1,0 +1,165 @@
+"""What is taken out of an exchange before it is written: secrets, and what names the machine that recorded it.
+
+Every secret becomes a placeholder, the same one wherever it stood, so that a replayed client which received the
+placeholder and sends it back still matches. Requests are scrubbed for matching too: under replay the placeholders pass
+through unchanged.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import socket
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from vcr.request import Request
+
+REPLAY_URL = "http://127.0.0.1:9997"
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The server that a test talks to: the running lab, or the placeholders that stand for it in the recordings."""
+
+    url: str = REPLAY_URL
+    api_key: str = field(default="xf-lab-key", repr=False)
+    username: str = field(default="lab-user", repr=False)
+    password: str = field(default="lab-password", repr=False)
+    live: bool = False
+    """Whether requests really reach a server: live, or being recorded."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port, as a socket takes them."""
+        parts = urlsplit(self.url)
+        return parts.hostname or "", parts.port or 80
+
+
+REPLAY = Lab()
+RECORDED_AT = datetime(2026, 1, 1, tzinfo=timezone.utc)
+"""The `Date` of every recorded response. Tokens keep their lifetime, counted from here."""
+
+_REQUEST_HEADERS = ("Content-Type", "Accept")
+_RESPONSE_HEADERS = frozenset({"content-type", "location", "retry-after", "transfer-encoding", "www-authenticate"})
+_FIXED_RESPONSE_HEADERS = {
+    "date": RECORDED_AT.strftime("%a, %d %b %Y %H:%M:%S GMT"),
+    "server": "uvicorn",
+    "x-request-id": "request-id",
+}
+
+_JWT = re.compile(r"eyJ[\w-]{17,}\.([\w-]{17,})(?:\.[\w-]*)?")
+_KEY = re.compile(r"\b(?:xf|sk)-[\w-]{16,}")
+_PATH = re.compile(r"(?<![\w.])/(?:root|home|Users|tmp|var|opt|srv|mnt|data|usr|work|private)/(?:[^\s\"'\\,;:<>()]*/)?")
+_LOOPBACK = re.compile(r"\b(?:127\.0\.0\.1|localhost):\d+")
+# A short host name ("vm") may be a word of a conversation, and gives nobody away.
+_HOST = re.compile(rf"\b(?!localhost\b)(?=\S{{6}}){re.escape(socket.gethostname())}\b")
+_PRIVATE = re.compile(r"\b(?:10\.\d+|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+\b")
+_ABORTED = re.compile(r"/requests/[^/]+/abort$")
+_REQUEST_ID = re.compile(r'("request_id"\s*:\s*)"[^"]*"')
+
+# Only on these paths does a field of such a name hold a secret: a chat's logprobs have a field `token` too.
+_CREDENTIAL_PATHS = re.compile(r"^/(?:token$|v1/(?:auth|admin)/)")
+_FIELDS = (
+    "username|password|new_password|old_password|current_password|setup_token|access_token|refresh_token|token|api_key|key"
+)
+_JSON_FIELD = re.compile(rf'("({_FIELDS})"\s*:\s*")((?:[^"\\]|\\.)+)(")')
+_FORM_FIELD = re.compile(rf"((?:^|&)({_FIELDS})=)([^&]+)()")
+
+
+class Scrubber:
+    """Replaces the secrets of one recording, each by the same placeholder throughout."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._known = {
+            lab.api_key: REPLAY.api_key,
+            lab.username: REPLAY.username,
+            lab.password: REPLAY.password,
+        }
+        self._placeholders = set(self._known.values())
+        self._lock = threading.Lock()
+
+    def request(self, request: Request) -> Request:
+        """The request as it is stored and matched; changes the copy that vcrpy passes."""
+        parts = urlsplit(request.uri)
+        query = f"?{parts.query}" if parts.query else ""
+        request.uri = REPLAY_URL + _ABORTED.sub("/requests/request-id/abort", parts.path) + query
+        request.headers = {name: _text(request.headers[name]) for name in _REQUEST_HEADERS if name in request.headers}
+        # A parsed body is what aiohttp was given as `json=` or `data=`.
+        body = request.body if isinstance(request.body, (str, bytes)) else _dumped(request.body)
+        if body:
+            request.body = _REQUEST_ID.sub(r'\1"request-id"', self._clean(_text(body), parts.path))
+        return request
+
+    def response(self, request: Request, response: dict[str, Any]) -> dict[str, Any]:
+        """The response as it is stored; changes what it is given."""
+        headers = {name.lower(): values for name, values in response["headers"].items()}
+        body = response["body"].get("string") or b""
+        text = self._clean(_text(body), urlsplit(request.uri).path, _date(headers.get("date")))
+        kept = {name: values for name, values in headers.items() if name in _RESPONSE_HEADERS}
+        kept |= {name: [value] for name, value in _FIXED_RESPONSE_HEADERS.items() if name in headers}
+        if "content-length" in headers:
+            kept["content-length"] = [str(len(text.encode()))]
+        response["headers"] = {name: [self._clean(v) for v in kept[name]] for name in sorted(kept)}
+        response["body"]["string"] = text.encode()
+        return response
+
+    def _clean(self, text: str, path: str = "", now: datetime | None = None) -> str:
+        with self._lock:
+            if _CREDENTIAL_PATHS.match(path):
+                for pattern in (_JSON_FIELD, _FORM_FIELD):
+                    text = pattern.sub(lambda m: m[1] + self._placeholder(m[2], m[3], now) + m[4], text)
+            for secret, placeholder in self._known.items():
+                if len(secret) >= 8:  # noqa: PLR2004 - a short word would be replaced where it is not the secret
+                    text = text.replace(secret, placeholder)
+            text = _JWT.sub(lambda m: self._placeholder("token", m[0], now), text)
+            text = _KEY.sub(lambda m: self._placeholder("key", m[0], now), text)
+        text = text.replace(urlsplit(self._lab.url).netloc, urlsplit(REPLAY_URL).netloc)
+        text = _PRIVATE.sub("192.0.2.1", _LOOPBACK.sub(urlsplit(REPLAY_URL).netloc, text))
+        for folder in (str(Path.cwd()), str(Path.home())):
+            if len(folder) > 1:
+                text = text.replace(f"{folder}/", "/lab/")
+        return _HOST.sub("lab-host", _PATH.sub("/lab/", text))
+
+    def _placeholder(self, name: str, secret: str, now: datetime | None) -> str:
+        if secret in self._placeholders:
+            return secret
+        if secret not in self._known:
+            number = len(self._known) - 2
+            jwt = _JWT.fullmatch(secret)
+            made = _jwt(jwt[1], number, now) if jwt else f"{'xf' if name == 'key' else name}-{number}"
+            self._known[secret] = made
+            self._placeholders.add(made)
+        return self._known[secret]
+
+
+def _jwt(payload: str, number: int, now: datetime | None) -> str:
+    """A token of the same lifetime that no server would take, short enough not to look like a real one."""
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    lifetime = round(claims["exp"] - (now or datetime.now(timezone.utc)).timestamp()) if "exp" in claims else 0
+    made = {"sub": REPLAY.username, "exp": int(RECORDED_AT.timestamp()) + lifetime, "n": number}
+    return ".".join(_unpadded(part) for part in ({"alg": "x"}, made)) + ".scrubbed"
+
+
+def _unpadded(part: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def _date(values: list[str] | None) -> datetime | None:
+    return parsedate_to_datetime(values[0]) if values else None
+
+
+def _dumped(body: Any) -> str:
+    return "" if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else bytes(value).decode()
