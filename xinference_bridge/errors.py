@@ -81,6 +81,8 @@ class XinferenceConnectionError(XinferenceError):
     """The server was not reached, or it hung up before it answered."""
 
     retryable = True
+    hung_up: bool = False
+    """Whether the connection was there and was closed before any byte of an answer."""
 
 
 class XinferenceTimeoutError(XinferenceError):

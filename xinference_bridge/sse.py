@@ -42,8 +42,7 @@ class SSEDecoder:
                 self._head = data
                 return []
             self._head = None
-            if data.startswith(_BOM):
-                data = data[len(_BOM) :]
+            data = data.removeprefix(_BOM)
         if self._skip_lf and data:
             self._skip_lf = False
             if data[:1] == b"\n":

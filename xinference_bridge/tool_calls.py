@@ -112,11 +112,9 @@ class ToolCallReader:
             if type(value) is not kind:
                 raise wrong_shape(f"a tool call's {what}", kind.__name__, value)
         call = self._by_wire.get(key)
-        if call is not None and call.told and name:
-            # A name again: under a new id, or with neither id nor index, it is a new call that the server did not count.
-            if call_id not in ("", call.id) or (not call_id and index is None):
-                call = None
-        if call is None:
+        named_again = call is not None and call.told and name != ""
+        if call is None or (named_again and (call_id != call.id if call_id else index is None)):
+            # Named again under a new id, or with neither id nor index: a new call that the server did not number.
             number = len(self._calls)
             call = self._by_wire[key] = _Call(number, call_id or self._derived_id(number))
             self._calls.append(call)
@@ -200,6 +198,7 @@ def _why_unreadable(arguments: str) -> str | None:
 
 
 def wrong_shape(what: str, wanted: str, got: Any) -> XinferenceProtocolError:
+    """The error for an answer whose JSON has another type than `wanted` at the place that `what` names."""
     return XinferenceProtocolError(
         f"The answer is not a Xinference server's: {what} should be {wanted}, and is {type(got).__name__}. "
         "Check that the URL is a Xinference server's and that no proxy rewrites its answers."

@@ -1,0 +1,58 @@
+"""Whether a prompt can be longer than a model's context, known without asking where it plainly cannot. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from xinference_bridge.chat_plan import ChatCall
+from xinference_bridge.engines import engine_named
+from xinference_bridge.errors import XinferenceContextOverflowError
+from xinference_bridge.models import ModelInfo
+
+#: A prompt of fewer bytes fits every model that is served in earnest; its model need not be known for that.
+SHORT_BYTES = 1500
+#: What a chat template adds at most, in tokens: its preamble (Qwen's for tools is the longest seen, about 200), and
+#: the marks around each message.
+_TEMPLATE_TOKENS = 320
+_MARKS_A_MESSAGE = 8
+#: The transformers engine keeps this many tokens free beside max_tokens before it cuts the prompt.
+_SPARE_TOKENS = 8
+
+
+def prompt_bytes(call: ChatCall) -> int:
+    """The size of messages and tools in bytes: no fewer than their tokens, since a token holds at least one byte."""
+    return len(orjson.dumps([call.messages, call.tools], default=str))
+
+
+def must_count(call: ChatCall, model: ModelInfo | None, size: int) -> bool:
+    """Whether the tokens have to be counted: the engine would cut the prompt in silence, and it may be too long."""
+    if model is None or model.context_length is None or not engine_named(model.engine).truncates_silently:
+        return False
+    most = size + _TEMPLATE_TOKENS + _MARKS_A_MESSAGE * len(call.messages)
+    return most > _room(call.parameters, model.context_length)
+
+
+def refuse_overflow(call: ChatCall, model: ModelInfo, tokens: int) -> None:
+    """Raise XinferenceContextOverflowError, naming both sizes, when this many tokens do not fit."""
+    length = model.context_length or 0
+    if tokens > _room(call.parameters, length):
+        raise overflow(model, tokens, call.parameters.get("max_tokens"))
+
+
+def overflow(model: ModelInfo, tokens: int | None, max_tokens: Any) -> XinferenceContextOverflowError:
+    """The error that names the prompt's size and the context's."""
+    size = f"of {tokens} tokens" if tokens is not None else "sent"
+    kept = f", {max_tokens} of them kept for the answer" if isinstance(max_tokens, int) else ""
+    msg = (
+        f"The prompt {size} does not fit the context of model {model.uid!r}, {model.context_length} tokens{kept}. Send "
+        "less, ask for fewer max_tokens, or launch the model with a larger context."
+    )
+    return XinferenceContextOverflowError(msg, model_uid=model.uid)
+
+
+def _room(parameters: Mapping[str, Any], context_length: int) -> int:
+    kept = parameters.get("max_tokens")
+    return context_length - (kept if isinstance(kept, int) and kept > 0 else 0) - _SPARE_TOKENS

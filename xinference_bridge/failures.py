@@ -1,0 +1,298 @@
+"""A failed answer becomes a typed error: what the server said, and the next step. Pure: nothing is asked here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from xinference_bridge import errors as e
+from xinference_bridge.surroundings import inside_container
+from xinference_bridge.wire import Request, Response
+
+_LOOPBACK = re.compile(r"^(localhost|127\.\d+\.\d+\.\d+|::1)$")
+_LONGEST_QUOTE = 600
+
+# Seen on 4.1.0; each stands in the text of an answer, whose status alone does not tell the case.
+_NOT_FOUND = re.compile(
+    r"Available model uids|Model not found|not found in the model list|does not exist|is not launched|cached, retry after",
+    re.IGNORECASE,
+)
+_WRONG_TYPE = re.compile(r"is not for (chat|generat|embed|rerank)|does not support (chat|generate|embedding|rerank)", re.I)
+_CONTEXT = re.compile(
+    r"context (size|length|window)|maximum context|exceeds? the (available )?context|n_ctx|prompt is too long|"
+    r"longer than the maximum model length|input.{0,40}too long",
+    re.IGNORECASE,
+)
+_LOADING = re.compile(r"is loading|not ready|still launching|model is being", re.IGNORECASE)
+_BANNED = re.compile(r"Too many failed attempts", re.IGNORECASE)
+_RATE_LIMIT = re.compile(r"rate limit", re.IGNORECASE)
+_UNSUPPORTED = re.compile(r"Only .{0,2000}support tool|not implemented|not supported|unsupported", re.I | re.S)
+_VALIDATION = re.compile(r"\d+ validation errors? for", re.IGNORECASE)
+# What 4.1.0 answers to anything that fails at inference, an embedding model asked to chat included.
+_OPAQUE = re.compile(r"request failed\. Check the server logs", re.IGNORECASE)
+
+_BY_STATUS: dict[int, type[e.XinferenceError]] = {
+    400: e.XinferenceBadRequestError,
+    401: e.XinferenceAuthenticationError,
+    403: e.XinferencePermissionError,
+    404: e.XinferenceBadRequestError,
+    408: e.XinferenceTimeoutError,
+    409: e.XinferenceBadRequestError,
+    413: e.XinferenceBadRequestError,
+    422: e.XinferenceBadRequestError,
+    429: e.XinferenceRateLimitError,
+    501: e.XinferenceUnsupportedError,
+}
+
+#: The status stands for a server that is busy or away just now, so that the same request may succeed in a moment.
+PASSING_STATUS = frozenset({502, 503, 504})
+
+
+def error_from_response(request: Request, response: Response) -> e.XinferenceError:
+    """The typed error that an answer with a status of 300 or more stands for."""
+    if response.status < 400:
+        return _redirect(request, response)
+    said = what_the_server_said(response.body)
+    kind = _kind(response.status, said, request)
+    error = kind(
+        _sentence(kind, said, request, response),
+        url=response.url,
+        model_uid=request.model_uid,
+        status_code=response.status,
+        request_id=response.request_id,
+        body=said,
+        retry_after=_seconds(response.headers.get("retry-after")),
+    )
+    if kind is e.XinferenceServerError:
+        error.retryable = response.status in PASSING_STATUS
+    return error
+
+
+def error_from_event(request: Request, event: Mapping[str, Any], *, url: str, request_id: str | None) -> e.XinferenceError:
+    """The typed error that a `data: {"error": …}` event of a stream of HTTP 200 stands for."""
+    said = _text_of(event.get("error"))
+    status = 429 if _RATE_LIMIT.search(said) else 500
+    kind = _kind(status, said, request)
+    response = Response(status, said.encode(), {}, url, request_id)
+    return kind(
+        _sentence(kind, said, request, response), url=url, model_uid=request.model_uid, request_id=request_id, body=said
+    )
+
+
+def is_opaque(error: e.XinferenceError) -> bool:
+    """Whether the server's words hide a cause that the model's description may tell."""
+    return isinstance(error, e.XinferenceServerError) and bool(_OPAQUE.search(error.body or ""))
+
+
+def what_the_server_said(body: bytes) -> str:
+    """The server's own words: `detail` as text or list, `error` as text or object, or the plain text."""
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        text = body.decode("utf-8", "replace").strip()
+        if text[:1] == "<":  # a page of a proxy: its title says more than its markup
+            text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text)).strip()
+        return text[:_LONGEST_QUOTE]
+    if isinstance(data, dict):
+        for name in ("detail", "error", "message"):
+            if data.get(name):
+                return _text_of(data[name])
+    return _text_of(data)
+
+
+def _text_of(said: Any) -> str:
+    if isinstance(said, str):
+        return said[:_LONGEST_QUOTE]
+    if isinstance(said, list):  # FastAPI's 422: one entry a field
+        return "; ".join(_field_error(entry) for entry in said)[:_LONGEST_QUOTE]
+    if isinstance(said, dict) and isinstance(said.get("message"), str):
+        return str(said["message"])[:_LONGEST_QUOTE]
+    return orjson.dumps(said, default=str).decode()[:_LONGEST_QUOTE]
+
+
+def _field_error(entry: Any) -> str:
+    if isinstance(entry, dict) and "msg" in entry:
+        return f"{'.'.join(str(part) for part in entry.get('loc', ()))}: {entry['msg']}"
+    return _text_of(entry)
+
+
+def _kind(status: int, said: str, request: Request) -> type[e.XinferenceError]:
+    kind = _BY_STATUS.get(status)
+    if status == 429 and _BANNED.search(said):
+        return e.XinferenceBannedError
+    if status in {401, 403, 429} and kind is not None:
+        return kind
+    if _CONTEXT.search(said):
+        return e.XinferenceContextOverflowError
+    if request.model_uid is not None and status in {400, 404} and _NOT_FOUND.search(said):
+        return e.XinferenceModelNotFoundError
+    if _WRONG_TYPE.search(said):
+        return e.XinferenceModelTypeError
+    if status == 503 and _LOADING.search(said):
+        return e.XinferenceModelLoadingError
+    if status in {400, 500, 501} and _UNSUPPORTED.search(said):
+        return e.XinferenceUnsupportedError
+    if status == 500 and _VALIDATION.search(said):
+        # A parameter of the wrong kind: 4.1.0 answers a plain-text 500, but it would refuse it again.
+        return e.XinferenceBadRequestError
+    if kind is not None:
+        return kind
+    return e.XinferenceServerError if status >= 500 else e.XinferenceBadRequestError
+
+
+def _sentence(kind: type[e.XinferenceError], said: str, request: Request, response: Response) -> str:
+    write = _SENTENCES.get(kind, _plain)
+    return write(said.rstrip(". "), request, response)
+
+
+def _asked(request: Request, response: Response) -> str:
+    model = f" for model {request.model_uid!r}" if request.model_uid else ""
+    return f"{response.url or request.path} answered {response.status}{model}"
+
+
+def _plain(said: str, request: Request, response: Response) -> str:
+    hint = f" The server's log has more under request id {response.request_id}." if response.request_id else ""
+    return f"{_asked(request, response)}: {said or 'nothing'}.{hint if response.status >= 500 else ''}"
+
+
+def _authentication(said: str, request: Request, response: Response) -> str:
+    return (
+        f"{_asked(request, response)}: {said}. The server asks for a credential that it knows: give api_key= (or "
+        "XINFERENCE_API_KEY), or username= and password=."
+    )
+
+
+def _permission(said: str, request: Request, response: Response) -> str:
+    return (
+        f"{_asked(request, response)}: {said}. The credential is known, but may not do this: ask the server's "
+        "administrator for the scope or the model, or use another key."
+    )
+
+
+def _banned(said: str, request: Request, response: Response) -> str:
+    return (
+        f"{_asked(request, response)}: {said}. The server refuses this address for up to an hour, because too many "
+        "wrong credentials came from it. It is not tried again: correct the credential first, then wait, or restart "
+        "the server."
+    )
+
+
+def _rate_limit(said: str, request: Request, response: Response) -> str:
+    return f"{_asked(request, response)}: {said}. Fewer requests at once (max_concurrency=) or more max_retries= help."
+
+
+def _not_found(said: str, request: Request, response: Response) -> str:
+    return f"No model {request.model_uid!r} runs at {base_of(response.url)}: {said}."
+
+
+def _loading(said: str, request: Request, response: Response) -> str:
+    return f"{_asked(request, response)}: {said}. Wait for it with connection.wait_until_ready({request.model_uid!r})."
+
+
+def _context(said: str, request: Request, response: Response) -> str:
+    return (
+        f"The prompt is longer than the context of model {request.model_uid!r}: {said}. Send less, ask for fewer "
+        "max_tokens, or launch the model with a larger context."
+    )
+
+
+_SENTENCES: dict[type[e.XinferenceError], Callable[[str, Request, Response], str]] = {
+    e.XinferenceAuthenticationError: _authentication,
+    e.XinferencePermissionError: _permission,
+    e.XinferenceBannedError: _banned,
+    e.XinferenceRateLimitError: _rate_limit,
+    e.XinferenceModelNotFoundError: _not_found,
+    e.XinferenceModelLoadingError: _loading,
+    e.XinferenceContextOverflowError: _context,
+}
+
+
+def _redirect(request: Request, response: Response) -> e.XinferenceError:
+    # Following it would carry the credential and the caller's headers to a host that nobody named.
+    target = response.headers.get("location", "an address it does not name")
+    msg = (
+        f"{_asked(request, response)}: a redirect to {target}, which is not followed, because it would carry the "
+        "credential along. If that is the server, give it as server_url."
+    )
+    return e.XinferenceConfigurationError(msg, url=response.url, status_code=response.status, body=target)
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return max(0.0, float(header)) if header is not None else None
+    except ValueError:  # an HTTP date; no Xinference sends one
+        return None
+
+
+def base_of(url: str) -> str:
+    """The server's part of a URL: scheme, host and port."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else url
+
+
+def cannot_connect(url: str, why: str) -> e.XinferenceConnectionError:
+    """Nothing answers at the URL, and what to look at; in a container, what loopback means there."""
+    parts = urlsplit(url)
+    msg = f"Cannot reach a Xinference server at {base_of(url)} ({why})."
+    if inside_container() and _LOOPBACK.match(parts.hostname or ""):
+        port = parts.port or 9997
+        msg += (
+            f" This program runs inside a container, where {parts.hostname} is the container itself. Use the host's "
+            f"address or http://host.docker.internal:{port}, with the server started with `-H 0.0.0.0`; or, when the "
+            f"server runs in a container too, publish its port (`-p {port}:{port}`)."
+        )
+    else:
+        msg += (
+            " Is it running (`xinference-local -H 0.0.0.0 -p 9997`), and is server_url (or XINFERENCE_ENDPOINT) the "
+            "address that it printed?"
+        )
+    return e.XinferenceConnectionError(msg, url=url)
+
+
+def hung_up(url: str, why: str, *, request_id: str | None = None) -> e.XinferenceConnectionError:
+    """The connection was there and was cut before an answer came."""
+    msg = f"{base_of(url)} closed the connection before it answered ({why}). It may have restarted or be overloaded."
+    error = e.XinferenceConnectionError(msg, url=url, request_id=request_id)
+    error.hung_up = True
+    return error
+
+
+def cut_short(url: str, why: str, *, request_id: str | None = None) -> e.XinferenceConnectionError:
+    """The connection was cut in the middle of the answer; never tried again, since the work was done."""
+    msg = f"The answer of {url} broke off before its end ({why}). The server or a proxy in between went away."
+    return e.XinferenceConnectionError(msg, url=url, request_id=request_id, retryable=False)
+
+
+def connect_timed_out(url: str, seconds: float | None) -> e.XinferenceTimeoutError:
+    """No connection within connect_timeout; trying again may help."""
+    error = cannot_connect(url, f"no connection within {seconds:g} s" if seconds else "no connection in time")
+    return e.XinferenceTimeoutError(error.message + " connect_timeout= sets how long to wait.", url=url, retryable=True)
+
+
+def read_timed_out(url: str, seconds: float | None, *, request_id: str | None = None) -> e.XinferenceTimeoutError:
+    """Not a byte within the read timeout."""
+    waited = f"for {seconds:g} s" if seconds else "in time"
+    msg = (
+        f"{url} sent nothing {waited}. A large model may need longer for a first answer: timeout= sets how long to "
+        "wait for each byte, None for ever."
+    )
+    return e.XinferenceTimeoutError(msg, url=url, request_id=request_id)
+
+
+def deadline_passed(url: str, seconds: float | None) -> e.XinferenceTimeoutError:
+    """The whole call took longer than its deadline."""
+    msg = f"The call to {url} was not done within its deadline of {seconds:g} s." if seconds else f"{url}: deadline passed."
+    return e.XinferenceTimeoutError(msg, url=url)
+
+
+def not_a_stream(url: str, content_type: str) -> e.XinferenceProtocolError:
+    """A stream was asked for, and something else came."""
+    msg = (
+        f"{url} answered a stream with the content type {content_type or 'none'!r}, not text/event-stream. Is server_url "
+        "a Xinference server, and does a proxy in between pass its streams on?"
+    )
+    return e.XinferenceProtocolError(msg, url=url)

@@ -1,0 +1,47 @@
+"""What is tried again, and when; the loop itself is tenacity's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tenacity import RetryCallState, wait_exponential_jitter
+
+from xinference_bridge.errors import XinferenceError, XinferenceTimeoutError
+
+if TYPE_CHECKING:
+    from xinference_bridge.call import Call
+
+_backoff = wait_exponential_jitter(initial=0.2, max=20.0, exp_base=2, jitter=0.2)
+
+
+def policy(call: Call) -> dict[str, Any]:
+    """The arguments for tenacity's `Retrying` and `AsyncRetrying`: one policy for both.
+
+    Tried again: no connection, a connection closed before any answer, 429 from load, 502/503/504, a loading model.
+    Never: other 4xx, validation errors, a broken answer, a stream whose first event has arrived.
+    """
+
+    def stop(state: RetryCallState) -> bool:
+        return state.attempt_number > call.max_retries or _too_late(call, state.upcoming_sleep)
+
+    return {"retry": _may_pass, "wait": _wait, "stop": stop, "reraise": True}
+
+
+def _may_pass(state: RetryCallState) -> bool:
+    failure = state.outcome.exception() if state.outcome is not None else None
+    return isinstance(failure, XinferenceError) and failure.retryable
+
+
+def _wait(state: RetryCallState) -> float:
+    failure = state.outcome.exception() if state.outcome is not None else None
+    asked = failure.retry_after if isinstance(failure, XinferenceError) else None
+    # A little beyond what the server asked, so that callers who were told the same do not return together.
+    return max(_backoff(state), (asked or 0.0) + _backoff(state) * 0.1 if asked else 0.0)
+
+
+def _too_late(call: Call, seconds: float) -> bool:
+    try:
+        left = call.remaining()
+    except XinferenceTimeoutError:
+        return True
+    return left is not None and left <= seconds

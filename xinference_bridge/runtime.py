@@ -1,0 +1,63 @@
+"""What lives behind a connection: one client for each set of settings in this process.
+
+Kept outside the connection, which is a plain value: copied, pickled or compared, it neither drags sockets and locks
+along nor changes when it is first used.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from xinference_bridge.client import Client
+
+if TYPE_CHECKING:
+    from xinference_bridge.connection import XinferenceConnection
+
+_clients: dict[XinferenceConnection, Client] = {}
+_lock = threading.Lock()
+
+
+def client_for(connection: XinferenceConnection) -> Client:
+    """The process's one client for these settings, made at first need."""
+    client = _clients.get(connection)
+    if client is None:
+        with _lock:
+            client = _clients.get(connection)
+            if client is None:
+                client = _clients[connection] = Client(connection)
+    return client
+
+
+def forget(connection: XinferenceConnection) -> Client | None:
+    """Take the client out of the registry; the next use of the settings makes a new one."""
+    with _lock:
+        return _clients.pop(connection, None)
+
+
+def close_all() -> None:
+    """Close every client's sockets."""
+    with _lock:
+        clients = list(_clients.values())
+        _clients.clear()
+    for client in clients:
+        client.close()
+
+
+def _abandon_after_fork() -> None:
+    # The child holds copies of the parent's sockets and perhaps a lock in mid-use. It drops them without a goodbye:
+    # closing a TLS session properly would end the parent's too.
+    global _lock  # noqa: PLW0603 - a lock that was held at the fork stays held for ever
+    _lock = threading.Lock()
+    _abandoned.extend(_clients.values())
+    _clients.clear()
+
+
+#: Kept so that no destructor of the parent's sockets runs in the child.
+_abandoned: list[Client] = []
+
+atexit.register(close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_after_fork)

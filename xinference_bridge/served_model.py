@@ -1,0 +1,267 @@
+"""One model UID under one connection: everything a bridge asks of it. Awaited twins differ by `await`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import aclosing, closing
+from typing import TYPE_CHECKING, Any
+
+from xinference_bridge import context_guard, endpoints
+from xinference_bridge.chat_plan import ChatCall, ChatPlan, needs_description, plan_chat
+from xinference_bridge.chat_stream import (
+    ChatAccumulator,
+    ChatDelta,
+    ChatResult,
+    chat_result_from_wire,
+    completion_result_from_wire,
+)
+from xinference_bridge.errors import XinferenceError, XinferencePermissionError, XinferenceStreamError
+from xinference_bridge.wire import DEFAULT_OPTIONS, CallOptions, Embeddings, Request, RerankResult
+
+if TYPE_CHECKING:
+    from xinference_bridge.client import Client
+    from xinference_bridge.connection import XinferenceConnection
+    from xinference_bridge.models import ModelInfo
+    from xinference_bridge.wire import JSON
+
+
+class ServedModel:
+    """One running model. Cheap to make: nothing is asked before the first call."""
+
+    __slots__ = ("connection", "uid")
+
+    def __init__(self, connection: XinferenceConnection, uid: str) -> None:
+        self.connection = connection
+        self.uid = uid
+
+    @property
+    def _client(self) -> Client:
+        return self.connection.client
+
+    def describe(self) -> ModelInfo:
+        """The model's description, asked once for all who share the connection."""
+        return self._client.describe(self.uid)
+
+    async def adescribe(self) -> ModelInfo:
+        """Same as `describe`, but awaited."""
+        return await self._client.adescribe(self.uid)
+
+    def known_description(self) -> ModelInfo | None:
+        """The description if it was asked already; asks nothing."""
+        return self._client.known(self.uid)
+
+    # Chat
+
+    def chat(self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS) -> ChatResult:
+        """The whole answer to one turn.
+
+        Raises XinferenceContextOverflowError, XinferenceUnsupportedError, and whatever the server answers with.
+        """
+        plan = self._plan(call, options, stream=False)
+        return self._whole(plan, endpoints.json_answer(self._client.send(plan.request, options)))
+
+    async def achat(self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS) -> ChatResult:
+        """Same as `chat`, but awaited."""
+        plan = await self._aplan(call, options, stream=False)
+        return self._whole(plan, endpoints.json_answer(await self._client.asend(plan.request, options)))
+
+    def stream_chat(
+        self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS, *, stream_usage: bool = True
+    ) -> Generator[ChatDelta, None, None]:
+        """The answer as it grows; the last delta has it whole as `final`.
+
+        Raises XinferenceStreamError, with the text so far, when the stream breaks after it began.
+        """
+        plan = self._plan(call, options, stream=True, stream_usage=stream_usage)
+        answer = ChatAccumulator(tools=plan.reads_tools, start=plan.start)
+        with closing(self._stream(plan.request, options, answer)) as deltas:
+            for delta in deltas:
+                if delta.final is not None:
+                    plan.check(delta.final)
+                yield delta
+
+    async def astream_chat(
+        self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS, *, stream_usage: bool = True
+    ) -> AsyncGenerator[ChatDelta, None]:
+        """Same as `stream_chat`, but awaited."""
+        plan = await self._aplan(call, options, stream=True, stream_usage=stream_usage)
+        answer = ChatAccumulator(tools=plan.reads_tools, start=plan.start)
+        async with aclosing(self._astream(plan.request, options, answer)) as deltas:
+            async for delta in deltas:
+                if delta.final is not None:
+                    plan.check(delta.final)
+                yield delta
+
+    def _whole(self, plan: ChatPlan, body: JSON) -> ChatResult:
+        result = chat_result_from_wire(body, tools=plan.reads_tools, start=plan.start)
+        plan.check(result)
+        return result
+
+    def _plan(self, call: ChatCall, options: CallOptions, *, stream: bool, stream_usage: bool = True) -> ChatPlan:
+        size = context_guard.prompt_bytes(call)
+        model = self.known_description()
+        if model is None and (size > context_guard.SHORT_BYTES or needs_description(call, stream=stream)):
+            try:
+                model = self.describe()
+            except XinferencePermissionError:
+                model = None  # a key that may chat but not look: nothing is assumed of the engine
+        if model is not None and context_guard.must_count(call, model, size):
+            context_guard.refuse_overflow(call, model, self.count_tokens(call.messages, call.tools, options))
+        return plan_chat(self.uid, call, model, stream=stream, stream_usage=stream_usage)
+
+    async def _aplan(
+        self, call: ChatCall, options: CallOptions, *, stream: bool, stream_usage: bool = True
+    ) -> ChatPlan:
+        size = context_guard.prompt_bytes(call)
+        model = self.known_description()
+        if model is None and (size > context_guard.SHORT_BYTES or needs_description(call, stream=stream)):
+            try:
+                model = await self.adescribe()
+            except XinferencePermissionError:
+                model = None
+        if model is not None and context_guard.must_count(call, model, size):
+            context_guard.refuse_overflow(call, model, await self.acount_tokens(call.messages, call.tools, options))
+        return plan_chat(self.uid, call, model, stream=stream, stream_usage=stream_usage)
+
+    def count_tokens(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] = (), options: CallOptions = DEFAULT_OPTIONS
+    ) -> int:
+        """The prompt's tokens, counted by the server; XinferenceUnsupportedError where its engine does not count."""
+        request = endpoints.count_tokens_request(self.uid, messages, tools)
+        return endpoints.token_count_from_response(self._client.send(request, options))
+
+    async def acount_tokens(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] = (), options: CallOptions = DEFAULT_OPTIONS
+    ) -> int:
+        """Same as `count_tokens`, but awaited."""
+        request = endpoints.count_tokens_request(self.uid, messages, tools)
+        return endpoints.token_count_from_response(await self._client.asend(request, options))
+
+    # Completion
+
+    def complete(
+        self, prompt: str, parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
+    ) -> ChatResult:
+        """How the prompt goes on, without a chat template."""
+        request = endpoints.completion_request(self.uid, prompt, parameters)
+        return completion_result_from_wire(endpoints.json_answer(self._client.send(request, options)))
+
+    async def acomplete(
+        self, prompt: str, parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
+    ) -> ChatResult:
+        """Same as `complete`, but awaited."""
+        request = endpoints.completion_request(self.uid, prompt, parameters)
+        return completion_result_from_wire(endpoints.json_answer(await self._client.asend(request, options)))
+
+    def stream_complete(
+        self, prompt: str, parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
+    ) -> Generator[ChatDelta, None, None]:
+        """How the prompt goes on, as it grows; the last delta has it whole as `final`."""
+        request = endpoints.completion_request(self.uid, prompt, _streamed(parameters))
+        yield from self._stream(request, options, ChatAccumulator(tools=False, completion=True))
+
+    async def astream_complete(
+        self, prompt: str, parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
+    ) -> AsyncGenerator[ChatDelta, None]:
+        """Same as `stream_complete`, but awaited."""
+        request = endpoints.completion_request(self.uid, prompt, _streamed(parameters))
+        answer = ChatAccumulator(tools=False, completion=True)
+        async with aclosing(self._astream(request, options, answer)) as deltas:
+            async for delta in deltas:
+                yield delta
+
+    def _stream(self, request: Request, options: CallOptions, answer: ChatAccumulator) -> Generator[ChatDelta, None, None]:
+        begun = False
+        try:
+            with closing(self._client.stream(request, options)) as events:
+                for event in events:
+                    begun = True
+                    if event is None:
+                        answer.mark_done()
+                    elif (delta := answer.feed(event)) is not None:
+                        yield delta
+            yield answer.finish()
+        except XinferenceError as error:
+            if not begun or isinstance(error, XinferenceStreamError):
+                raise
+            raise _broken_off(error, answer, request) from error
+
+    async def _astream(self, request: Request, options: CallOptions, answer: ChatAccumulator) -> AsyncGenerator[ChatDelta, None]:
+        begun = False
+        try:
+            async with aclosing(self._client.astream(request, options)) as events:
+                async for event in events:
+                    begun = True
+                    if event is None:
+                        answer.mark_done()
+                    elif (delta := answer.feed(event)) is not None:
+                        yield delta
+            yield answer.finish()
+        except XinferenceError as error:
+            if not begun or isinstance(error, XinferenceStreamError):
+                raise
+            raise _broken_off(error, answer, request) from error
+
+    # Embeddings and rerank
+
+    def embed(
+        self, texts: Sequence[str], parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
+    ) -> Embeddings:
+        """One vector a text, in input order, from one request; none for none, without a request."""
+        if not texts:
+            return Embeddings([])
+        request = endpoints.embeddings_request(self.uid, texts, parameters)
+        return endpoints.embeddings_from_response(self._client.send(request, options), len(texts))
+
+    async def aembed(
+        self, texts: Sequence[str], parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
+    ) -> Embeddings:
+        """Same as `embed`, but awaited."""
+        if not texts:
+            return Embeddings([])
+        request = endpoints.embeddings_request(self.uid, texts, parameters)
+        return endpoints.embeddings_from_response(await self._client.asend(request, options), len(texts))
+
+    def rerank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        parameters: Mapping[str, Any],
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> list[RerankResult]:
+        """The documents' scores, best first; `top_n` among the parameters bounds how many come back."""
+        if not documents:
+            return []
+        request = endpoints.rerank_request(self.uid, query, documents, parameters)
+        return endpoints.rerank_from_response(self._client.send(request, options), len(documents))
+
+    async def arerank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        parameters: Mapping[str, Any],
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> list[RerankResult]:
+        """Same as `rerank`, but awaited."""
+        if not documents:
+            return []
+        request = endpoints.rerank_request(self.uid, query, documents, parameters)
+        return endpoints.rerank_from_response(await self._client.asend(request, options), len(documents))
+
+
+def _streamed(parameters: Mapping[str, Any]) -> JSON:
+    return {"stream_options": {"include_usage": True}, **parameters, "stream": True}
+
+
+def _broken_off(error: XinferenceError, answer: ChatAccumulator, request: Request) -> XinferenceStreamError:
+    """A failure amid a stream, with the text so far; one before its first event stays what it is."""
+    broken = XinferenceStreamError(
+        f"The stream broke off after {len(answer.text)} characters: {error.message}",
+        url=error.url,
+        model_uid=request.model_uid,
+        status_code=error.status_code,
+        request_id=error.request_id,
+        body=error.body,
+    )
+    broken.partial_text = answer.text
+    return broken

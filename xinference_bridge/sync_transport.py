@@ -1,0 +1,198 @@
+"""HTTP over `requests`: one exchange, or one stream of bytes. No retries, no credentials of its own."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.hooks import default_hooks
+from requests.structures import CaseInsensitiveDict
+
+from xinference_bridge import failures
+from xinference_bridge.errors import XinferenceConfigurationError, XinferenceConnectionError, XinferenceError
+from xinference_bridge.settings import proxy_from_environment
+from xinference_bridge.wire import Response
+
+if TYPE_CHECKING:
+    from xinference_bridge.call import Call
+    from xinference_bridge.connection import XinferenceConnection
+
+#: A read of the socket; a chunk of a chunked answer is passed on as it comes, however short.
+_READ_SIZE = 65536
+
+
+class SyncTransport:
+    """The sockets of one connection for sync callers; safe to use from many threads.
+
+    Speaks to the adapter below `requests.Session`: a session shared by threads races on its headers and cookies, lets
+    `.netrc` replace `Authorization`, and looks up proxies at every call.
+    """
+
+    def __init__(self, connection: XinferenceConnection) -> None:
+        self._adapter = HTTPAdapter(
+            pool_connections=4, pool_maxsize=connection.pool_size, max_retries=0, pool_block=False
+        )
+        self._verify = connection.verify
+        self._cert = connection.cert
+        proxy = connection.proxy or proxy_from_environment(connection.server_url)
+        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
+        self.has_answered = False
+        """Whether an exchange has succeeded, so that a pooled socket may have gone stale since."""
+
+    def send(self, call: Call, authorization: str | None) -> Response:
+        """The whole answer, whatever its status. Raises XinferenceConnectionError or XinferenceTimeoutError."""
+        answer = self._open(call, authorization)
+        try:
+            body = answer.raw.read(decode_content=True)
+        except _READ_FAILURES as failure:
+            answer.close()
+            raise _while_reading(call, failure) from _without_frames(failure)
+        self.has_answered = True
+        return Response(answer.status_code, body, _lower(answer.headers), call.url, _request_id(answer, call))
+
+    def stream(self, call: Call, authorization: str | None) -> SyncStream:
+        """The answer's head, with its bytes to come."""
+        stream = SyncStream(self._open(call, authorization), call)
+        self.has_answered = True
+        return stream
+
+    def close(self) -> None:
+        """Close every pooled socket."""
+        self._adapter.close()
+
+    def _open(self, call: Call, authorization: str | None) -> requests.Response:
+        try:
+            return self._adapter.send(
+                _prepared(call, authorization),
+                stream=True,
+                timeout=(call.connect_timeout, call.read_timeout()),  # type: ignore[arg-type] # None is taken for both
+                verify=self._verify,
+                cert=self._cert,
+                proxies=self._proxies,
+            )
+        except requests.RequestException as failure:
+            raise _while_opening(call, failure) from _without_frames(failure)
+        except OSError as failure:  # a CA bundle or client certificate that is not there
+            raise _unusable_file(call, failure) from _without_frames(failure)
+
+
+class SyncStream:
+    """The bytes of one answer as they come. Closing it, or leaving it, closes the socket at once."""
+
+    def __init__(self, answer: requests.Response, call: Call) -> None:
+        self._answer = answer
+        self._call = call
+        self.status = answer.status_code
+        self.headers = _lower(answer.headers)
+        self.request_id = _request_id(answer, call)
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for chunk in self._chunks():
+                self._call.check_deadline()
+                yield chunk
+        except _READ_FAILURES as failure:
+            raise _while_reading(self._call, failure) from _without_frames(failure)
+
+    def _chunks(self) -> Iterator[bytes]:
+        raw = self._answer.raw
+        if raw.chunked and raw.supports_chunked_reads():
+            yield from raw.stream(_READ_SIZE, decode_content=True)
+            return
+        # Without chunks (a proxy that speaks HTTP/1.0) `stream` would wait for a full buffer.
+        while chunk := raw.read1(_READ_SIZE, decode_content=True):
+            yield chunk
+
+    def read(self) -> Response:
+        """The rest as one answer: how an error under a stream's URL is read."""
+        return Response(self.status, b"".join(self), self.headers, self._call.url, self.request_id)
+
+    def close(self) -> None:
+        """Give the socket back when the answer was read to its end, else close it, which ends the generation."""
+        self._answer.close()
+
+
+_READ_FAILURES = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
+
+
+def _prepared(call: Call, authorization: str | None) -> requests.PreparedRequest:
+    prepared = requests.PreparedRequest()
+    prepared.method = call.request.method
+    prepared.url = call.url
+    prepared.body = call.body
+    prepared.headers = CaseInsensitiveDict(call.headers(authorization))
+    if call.body is not None:
+        prepared.headers["Content-Length"] = str(len(call.body))
+    prepared.hooks = default_hooks()
+    return prepared
+
+
+def _while_opening(call: Call, failure: requests.RequestException) -> XinferenceError:
+    if isinstance(failure, requests.ConnectTimeout):
+        return failures.connect_timed_out(call.url, call.connect_timeout)
+    if isinstance(failure, requests.ReadTimeout):
+        return call.timed_out()
+    if isinstance(failure, requests.exceptions.SSLError):
+        return _tls(call, failure)
+    if isinstance(failure, requests.exceptions.ProxyError):
+        return XinferenceConnectionError(f"The proxy on the way to {call.url} does not answer.", url=call.url)
+    if isinstance(failure, requests.ConnectionError):
+        reason = _reason(failure)
+        if isinstance(reason, urllib3.exceptions.NewConnectionError):
+            return failures.cannot_connect(call.url, _short(reason))
+        return failures.hung_up(call.url, _short(reason), request_id=call.request_id)
+    return XinferenceConfigurationError(f"{call.url} cannot be asked: {failure}", url=call.url)
+
+
+def _while_reading(call: Call, failure: BaseException) -> XinferenceError:
+    if isinstance(failure, (urllib3.exceptions.ReadTimeoutError, TimeoutError)):
+        return call.timed_out()
+    return failures.cut_short(call.url, _short(failure), request_id=call.request_id)
+
+
+def _tls(call: Call, failure: BaseException) -> XinferenceConnectionError:
+    msg = (
+        f"No secure connection to {call.url}: {_short(_reason(failure))}. verify= takes the CA bundle that signed the "
+        "server's certificate; a server without TLS wants http:// in server_url."
+    )
+    return XinferenceConnectionError(msg, url=call.url, retryable=False)
+
+
+def _unusable_file(call: Call, failure: OSError) -> XinferenceConfigurationError:
+    return XinferenceConfigurationError(f"verify= or cert= names a file that cannot be used: {failure}", url=call.url)
+
+
+def _reason(failure: BaseException) -> BaseException:
+    """What lies under requests' and urllib3's wrappers."""
+    inner = failure.args[0] if failure.args and isinstance(failure.args[0], BaseException) else failure
+    inner = getattr(inner, "reason", None) or inner
+    if isinstance(inner, urllib3.exceptions.ProtocolError) and len(inner.args) > 1:
+        second = inner.args[1]
+        return second if isinstance(second, BaseException) else inner
+    return inner if isinstance(inner, BaseException) else failure
+
+
+def _short(failure: BaseException) -> str:
+    # urllib3 begins with the connection object's repr: "HTTPConnection(host=…): Failed to …: [Errno 111] …"
+    text = str(failure) or type(failure).__name__
+    return text.rsplit(": ", 1)[-1].strip() if "Connection" in text.split(":", 1)[0] else text
+
+
+def _without_frames(failure: BaseException) -> BaseException:
+    """The cause without its frames and its request, whose headers hold the credential."""
+    if isinstance(failure, requests.RequestException):
+        failure.request = None
+    failure.__context__ = None
+    return failure.with_traceback(None)
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _request_id(answer: requests.Response, call: Call) -> str:
+    return str(answer.headers.get("X-Request-ID") or call.request_id)
