@@ -483,7 +483,10 @@ def _may_be_stale(error: XinferenceError, call: Call, *, answered: bool) -> bool
 def _a_look_helps(error: XinferenceError, request: Request) -> bool:
     if request.model_uid is None:
         return False
-    return isinstance(error, (XinferenceModelNotFoundError, XinferenceModelTypeError)) or failures.is_opaque(error)
+    # 4.1.0 answers a 500 to a model of the wrong type: "The chat completion request failed. Check the server logs" for
+    # an embedding model asked to chat, "object has no attribute 'model_spec'" for a reranker asked to embed.
+    failed_inside = isinstance(error, XinferenceServerError) and error.status_code in (None, 500)
+    return failed_inside or isinstance(error, (XinferenceModelNotFoundError, XinferenceModelTypeError))
 
 
 _NOT_UP_YET = (

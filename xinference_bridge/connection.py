@@ -229,6 +229,17 @@ class XinferenceConnection(BaseModel):
         await self.aclose()
 
 
+def connection_from(connection: XinferenceConnection | None, **stated: Any) -> XinferenceConnection:
+    """The connection of a model: the one it was given, changed by what the model states itself.
+
+    A stated setting that is None is not stated. Without a connection the environment and the defaults fill the rest.
+    """
+    changes = {name: value for name, value in stated.items() if value is not None}
+    if connection is None:
+        return XinferenceConnection(**changes)
+    return connection.derive(**changes) if changes else connection
+
+
 def _refuse_misspelt(settings: Mapping[str, Any], model: type[BaseModel]) -> None:
     for name in settings:
         if name not in model.model_fields:
@@ -239,8 +250,7 @@ def _refuse_misspelt(settings: Mapping[str, Any], model: type[BaseModel]) -> Non
 def _environment_beside(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What the environment adds to what the caller stated.
 
-    A credential that the caller stated is not mixed with one of another kind from the environment, and a credential of
-    the environment does not travel to a server that it was not meant for... unless the caller names that server only.
+    A credential that the caller stated is not mixed with one of another kind from the environment.
     """
     found = from_environment()
     if settings.get("api_key") is not None:

@@ -32,8 +32,6 @@ _BANNED = re.compile(r"Too many failed attempts", re.IGNORECASE)
 _RATE_LIMIT = re.compile(r"rate limit", re.IGNORECASE)
 _UNSUPPORTED = re.compile(r"Only .{0,2000}support tool|not implemented|not supported|unsupported", re.I | re.S)
 _VALIDATION = re.compile(r"\d+ validation errors? for", re.IGNORECASE)
-# What 4.1.0 answers to anything that fails at inference, an embedding model asked to chat included.
-_OPAQUE = re.compile(r"request failed\. Check the server logs", re.IGNORECASE)
 
 _BY_STATUS: dict[int, type[e.XinferenceError]] = {
     400: e.XinferenceBadRequestError,
@@ -81,11 +79,6 @@ def error_from_event(request: Request, event: Mapping[str, Any], *, url: str, re
     return kind(
         _sentence(kind, said, request, response), url=url, model_uid=request.model_uid, request_id=request_id, body=said
     )
-
-
-def is_opaque(error: e.XinferenceError) -> bool:
-    """Whether the server's words hide a cause that the model's description may tell."""
-    return isinstance(error, e.XinferenceServerError) and bool(_OPAQUE.search(error.body or ""))
 
 
 def what_the_server_said(body: bytes) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tenacity import RetryCallState, wait_exponential_jitter
+from tenacity import RetryCallState, wait_exponential, wait_random
 
 from xinference_bridge.errors import XinferenceError, XinferenceTimeoutError
 
 if TYPE_CHECKING:
     from xinference_bridge.call import Call
 
-_backoff = wait_exponential_jitter(initial=0.2, max=20.0, exp_base=2, jitter=0.2)
+_backoff = wait_exponential(multiplier=0.2, max=20.0) + wait_random(0.0, 0.2)
 
 
 def policy(call: Call) -> dict[str, Any]:
