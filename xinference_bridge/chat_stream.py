@@ -187,7 +187,7 @@ class ChatAccumulator:
             return ChatDelta(content, "", [], logprobs)
         out = ChatDelta(logprobs=logprobs)
         self._add(pieces, out)
-        return out if pieces or logprobs is not None else None
+        return out if out.text or out.reasoning or out.tool_calls or logprobs is not None else None
 
     def finish(self) -> ChatDelta:
         """What was held back, and the whole answer as `final`.

@@ -1,0 +1,624 @@
+"""The reader of chat answers, against each way in which a server writes them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import pickle
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xinference_bridge.chat_stream import (
+    ChatAccumulator,
+    ChatDelta,
+    ChatResult,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+    chat_result_from_wire,
+    completion_result_from_wire,
+)
+from xinference_bridge.errors import XinferenceProtocolError, XinferenceStreamError
+from xinference_bridge.tags import Start
+
+CALL = '{"name": "add", "arguments": {"a": 1,  "b": [2.50]}}'
+
+
+def chunk(delta: dict | None = None, finish_reason: str | None = None, **more: Any) -> dict:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 7, "choices": [choice], **more}
+
+
+def say(*pieces: str) -> list[dict]:
+    return [chunk({"content": piece}) for piece in pieces] + [chunk({}, "stop")]
+
+
+def body(message: dict, finish_reason: str | None = "stop", **more: Any) -> dict:
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish_reason}
+    return {"id": "chatcmpl-1", "object": "chat.completion", "created": 7, "choices": [choice], **more}
+
+
+def stream(
+    events: list[dict], *, tools: bool = False, start: Start = "text", completion: bool = False
+) -> tuple[list[ChatDelta], ChatResult]:
+    """The deltas of these chunks, and the result, which is checked to be what the deltas say when they are joined."""
+    reader = ChatAccumulator(tools=tools, start=start, completion=completion)
+    deltas = [delta for delta in map(reader.feed, events) if delta is not None]
+    assert all(delta.text or delta.reasoning or delta.tool_calls or delta.logprobs for delta in deltas)
+    deltas.append(reader.finish())
+    result = deltas[-1].final
+    assert result is not None
+    assert result.text == "".join(delta.text for delta in deltas) == reader.text
+    assert result.reasoning == "".join(delta.reasoning for delta in deltas)
+    assert (result.logprobs or []) == [entry for delta in deltas for entry in delta.logprobs or []]
+    calls: dict[int, tuple[str | None, str | None, str]] = {}
+    for fragment in (fragment for delta in deltas for fragment in delta.tool_calls):
+        if fragment.index in calls:
+            assert (fragment.id, fragment.name) == (None, None)
+            call_id, name, arguments = calls[fragment.index]
+            calls[fragment.index] = call_id, name, arguments + fragment.arguments
+        else:
+            assert fragment.id is not None
+            assert fragment.name is not None
+            calls[fragment.index] = fragment.id, fragment.name, fragment.arguments
+    assert list(calls) == list(range(len(calls)))
+    assert [(call.id, call.name, call.arguments) for call in result.tool_calls] == list(calls.values())
+    return deltas, result
+
+
+def final(events: list[dict], *, tools: bool = False, start: Start = "text", completion: bool = False) -> ChatResult:
+    return stream(events, tools=tools, start=start, completion=completion)[1]
+
+
+def server_call(index: int | None, arguments: Any, name: str | None = None, call_id: str | None = None) -> dict:
+    fragment: dict[str, Any] = {"function": {"arguments": arguments}}
+    if index is not None:
+        fragment["index"] = index
+    if call_id is not None:
+        fragment |= {"id": call_id, "type": "function"}
+    if name is not None:
+        fragment["function"]["name"] = name
+    return fragment
+
+
+# --- text -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [None, ""])
+def test_the_first_delta_may_hold_no_content(content: str | None) -> None:
+    deltas, result = stream([chunk({"role": "assistant", "content": content}), *say("Par", "is.")])
+    assert [delta.text for delta in deltas] == ["Par", "is.", ""]
+    assert result.text == "Paris."
+
+
+@pytest.mark.parametrize("delta", [{}, None, {"role": "assistant"}, {"content": None, "refusal": "no", "audio": 1}])
+def test_a_delta_may_hold_nothing_to_tell(delta: dict | None) -> None:
+    assert ChatAccumulator(tools=True).feed(chunk(delta)) is None
+
+
+def test_a_delta_may_be_missing() -> None:
+    reader = ChatAccumulator(tools=True)
+    assert reader.feed({"choices": [{"index": 0, "finish_reason": "stop"}]}) is None
+    assert reader.feed({"choices": [{}]}) is None
+    assert reader.finish().final is not None
+
+
+def test_the_last_newline_of_an_answer_is_kept() -> None:
+    deltas, result = stream(say("Paris.", "\n"), tools=True)
+    assert result.text == "Paris.\n"
+    assert deltas[-1].text == "\n"
+
+
+def test_other_choices_than_the_first_are_not_read() -> None:
+    other = {"index": 1, "delta": {"content": "no"}, "finish_reason": "length"}
+    event = {"choices": [other, {"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop"}]}
+    result = final([event, {"choices": [other]}])
+    assert (result.text, result.finish_reason) == ("yes", "stop")
+
+
+# --- what the server says beside the text -----------------------------------------------------------------------
+
+
+def test_llama_cpp_sends_the_usage_in_a_last_chunk_without_choices() -> None:
+    usage = {
+        "prompt_tokens": 27,
+        "completion_tokens": 3,
+        "total_tokens": 30,
+        "prompt_tokens_details": {"cached_tokens": 26},
+        "completion_tokens_details": {"reasoning_tokens": 2},
+    }
+    last = {"id": "chatcmpl-1", "choices": [], "usage": usage, "timings": {"prompt_n": 1}, "created": 8}
+    result = final([*say("Paris."), last])
+    assert result.usage == Usage(27, 3, 30, cached_tokens=26, reasoning_tokens=2)
+    assert result.raw == {key: value for key, value in last.items() if key != "choices"}
+    assert (result.id, result.created) == ("chatcmpl-1", 7)
+
+
+def test_transformers_sends_the_usage_twice_and_a_second_finish_reason() -> None:
+    usage = {"prompt_tokens": 27, "completion_tokens": 3, "total_tokens": 30}
+    end = [chunk({"content": "."}, "length", usage=usage), chunk({"content": ""}, "stop", usage=usage)]
+    result = final([chunk({"content": "Paris"}), *end])
+    assert result.usage == Usage(27, 3, 30)
+    assert result.finish_reason == "length"
+    assert result.text == "Paris."
+
+
+def test_the_last_usage_wins() -> None:
+    usages = [{"prompt_tokens": 5, "completion_tokens": n, "total_tokens": 5 + n} for n in (1, 2, 3)]
+    assert final([*(chunk({"content": "a"}, usage=usage) for usage in usages), *say()]).usage == Usage(5, 3, 8)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        {},
+        {"prompt_tokens": -1, "completion_tokens": -1, "total_tokens": -1},
+        {"prompt_tokens": 5, "completion_tokens": -1, "total_tokens": 4},
+        {"prompt_tokens": None, "completion_tokens": 3},
+        {"prompt_tokens": "5", "completion_tokens": True},
+    ],
+)
+def test_a_usage_that_was_not_counted_is_none(usage: Any) -> None:
+    assert final([chunk({"content": "a"}, "stop", usage=usage)]).usage is None
+    counted = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": -1, "prompt_tokens_details": None}
+    assert final([chunk({"content": "a"}, usage=counted), chunk({}, "stop", usage=usage)]).usage == Usage(5, 3, 8)
+
+
+def test_a_usage_may_come_in_a_chunk_without_the_word_choices() -> None:
+    assert final([*say("a"), {"usage": {"prompt_tokens": 5, "completion_tokens": 3}}]).usage == Usage(5, 3, 8)
+
+
+def test_replica_and_fingerprint_are_told() -> None:
+    result = final([chunk({}), chunk({}, "stop", model_replica="qwen3-0", system_fingerprint="b1-f00")])
+    assert (result.model_replica, result.system_fingerprint) == ("qwen3-0", "b1-f00")
+    assert final([chunk({}, "stop", model_replica=2)]).model_replica == 2
+    assert final([{"id": 3, "choices": [{"finish_reason": "stop"}], "created": "x"}]).id is None
+
+
+def test_logprobs_are_told_with_their_chunk_and_joined() -> None:
+    first = {"id": 12, "token": "Par", "bytes": [80], "logprob": -0.1, "top_logprobs": []}
+    second = {"id": 13, "token": "is", "bytes": [105], "logprob": -0.2, "top_logprobs": []}
+    events = say("Par", "is")
+    events[0]["choices"][0]["logprobs"] = {"content": [first]}
+    events[1]["choices"][0]["logprobs"] = {"content": [second], "refusal": None}
+    events[2]["choices"][0]["logprobs"] = {"content": None}
+    deltas, result = stream(events)
+    assert [delta.logprobs for delta in deltas] == [[first], [second], None]
+    assert result.logprobs == [first, second]
+    assert final(say("a")).logprobs is None
+
+
+def test_logprobs_of_text_that_is_held_back_are_told_at_once() -> None:
+    events = say("<", "b")
+    events[0]["choices"][0]["logprobs"] = {"content": [{"token": "<", "logprob": 0.0}]}
+    deltas, _ = stream(events)
+    assert [(delta.text, len(delta.logprobs or [])) for delta in deltas] == [("", 1), ("<b", 0), ("", 0)]
+
+
+# --- the end ----------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_that_breaks_off_is_an_error_with_the_text_so_far() -> None:
+    reader = ChatAccumulator(tools=True)
+    reader.feed(chunk({"content": "Paris "}))
+    reader.feed(chunk({"content": "is <to"}))  # held back, since it could have become a tag
+    with pytest.raises(XinferenceStreamError, match="12 characters") as caught:
+        reader.finish()
+    assert caught.value.partial_text == "Paris is <to"
+
+
+def test_a_finish_reason_or_done_ends_a_stream() -> None:
+    assert final(say("a")).finish_reason == "stop"
+    reader = ChatAccumulator(tools=False)
+    assert not reader.done
+    reader.feed(chunk({"content": "a"}))
+    reader.mark_done()
+    assert reader.done
+    result = reader.finish().final
+    assert result is not None
+    assert result.finish_reason is None
+
+
+# --- reasoning --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning"])
+@pytest.mark.parametrize("start", ["text", "reasoning", "undecided"])
+def test_reasoning_that_the_server_parsed_is_passed_as_it_is(key: str, start: Start) -> None:
+    events = [
+        chunk({"role": "assistant", "content": "", key: ""}),
+        chunk({"content": None, key: "\nHm"}),
+        chunk({key: ".\n"}),
+        chunk({"content": "\n\nSay <think>x", key: None}),
+        chunk({"content": "</think>\n"}, "stop"),
+    ]
+    deltas, result = stream(events, start=start)
+    assert [delta.reasoning for delta in deltas][:2] == ["\nHm", ".\n"]
+    assert (result.reasoning, result.text) == ("\nHm.\n", "\n\nSay <think>x</think>\n")
+    whole = chat_result_from_wire(
+        body({key: "\nHm.\n", "content": "\n\nSay <think>x</think>\n"}), tools=False, start=start
+    )
+    assert (whole.reasoning, whole.text) == (result.reasoning, result.text)
+
+
+def test_text_held_back_is_text_once_the_server_sends_reasoning() -> None:
+    deltas, result = stream(
+        [chunk({"content": "Hi"}), chunk({"reasoning_content": "Hm"}), *say(" all")], start="undecided"
+    )
+    assert (deltas[0].text, deltas[0].reasoning) == ("Hi", "Hm")
+    assert result.text == "Hi all"
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "reasoning", "answer"),
+    [
+        ("<think>\nHm.\n</think>\n\nParis.", "text", "Hm.", "Paris."),
+        ("\nHm.\n</think>\n\nParis.", "reasoning", "Hm.", "Paris."),
+        ("\nHm.\n</think>\n\nParis.", "undecided", "Hm.", "Paris."),
+        ("\nHm.\n</think>\n\nParis.", "text", "", "\nHm.\n</think>\n\nParis."),
+        ("Paris.\n", "undecided", "", "Paris.\n"),
+        ("Hm. So", "reasoning", "Hm. So", ""),
+    ],
+)
+def test_reasoning_in_the_text_is_cut_out(text: str, start: Start, reasoning: str, answer: str) -> None:
+    whole = chat_result_from_wire(body({"content": text}), tools=True, start=start)
+    assert (whole.reasoning, whole.text) == (reasoning, answer)
+    for one, two in itertools.combinations(range(len(text) + 1), 2):
+        result = final(say(text[:one], text[one:two], text[two:]), tools=True, start=start)
+        assert (result.reasoning, result.text) == (reasoning, answer)
+
+
+# --- tool calls that the server parsed --------------------------------------------------------------------------
+
+
+def test_tool_calls_are_put_together_by_their_index() -> None:
+    events = [
+        chunk({"role": "assistant", "content": None}),
+        chunk({"tool_calls": [server_call(0, "", "add", "x1")]}),
+        chunk({"tool_calls": [server_call(0, '{"a"')]}),
+        chunk({"tool_calls": [server_call(1, "{", "sub", "x2"), server_call(0, ":1}")]}),
+        chunk({"tool_calls": [server_call(1, "}")]}),
+        chunk({}, "tool_calls"),
+    ]
+    deltas, result = stream(events)
+    assert deltas[0].tool_calls == [ToolCallDelta(0, "x1", "add", "")]
+    assert deltas[1].tool_calls == [ToolCallDelta(0, None, None, '{"a"')]
+    assert result.tool_calls == [ToolCall("x1", "add", '{"a":1}'), ToolCall("x2", "sub", "{}")]
+    assert result.finish_reason == "tool_calls"
+
+
+def test_xinference_repeats_neither_id_nor_name_and_sends_empty_content_beside() -> None:
+    events = [
+        chunk({"role": "assistant", "content": "", "tool_calls": [server_call(0, "", "add", "call_5f")]}),
+        chunk({"role": "assistant", "content": "", "tool_calls": [server_call(0, '{"a": 1}')]}),
+        chunk({"role": "assistant", "content": "", "tool_calls": []}, "tool_calls"),
+    ]
+    assert final(events, tools=True).tool_calls == [ToolCall("call_5f", "add", '{"a": 1}')]
+
+
+def test_a_stray_closing_tag_beside_a_parsed_call_is_not_content() -> None:
+    # llama.cpp with tool_choice "required".
+    events = [
+        chunk({"tool_calls": [server_call(0, '{"a":1}', "add", "x1")]}),
+        chunk({"content": "\n</tool"}),
+        chunk({"content": "_call>"}, "tool_calls"),
+    ]
+    result = final(events, tools=True)
+    assert (result.text, len(result.tool_calls)) == ("", 1)
+    wire = body({"content": "\n</tool_call>", "tool_calls": [server_call(None, '{"a":1}', "add", "x1")]})
+    assert chat_result_from_wire(wire, tools=True).text == ""
+
+
+@pytest.mark.parametrize("index", [0, None])
+def test_an_id_that_is_missing_is_derived_from_the_answer(index: int | None) -> None:
+    events = [chunk({"tool_calls": [server_call(index, "{}", "add")]}), chunk({}, "stop")]
+    assert final(events).tool_calls == [ToolCall("call_chatcmpl-1_0", "add", "{}")]
+
+
+def test_calls_without_an_index_are_numbered_by_their_place() -> None:
+    calls = [server_call(None, "{}", "add", "x1"), server_call(None, "{}", "sub", "x2")]
+    expected = [ToolCall("x1", "add", "{}"), ToolCall("x2", "sub", "{}")]
+    assert chat_result_from_wire(body({"content": None, "tool_calls": calls}), tools=True).tool_calls == expected
+    assert final([chunk({"tool_calls": calls}), *say()]).tool_calls == expected
+
+
+@pytest.mark.parametrize(("index", "ids"), [(None, ("x1", "x2")), (0, ("x1", "x2")), (None, (None, None))])
+def test_whole_calls_that_the_server_did_not_number_stay_apart(index: int | None, ids: tuple[str | None, ...]) -> None:
+    events = [chunk({"tool_calls": [server_call(index, "{}", "add", call_id)]}) for call_id in ids]
+    result = final([*events, *say()])
+    assert [(call.name, call.arguments) for call in result.tool_calls] == [("add", "{}"), ("add", "{}")]
+    assert len({call.id for call in result.tool_calls}) == 2
+
+
+def test_a_name_and_an_id_that_are_repeated_are_told_once() -> None:
+    events = [chunk({"tool_calls": [server_call(0, piece, "add", "x1")]}) for piece in ("{", "}")]
+    assert final([*events, *say()]).tool_calls == [ToolCall("x1", "add", "{}")]
+
+
+def test_a_call_is_told_once_its_name_is_known() -> None:
+    events = [
+        chunk({"tool_calls": [server_call(0, None, None, "x1")]}),
+        chunk({"tool_calls": [server_call(0, "{")]}),
+        chunk({"tool_calls": [server_call(0, "}", "add")]}),
+    ]
+    deltas, _ = stream([*events, *say()])
+    assert deltas[0].tool_calls == [ToolCallDelta(0, "x1", "add", "{}")]
+
+
+def test_arguments_that_are_an_object_are_written_as_json() -> None:
+    calls = [server_call(None, {"a": [1, "ü"]}, "add", "x1")]
+    assert chat_result_from_wire(body({"tool_calls": calls}), tools=True).tool_calls == [
+        ToolCall("x1", "add", '{"a":[1,"ü"]}')
+    ]
+
+
+@pytest.mark.parametrize("arguments", ["", None, " "])
+def test_a_call_without_arguments_has_an_empty_object(arguments: str | None) -> None:
+    (call,) = final([chunk({"tool_calls": [server_call(0, arguments, "now", "x1")]}), *say()]).tool_calls
+    assert (json.loads(call.arguments), call.error) == ({}, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "error"),
+    [
+        ('{"a": ', "add", "are not JSON"),
+        ("[1]", "add", "are not a JSON object"),
+        ('"{}"', "add", "are not a JSON object"),
+        ('{"a": NaN}', "add", "are not JSON"),
+        ("{}", None, "names no function"),
+    ],
+)
+def test_a_call_that_cannot_be_read_says_why_and_keeps_what_was_written(
+    arguments: str, name: str | None, error: str
+) -> None:
+    (call,) = final([chunk({"tool_calls": [server_call(0, arguments, name, "x1")]}), *say()]).tool_calls
+    assert (call.arguments, call.name) == (arguments, name or "")
+    assert error in (call.error or "")
+
+
+def test_a_legacy_function_call_is_a_tool_call() -> None:
+    events = [
+        chunk({"function_call": {"name": "add", "arguments": "{"}}),
+        chunk({"function_call": {"arguments": "}"}}),
+        chunk({}, "function_call"),
+    ]
+    result = final(events)
+    assert result.tool_calls == [ToolCall("call_chatcmpl-1_0", "add", "{}")]
+    assert result.finish_reason == "tool_calls"
+
+
+@pytest.mark.parametrize(("reason", "told"), [("stop", "tool_calls"), ("length", "length"), ("tool_calls",) * 2])
+def test_an_answer_with_calls_did_not_simply_stop(reason: str, told: str) -> None:
+    events = [chunk({"tool_calls": [server_call(0, "{}", "add", "x1")]}), chunk({}, reason)]
+    assert final(events).finish_reason == told
+
+
+# --- tool calls in the text -------------------------------------------------------------------------------------
+
+
+def test_a_call_written_into_the_text_is_a_tool_call_however_it_is_cut() -> None:
+    # The transformers engine streams calls as text.
+    text = f"Sure.\n<tool_call>\n{CALL}\n</tool_call>\n<tool_call>\n{CALL}\n</tool_call>"
+    arguments = '{"a": 1,  "b": [2.50]}'
+    expected = [ToolCall(f"call_chatcmpl-1_{index}", "add", arguments) for index in (0, 1)]
+    whole = chat_result_from_wire(body({"content": text}), tools=True)
+    assert (whole.text, whole.tool_calls, whole.finish_reason) == ("Sure.", expected, "tool_calls")
+    for offset in range(len(text) + 1):
+        result = final(say(text[:offset], text[offset:]), tools=True)
+        assert (result.text, result.tool_calls, result.finish_reason) == ("Sure.", expected, "tool_calls")
+    assert final(say(*text), tools=True).tool_calls == expected
+
+
+def test_calls_in_the_text_come_after_those_that_the_server_parsed() -> None:
+    message = {"content": f"<tool_call>{CALL}</tool_call>", "tool_calls": [server_call(0, "{}", "sub", "x1")]}
+    result = chat_result_from_wire(body(message), tools=True)
+    assert [call.id for call in result.tool_calls] == ["x1", "call_chatcmpl-1_1"]
+
+
+def test_a_call_that_was_cut_off_is_told_at_the_end() -> None:
+    deltas, result = stream([chunk({"content": '<tool_call>\n{"name": "add", "arg'}), chunk({}, "length")], tools=True)
+    (call,) = result.tool_calls
+    assert (call.name, call.arguments) == ("", '{"name": "add", "arg')
+    assert "not JSON" in (call.error or "")
+    assert deltas[-1].tool_calls == [ToolCallDelta(0, call.id, "", call.arguments)]
+    assert result.finish_reason == "length"
+
+
+@pytest.mark.parametrize(
+    ("inside", "name", "arguments"),
+    [
+        ('{"name": "add", "parameters": {"a": 1}}', "add", '{"a": 1}'),
+        ('{"name": "add", "arguments": "{\\"a\\": 1}"}', "add", '{"a": 1}'),
+        ('{"name": "add"}', "add", "{}"),
+        ('{"name": "add", "arguments": null}', "add", "{}"),
+        ('{"arguments": {"arguments": {"x": 1}}, "name": "add"}', "add", '{"arguments": {"x": 1}}'),
+        (
+            '{"name": "\\"arguments\\": {}", "arguments": {"a": 123456789012345678901234567890}}',
+            '"arguments": {}',
+            None,
+        ),
+        ('{"name": "run", "arguments": {"code": "a\nb"}}', "run", '{"code":"a\\nb"}'),
+    ],
+)
+def test_a_call_in_the_text_may_be_written_in_several_ways(inside: str, name: str, arguments: str | None) -> None:
+    (call,) = final(say(f"<tool_call>{inside}</tool_call>"), tools=True).tool_calls
+    assert (call.name, call.error) == (name, None)
+    assert call.arguments == arguments or json.loads(call.arguments) == json.loads(inside)["arguments"]
+
+
+@pytest.mark.parametrize(
+    "inside",
+    ["add(1)", "{", '{"arguments": {}}', '{"name": 3, "arguments": {}}', '{"name": "", "arguments": {}}', "[1]", "NaN",
+     '{"name": "add", "arguments": {"a": NaN}}', "[" * 100_000, "9" * 5000],
+)  # fmt: skip
+def test_a_call_in_the_text_that_cannot_be_read_is_not_lost(inside: str) -> None:
+    (call,) = final(say(f"<tool_call>\n{inside}\n</tool_call>"), tools=True).tool_calls
+    assert (call.name, call.arguments) == ("", inside)
+    assert call.error is not None
+
+
+@pytest.mark.parametrize("arguments", ["[1]", "3", '"x"'])
+def test_arguments_in_the_text_that_are_no_object_say_so(arguments: str) -> None:
+    (call,) = final(say(f'<tool_call>{{"name": "f", "arguments": {arguments}}}</tool_call>'), tools=True).tool_calls
+    assert call.name == "f"
+    assert call.error is not None
+
+
+def test_an_empty_tag_is_no_call() -> None:
+    result = final(say("<tool_call>\n</tool_call>"), tools=True)
+    assert (result.text, result.tool_calls, result.finish_reason) == ("", [], "stop")
+
+
+def test_without_tools_the_tag_is_text() -> None:
+    text = f"<tool_call>\n{CALL}\n</tool_call>\n"
+    assert final(say(*text)).text == text
+
+
+# --- answers that were not streamed ------------------------------------------------------------------------------
+
+
+def test_a_whole_answer_is_read_like_its_stream() -> None:
+    usage = {"prompt_tokens": 27, "completion_tokens": 3, "total_tokens": 30}
+    wire = body({"content": "Paris.", "tool_calls": None, "reasoning_content": None}, usage=usage, model_replica="m-1")
+    before = json.dumps(wire)
+    result = chat_result_from_wire(wire, tools=True)
+    assert json.dumps(wire) == before
+    assert result.raw == wire
+    streamed = final([*say("Par", "is."), {"choices": [], "usage": usage, "model_replica": "m-1"}])
+    streamed.raw = result.raw
+    assert result == streamed
+
+
+def test_results_are_picklable() -> None:
+    result = chat_result_from_wire(body({"content": f"<tool_call>{CALL}</tool_call>"}), tools=True)
+    assert pickle.loads(pickle.dumps(result)) == result
+
+
+def test_a_completion_is_text_as_the_model_wrote_it() -> None:
+    events = [{"id": "c1", "choices": [{"index": 0, "text": text, "finish_reason": None}]} for text in "<think>x\n"]
+    events.append({"id": "c1", "choices": [{"index": 0, "text": "", "finish_reason": "length"}]})
+    result = final(events, completion=True)
+    assert (result.text, result.finish_reason, result.id) == ("<think>x\n", "length", "c1")
+    wire = {"id": "c1", "choices": [{"index": 0, "text": "<think>x\n", "finish_reason": "length"}]}
+    whole = completion_result_from_wire(wire)
+    assert (whole.text, whole.finish_reason, whole.raw) == (result.text, "length", wire)
+
+
+def test_the_logprobs_of_a_completion_have_the_shape_of_a_chat() -> None:
+    logprobs = {"tokens": ["a"], "token_logprobs": [-1.0], "top_logprobs": [{"a": -1.0}], "text_offset": [0]}
+    wire = {"choices": [{"index": 0, "text": "a", "finish_reason": "stop", "logprobs": logprobs}]}
+    assert completion_result_from_wire(wire).logprobs == [
+        {"token": "a", "logprob": -1.0, "top_logprobs": [{"token": "a", "logprob": -1.0}]}
+    ]
+
+
+@pytest.mark.parametrize(
+    "wire", [{}, [], "x", None, {"choices": None}, {"choices": []}, {"choices": [1]}, {"choices": [{"index": 1}]},
+             {"choices": [{}]}, {"choices": [{"message": "hi"}]}, {"choices": [{"message": {"content": 3}}]},
+             {"choices": [{"message": {"content": "a"}, "finish_reason": 3}]}]
+)  # fmt: skip
+def test_an_answer_of_another_shape_is_a_protocol_error(wire: Any) -> None:
+    with pytest.raises(XinferenceProtocolError):
+        chat_result_from_wire(wire, tools=True)
+    with pytest.raises(XinferenceProtocolError):
+        completion_result_from_wire(wire)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        [],
+        None,
+        "[DONE]",
+        {},
+        {"detail": "x"},
+        {"choices": {}},
+        {"choices": None},
+        {"choices": [[]]},
+        {"choices": [], "usage": [1]},
+        {"choices": [{"delta": [1]}]},
+        {"choices": [{"delta": ""}]},
+        {"choices": [{"delta": {"content": ["a"]}}]},
+        {"choices": [{"delta": {"content": 0}}]},
+        {"choices": [{"delta": {"reasoning_content": 1}}]},
+        {"choices": [{"delta": {"tool_calls": {"a": 1}}}]},
+        {"choices": [{"delta": {"tool_calls": [None]}}]},
+        {"choices": [{"delta": {"tool_calls": [{"function": "f"}]}}]},
+        {"choices": [{"delta": {"tool_calls": [{"index": "0"}]}}]},
+        {"choices": [{"delta": {"tool_calls": [{"id": 3}]}}]},
+        {"choices": [{"logprobs": [1]}]},
+        {"choices": [{"logprobs": {"content": "x"}}]},
+        {"choices": [{"logprobs": {"content": [1]}}]},
+    ],
+)
+def test_a_chunk_of_another_shape_is_a_protocol_error(event: Any) -> None:
+    with pytest.raises(XinferenceProtocolError, match="should be"):
+        ChatAccumulator(tools=True).feed(event)
+
+
+KEYS = st.sampled_from(
+    ["choices", "delta", "content", "index", "finish_reason", "usage", "logprobs", "tool_calls", "function", "name",
+     "arguments", "id", "reasoning_content", "prompt_tokens", "completion_tokens", "function_call", "text", "message"]
+)  # fmt: skip
+LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=8),
+    st.sampled_from(["<think>", "<tool_call>{"]),
+)
+JSON = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12
+)
+DELTAS = st.dictionaries(KEYS, JSON, max_size=4)
+EVENTS = st.one_of(
+    JSON,
+    st.builds(chunk, DELTAS, st.sampled_from([None, "stop", "length"])),
+    st.builds(lambda call: chunk({"tool_calls": [call]}), st.fixed_dictionaries({"function": DELTAS}) | DELTAS),
+)
+
+
+@given(st.lists(EVENTS, max_size=6), st.booleans(), st.booleans())
+def test_any_json_gives_deltas_or_a_protocol_error(events: list[Any], tools: bool, completion: bool) -> None:
+    reader = ChatAccumulator(tools=tools, start="undecided", completion=completion)
+    reader.mark_done()
+    try:
+        for event in events:
+            reader.feed(event)
+        reader.finish()
+    except XinferenceProtocolError:
+        pass
+
+
+@given(JSON)
+def test_any_json_is_an_answer_or_a_protocol_error(wire: Any) -> None:
+    for read in (lambda: chat_result_from_wire(wire, tools=True), lambda: completion_result_from_wire(wire)):
+        try:
+            read()
+        except XinferenceProtocolError:
+            pass
+
+
+PIECES = st.lists(
+    st.sampled_from(["<think>", "</think>", "<tool_call>", "</tool_call>", CALL, "a", " ", "\n", "<", "{"]), max_size=12
+)
+
+
+@given(
+    PIECES,
+    st.lists(st.integers(0, 200), max_size=6),
+    st.booleans(),
+    st.sampled_from(["text", "reasoning", "undecided"]),
+)
+def test_joined_deltas_equal_the_whole_answer(pieces: list[str], cuts: list[int], tools: bool, start: Start) -> None:
+    text = "".join(pieces)
+    at = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    streamed = final(say(*(text[one:two] for one, two in itertools.pairwise(at))), tools=tools, start=start)
+    whole = chat_result_from_wire(body({"content": text}), tools=tools, start=start)
+    streamed.raw = whole.raw
+    assert streamed == whole
