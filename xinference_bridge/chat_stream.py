@@ -86,6 +86,7 @@ class ChatAccumulator:
         "_reasoning",
         "_splitter",
         "_text",
+        "_tools",
         "_usage",
         "done",
     )
@@ -93,6 +94,7 @@ class ChatAccumulator:
     def __init__(self, *, tools: bool, start: Start = "text", completion: bool = False) -> None:
         self.done: bool = False
         self._completion = completion
+        self._tools = tools
         self._splitter = TagSplitter(tools=tools, start=start)
         self._plain = completion  # the text needs no look at
         self._text: list[str] = []
@@ -182,7 +184,8 @@ class ChatAccumulator:
         pieces = self._splitter.feed(content)
         if len(pieces) == 1 and pieces[0][0] == "text":
             content = pieces[0][1]
-            self._plain = self._splitter.plain
+            if not self._tools:  # with tools, tags are looked for to the end
+                self._plain = self._splitter.plain
             self._text.append(content)
             return ChatDelta(content, "", [], logprobs)
         out = ChatDelta(logprobs=logprobs)

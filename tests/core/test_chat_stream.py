@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import pickle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -22,27 +23,29 @@ from xinference_bridge.chat_stream import (
     completion_result_from_wire,
 )
 from xinference_bridge.errors import XinferenceProtocolError, XinferenceStreamError
-from xinference_bridge.tags import Start
+
+if TYPE_CHECKING:
+    from xinference_bridge.tags import Start
 
 CALL = '{"name": "add", "arguments": {"a": 1,  "b": [2.50]}}'
 
 
-def chunk(delta: dict | None = None, finish_reason: str | None = None, **more: Any) -> dict:
+def chunk(delta: dict[str, Any] | None = None, finish_reason: str | None = None, **more: Any) -> dict[str, Any]:
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
     return {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 7, "choices": [choice], **more}
 
 
-def say(*pieces: str) -> list[dict]:
+def say(*pieces: str) -> list[dict[str, Any]]:
     return [chunk({"content": piece}) for piece in pieces] + [chunk({}, "stop")]
 
 
-def body(message: dict, finish_reason: str | None = "stop", **more: Any) -> dict:
+def body(message: dict[str, Any], finish_reason: str | None = "stop", **more: Any) -> dict[str, Any]:
     choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish_reason}
     return {"id": "chatcmpl-1", "object": "chat.completion", "created": 7, "choices": [choice], **more}
 
 
 def stream(
-    events: list[dict], *, tools: bool = False, start: Start = "text", completion: bool = False
+    events: list[dict[str, Any]], *, tools: bool = False, start: Start = "text", completion: bool = False
 ) -> tuple[list[ChatDelta], ChatResult]:
     """The deltas of these chunks, and the result, which is checked to be what the deltas say when they are joined."""
     reader = ChatAccumulator(tools=tools, start=start, completion=completion)
@@ -69,11 +72,15 @@ def stream(
     return deltas, result
 
 
-def final(events: list[dict], *, tools: bool = False, start: Start = "text", completion: bool = False) -> ChatResult:
+def final(
+    events: list[dict[str, Any]], *, tools: bool = False, start: Start = "text", completion: bool = False
+) -> ChatResult:
     return stream(events, tools=tools, start=start, completion=completion)[1]
 
 
-def server_call(index: int | None, arguments: Any, name: str | None = None, call_id: str | None = None) -> dict:
+def server_call(
+    index: int | None, arguments: Any, name: str | None = None, call_id: str | None = None
+) -> dict[str, Any]:
     fragment: dict[str, Any] = {"function": {"arguments": arguments}}
     if index is not None:
         fragment["index"] = index
@@ -95,7 +102,7 @@ def test_the_first_delta_may_hold_no_content(content: str | None) -> None:
 
 
 @pytest.mark.parametrize("delta", [{}, None, {"role": "assistant"}, {"content": None, "refusal": "no", "audio": 1}])
-def test_a_delta_may_hold_nothing_to_tell(delta: dict | None) -> None:
+def test_a_delta_may_hold_nothing_to_tell(delta: dict[str, Any] | None) -> None:
     assert ChatAccumulator(tools=True).feed(chunk(delta)) is None
 
 
@@ -587,21 +594,17 @@ EVENTS = st.one_of(
 def test_any_json_gives_deltas_or_a_protocol_error(events: list[Any], tools: bool, completion: bool) -> None:
     reader = ChatAccumulator(tools=tools, start="undecided", completion=completion)
     reader.mark_done()
-    try:
+    with contextlib.suppress(XinferenceProtocolError):
         for event in events:
             reader.feed(event)
         reader.finish()
-    except XinferenceProtocolError:
-        pass
 
 
 @given(JSON)
 def test_any_json_is_an_answer_or_a_protocol_error(wire: Any) -> None:
     for read in (lambda: chat_result_from_wire(wire, tools=True), lambda: completion_result_from_wire(wire)):
-        try:
+        with contextlib.suppress(XinferenceProtocolError):
             read()
-        except XinferenceProtocolError:
-            pass
 
 
 PIECES = st.lists(

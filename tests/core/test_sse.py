@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,17 +136,15 @@ def test_nothing_is_pending_before_the_first_byte_or_after_a_whole_event() -> No
 def test_an_event_without_end_is_refused_in_pieces_of_any_size(size: int) -> None:
     decoder = SSEDecoder(max_event_bytes=50_000)
     stream = b"data: " + b"x" * 60_000
+    pieces = [stream[start : start + size] for start in range(0, len(stream), size)]
     with pytest.raises(XinferenceProtocolError, match="50000 bytes"):
-        for start in range(0, len(stream), size):
-            decoder.feed(stream[start : start + size])
-        decoder.feed(b"\n\n")
+        collections.deque(map(decoder.feed, [*pieces, b"\n\n"]), maxlen=0)
 
 
 def test_data_lines_without_end_are_refused_too() -> None:
     decoder = SSEDecoder(max_event_bytes=1000)
     with pytest.raises(XinferenceProtocolError):
-        for _ in range(1000):
-            decoder.feed(b"data: xxxxxxxx\n")
+        collections.deque(map(decoder.feed, [b"data: xxxxxxxx\n"] * 1000), maxlen=0)
 
 
 def test_many_events_may_be_longer_than_the_limit_together() -> None:

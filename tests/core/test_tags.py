@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -106,7 +107,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("text", "options", "expected"), CASES)
-def test_an_answer_is_split_the_same_however_it_is_cut(text: str, options: dict, expected: Read) -> None:
+def test_an_answer_is_split_the_same_however_it_is_cut(text: str, options: dict[str, Any], expected: Read) -> None:
     assert read(text, **options) == expected
     assert read(*text, **options) == expected
     for one, two in itertools.combinations(range(len(text) + 1), 2):
