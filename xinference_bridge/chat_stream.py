@@ -182,12 +182,16 @@ class ChatAccumulator:
             self._text.append(content)
             return ChatDelta(content, "", [], logprobs)
         pieces = self._splitter.feed(content)
-        if len(pieces) == 1 and pieces[0][0] == "text":
-            content = pieces[0][1]
-            if not self._tools:  # with tools, tags are looked for to the end
-                self._plain = self._splitter.plain
-            self._text.append(content)
-            return ChatDelta(content, "", [], logprobs)
+        if len(pieces) == 1:
+            kind, piece = pieces[0]
+            if kind == "text":
+                if not self._tools:  # with tools, tags are looked for to the end
+                    self._plain = self._splitter.plain
+                self._text.append(piece)
+                return ChatDelta(piece, "", [], logprobs)
+            if kind == "reasoning":
+                self._reasoning.append(piece)
+                return ChatDelta("", piece, [], logprobs)
         out = ChatDelta(logprobs=logprobs)
         self._add(pieces, out)
         return out if out.text or out.reasoning or out.tool_calls or logprobs is not None else None
