@@ -17,11 +17,13 @@ from xinference_bridge.async_transport import AsyncStream, AsyncTransport
 from xinference_bridge.authorisation import Authorisation
 from xinference_bridge.call import Call
 from xinference_bridge.errors import (
+    XinferenceAuthenticationError,
     XinferenceConnectionError,
     XinferenceError,
     XinferenceModelLoadingError,
     XinferenceModelNotFoundError,
     XinferenceModelTypeError,
+    XinferencePermissionError,
     XinferenceServerError,
     XinferenceTimeoutError,
 )
@@ -257,6 +259,13 @@ class Client:
     async def amodel(self, uid_or_name: str) -> ModelInfo:
         """Same as `model`, but awaited."""
         return find_model(uid_or_name, await self.amodels(), self.connection.server_url)
+
+    def server_version(self, options: CallOptions = DEFAULT_OPTIONS) -> str | None:
+        """The server's version, or None where it is not told: to an API key it answers 403, without a credential 401."""
+        try:
+            return endpoints.version_from_response(self.send(endpoints.CLUSTER_VERSION, options))
+        except (XinferencePermissionError, XinferenceAuthenticationError):
+            return None
 
     def known(self, uid: str) -> ModelInfo | None:
         """What was already learnt of this model, without asking."""

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.settings import ENVIRONMENT_NAMES, from_environment
 from xinference_bridge.suggestions import did_you_mean
+from xinference_bridge.wire import DEFAULT_OPTIONS, CallOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -188,6 +189,13 @@ class XinferenceConnection(BaseModel):
     async def await_until_ready(self, uid: str, timeout: float = 300.0) -> ModelInfo:  # noqa: ASYNC109 - as the sync twin
         """Same as `wait_until_ready`, but awaited."""
         return await self.client.await_until_ready(uid, timeout)
+
+    def server_version(self, options: CallOptions | None = None) -> str | None:
+        """The server's version, or None where the credential may not ask it: it is for administrators.
+
+        Raises XinferenceConnectionError when nothing answers there.
+        """
+        return self.client.server_version(options or DEFAULT_OPTIONS)
 
     @property
     def client(self) -> Client:

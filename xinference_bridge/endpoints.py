@@ -48,6 +48,13 @@ def auth_needed_from_response(response: Response) -> bool:
     return bool(data.get("auth")) if isinstance(data, Mapping) else False
 
 
+def version_from_response(response: Response) -> str | None:
+    """The server's version, as far as it names one."""
+    data = response.json()
+    version = data.get("version") if isinstance(data, Mapping) else data
+    return str(version) if version else None
+
+
 def chat_request(uid: str, messages: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]) -> Request:
     """One turn of a chat; absent parameters stay out of the JSON, so that the server's default holds."""
     body = {"model": uid, "messages": messages, **parameters}

@@ -1,0 +1,56 @@
+"""The server that the examples ask: a running one, or a recorded session where none runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from xinference_bridge import XinferenceConnection, XinferenceConnectionError, XinferenceTimeoutError
+from xinference_bridge.wire import CallOptions
+
+_ROOT = Path(__file__).parent.parent
+_RECORDING = _ROOT / "cassettes" / "test_quickstart" / "test_the_quickstart_answers_from_a_chain_and_from_documents.yaml"
+
+
+@contextmanager
+def server_or_recording() -> Iterator[tuple[XinferenceConnection, str]]:
+    """A connection to the server that answers, and what to tell the user of it.
+
+    A server that was named by XINFERENCE_ENDPOINT and does not answer is an error; an unnamed one is replaced by the
+    recorded session.
+    """
+    connection = XinferenceConnection()
+    try:
+        words = f"Asking the Xinference server at {connection.server_url}{_version(connection)}."
+    except (XinferenceConnectionError, XinferenceTimeoutError):
+        if os.environ.get("XINFERENCE_ENDPOINT"):
+            raise
+        with recorded_session() as connection:
+            yield connection, (
+                f"Replaying a recorded session: no server answers at {connection.server_url}. `make lab` starts a real one "
+                "with tiny models; then run this again. Your own: set XINFERENCE_ENDPOINT and XINFERENCE_API_KEY."
+            )
+    else:
+        with connection:
+            yield connection, words
+
+
+def _version(connection: XinferenceConnection) -> str:
+    """The server's version where the credential may ask it; only an administrator's may."""
+    version = connection.server_version(CallOptions(timeout=5.0, connect_timeout=2.0, max_retries=0))
+    return f", version {version}" if version else ""
+
+
+@contextmanager
+def recorded_session() -> Iterator[XinferenceConnection]:
+    """Every request answered from the recording, none sent."""
+    from tests.support.cassettes import open_recording
+    from tests.support.scrub import REPLAY
+
+    with (
+        open_recording(_RECORDING, REPLAY, record=False),
+        XinferenceConnection(server_url=REPLAY.url, api_key=REPLAY.api_key) as connection,
+    ):
+        yield connection
