@@ -12,6 +12,8 @@ from tests.support.plugin import (
     vcr,
 )
 
+pytest_plugins = ["pytester"]
+
 __all__ = [
     "_network",
     "expected_recordings",

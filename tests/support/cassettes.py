@@ -90,17 +90,23 @@ class Recording(Cassette):  # type: ignore[misc]
         with self._lock:  # finding an answer and marking it as played are one step, or two threads get the same
             return super().play_response(request)  # type: ignore[no-any-return]
 
-    def find_requests_with_most_matches(self, request: Request) -> list[tuple[Request, list[str], list[tuple[str, str]]]]:
+    def find_requests_with_most_matches(
+        self, request: Request
+    ) -> list[tuple[Request, list[str], list[tuple[str, str]]]]:
         """What vcrpy asks when it gives up on a request; told with the difference between the bodies."""
         with self._lock:
             self.missed.append(_brief(request))
             sent = self.filter_request(request)
             return [
-                (recorded, same, [(name, _difference(sent, recorded) if "body" in name else why) for name, why in different])
+                (
+                    recorded,
+                    same,
+                    [(name, _difference(sent, recorded) if "body" in name else why) for name, why in different],
+                )
                 for recorded, same, different in super().find_requests_with_most_matches(request)
             ]
 
-    def _save(self, force: bool = False) -> None:  # noqa: FBT001, FBT002 - vcrpy's signature
+    def _save(self, force: bool = False) -> None:
         if not self.keep:
             return
         super()._save(force)

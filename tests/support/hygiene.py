@@ -7,7 +7,9 @@ import re
 _FORBIDDEN = {
     "a token": re.compile(r"eyJ[\w-]{17,}\.[\w-]{17,}"),
     "an API key": re.compile(r"\b(?:xf|sk)-[\w-]{16,}"),
-    "a credential's header": re.compile(r"(?i)^\s*(?:authorization|proxy-authorization|cookie|set-cookie|x-api-key):", re.M),
+    "a credential's header": re.compile(
+        r"(?i)^\s*(?:authorization|proxy-authorization|cookie|set-cookie|x-api-key):", re.MULTILINE
+    ),
     "a bearer credential": re.compile(r"(?i)\bbearer\s+(?!scope|realm|error)[\w.~+/=-]{12,}"),
     "a machine's path": re.compile(
         r"(?<![\w.:/-])(?:file://)?/(?:root|home|Users|tmp|var|opt|srv|mnt|data|usr|work|private)/\S|/\.cache/|[A-Z]:\\\\?Users"

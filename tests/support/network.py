@@ -1,17 +1,16 @@
 """The guard on the network: what a test may connect to, and a memory of what it tried.
 
-The guard stands on `socket.socket` itself, so that it holds for `requests`, aiohttp and everything else. Unix sockets
-and the socket pairs that event loops are made of pass.
+It stands on the interpreter's audit events, which are raised wherever a connection is made, whatever made it, and which
+nothing can take away again: pytest-socket, which langchain-tests brings along, un-patches `socket.socket.connect` after
+every test. Unix sockets and the socket pairs that event loops are made of pass.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+import sys
+from typing import Any
 
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 
@@ -21,13 +20,6 @@ class NetworkBlockedError(RuntimeError):
 
     Not an `OSError`: nothing that handles a failed connection may take it for one and carry on.
     """
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class NetworkGuard:
@@ -43,13 +35,26 @@ class NetworkGuard:
         self.attempts: list[str] = []
         """Every refused attempt since the last reset, also those whose error was swallowed."""
         self._bound: set[int] = set()
-        self._originals: dict[str, Any] = {}
+        self._on = False
 
-    def allows(self, host: str, port: int) -> bool:
-        """Whether a connection to this address would pass."""
-        if self.server is not None and (host, port) == self.server:
-            return True
-        return self.own_ports and _is_loopback(host) and port in self._bound and port not in self.forbidden_ports
+    def install(self) -> None:
+        """Watch this process from now on."""
+        self._on = True
+        sys.addaudithook(self._audit)
+        # The event of `bind` comes before the kernel has chosen a port. Were this patch undone, own ports would be
+        # refused: the safe side.
+        bind = socket.socket.bind
+
+        def remembering(sock: socket.socket, address: Any) -> None:
+            bind(sock, address)
+            if sock.family in _INTERNET:
+                self._bound.add(sock.getsockname()[1])
+
+        socket.socket.bind = remembering  # type: ignore[method-assign, assignment]
+
+    def stand_down(self) -> None:
+        """Let everything pass again."""
+        self._on = False
 
     def reset(self) -> None:
         """Grant nothing, and forget the attempts."""
@@ -57,66 +62,46 @@ class NetworkGuard:
         self.own_ports = False
         self.attempts.clear()
 
-    def install(self) -> None:
-        """Put the guard in place for the whole process."""
-        self._originals = {
-            "connect": socket.socket.connect,
-            "connect_ex": socket.socket.connect_ex,
-            "bind": socket.socket.bind,
-            "getaddrinfo": socket.getaddrinfo,
-        }
-        socket.socket.connect = self._guarded(socket.socket.connect)  # type: ignore[method-assign]
-        socket.socket.connect_ex = self._guarded(socket.socket.connect_ex)  # type: ignore[method-assign]
-        socket.socket.bind = self._remembering(socket.socket.bind)  # type: ignore[method-assign]
-        socket.getaddrinfo = self._resolving(socket.getaddrinfo)
+    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self._on or not event.startswith("socket."):
+            return
+        if event in {"socket.connect", "socket.sendto"}:
+            self._check_address(*arguments)
+        elif event in {"socket.getaddrinfo", "socket.gethostbyname"}:
+            self._check_name(arguments[0])
 
-    def uninstall(self) -> None:
-        """Take the guard away again."""
-        for name, original in self._originals.items():
-            setattr(socket if name == "getaddrinfo" else socket.socket, name, original)
-        self._originals = {}
+    def _check_address(self, sock: socket.socket, address: Any) -> None:
+        if sock.family not in _INTERNET:
+            return
+        host, port = str(address[0]), int(address[1])
+        granted = (host, port) == self.server or (
+            self.own_ports and _is_loopback(host) and port in self._bound and port not in self.forbidden_ports
+        )
+        if not granted:
+            raise self._refusal(f"{host}:{port}")
 
-    def _refuse(self, what: str) -> NetworkBlockedError:
+    def _check_name(self, name: str | bytes | None) -> None:
+        host = name.decode() if isinstance(name, bytes) else name or ""
+        if host.endswith(".invalid"):  # RFC 2606: it never resolves, so nobody needs to be asked
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if host and host != "localhost" and not _is_literal(host) and (self.server is None or host != self.server[0]):
+            raise self._refusal(f"a name server, to look up {host!r}")
+
+    def _refusal(self, what: str) -> NetworkBlockedError:
         self.attempts.append(what)
         return NetworkBlockedError(
             f"This test may not reach {what}. Mark it `server` to talk to the lab (recorded, replayed by default), or "
             "`fault_server` to talk to a loopback port that it binds itself."
         )
 
-    def _guarded(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def connect(sock: socket.socket, address: Any, *rest: Any) -> Any:
-            if sock.family in _INTERNET and not self.allows(str(address[0]), int(address[1])):
-                raise self._refuse(f"{address[0]}:{address[1]}")
-            return original(sock, address, *rest)
 
-        return connect
-
-    def _remembering(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def bind(sock: socket.socket, address: Any) -> Any:
-            result = original(sock, address)
-            if sock.family in _INTERNET:
-                self._bound.add(sock.getsockname()[1])
-            return result
-
-        return bind
-
-    def _resolving(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def getaddrinfo(host: Any, *rest: Any, **named: Any) -> Any:
-            name = host.decode() if isinstance(host, bytes) else host
-            if name is not None and name.endswith(".invalid"):  # RFC 2606: never resolves, so no network is needed to say so
-                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-            if not (name is None or _is_literal(name) or (self.server is not None and name == self.server[0])):
-                raise self._refuse(f"a name server, to look up {name!r}")
-            return original(host, *rest, **named)
-
-        return getaddrinfo
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (_is_literal(host) and ipaddress.ip_address(host).is_loopback)
 
 
-def _is_literal(name: str) -> bool:
-    if name in {"", "localhost"}:
-        return True
+def _is_literal(host: str) -> bool:
     try:
-        ipaddress.ip_address(name.partition("%")[0])
+        ipaddress.ip_address(host)
     except ValueError:
         return False
     return True

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from tests.support.cassettes import Recording
 
-_MARKERS = (
-    "server: talks to the lab's server. Recorded; replayed by default; with --live the same test asks the lab itself.",
-    "fault_server: talks to a server that it starts itself on a loopback port, to meet what a real one would not do on demand.",
-)
+_MARKERS = {
+    "server": "talks to the lab's server. Recorded, replayed by default; with --live it asks the lab itself.",
+    "fault_server": "talks to a server that it starts itself on a loopback port, to meet what none does on demand.",
+}
 _PASSED = pytest.StashKey[bool]()
 _LAB = pytest.StashKey[Lab]()
 _EXPECTED = pytest.StashKey[set[Path]]()
@@ -35,13 +35,15 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("xinference", "talking to the lab")
     group.addoption("--live", action="store_true", help="Let `server` tests ask the running lab; no recording is read.")
-    group.addoption("--record", action="store_true", help="As --live, and write what was said over the tests' recordings.")
+    group.addoption(
+        "--record", action="store_true", help="As --live, and write what was said over the tests' recordings."
+    )
     parser.addini("cassettes", "Folder of the recordings.", type="paths", default=["cassettes"])
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for marker in _MARKERS:
-        config.addinivalue_line("markers", marker)
+    for marker, meaning in _MARKERS.items():
+        config.addinivalue_line("markers", f"{marker}: {meaning}")
     real = config.getoption("--live") or config.getoption("--record")
     config.stash[_LAB] = lab = _running_lab() if real else REPLAY
     for name in list(os.environ):
@@ -56,14 +58,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    GUARD.uninstall()
+    GUARD.stand_down()
 
 
 def _running_lab() -> Lab:
     missing = [name for name in ("XINFERENCE_ENDPOINT", "XINFERENCE_API_KEY") if not os.environ.get(name)]
     if missing:
-        msg = f"--live and --record need a running lab, and {' and '.join(missing)} is not set: start one with `make lab`, "
-        raise pytest.UsageError(msg + "then use `make test-live` or `make record`.")
+        msg = f"--live and --record need a running lab, and {' and '.join(missing)} is not set: "
+        raise pytest.UsageError(msg + "start one with `make lab`, then use `make test-live` or `make record`.")
     return Lab(
         url=os.environ["XINFERENCE_ENDPOINT"].rstrip("/"),
         api_key=os.environ["XINFERENCE_API_KEY"],
@@ -95,7 +97,9 @@ def _recording_of(item: pytest.Item) -> Path:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.when == "call":
         item.stash[_PASSED] = report.passed

@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 if TYPE_CHECKING:
     from vcr.request import Request
@@ -57,7 +57,10 @@ _FIXED_RESPONSE_HEADERS = {
 
 _JWT = re.compile(r"eyJ[\w-]{17,}\.([\w-]{17,})(?:\.[\w-]*)?")
 _KEY = re.compile(r"\b(?:xf|sk)-[\w-]{16,}")
-_PATH = re.compile(r"(?<![\w.])/(?:root|home|Users|tmp|var|opt|srv|mnt|data|usr|work|private)/(?:[^\s\"'\\,;:<>()]*/)?")
+_ROOTS = ["/(?:root|home|Users|tmp|var|opt|srv|mnt|data|usr|work|private)"]
+_ROOTS += [re.escape(str(folder)) for folder in (Path.cwd(), Path.home()) if folder != Path("/")]
+# The file's name stays, and that its path is absolute: it is a quirk to be tested.
+_PATH = re.compile(rf"(?<![\w.])(?:{'|'.join(_ROOTS)})/(?:[^\s\"'\\,;:<>()]*/)?")
 _LOOPBACK = re.compile(r"\b(?:127\.0\.0\.1|localhost):\d+")
 # A short host name ("vm") may be a word of a conversation, and gives nobody away.
 _HOST = re.compile(rf"\b(?!localhost\b)(?=\S{{6}}){re.escape(socket.gethostname())}\b")
@@ -67,11 +70,9 @@ _REQUEST_ID = re.compile(r'("request_id"\s*:\s*)"[^"]*"')
 
 # Only on these paths does a field of such a name hold a secret: a chat's logprobs have a field `token` too.
 _CREDENTIAL_PATHS = re.compile(r"^/(?:token$|v1/(?:auth|admin)/)")
-_FIELDS = (
-    "username|password|new_password|old_password|current_password|setup_token|access_token|refresh_token|token|api_key|key"
-)
-_JSON_FIELD = re.compile(rf'("({_FIELDS})"\s*:\s*")((?:[^"\\]|\\.)+)(")')
-_FORM_FIELD = re.compile(rf"((?:^|&)({_FIELDS})=)([^&]+)()")
+_FIELDS = "username|(?:new_|old_|current_)?password|(?:setup_|access_|refresh_)?token|api_key|key"
+_JSON_FIELD = re.compile(rf'("({_FIELDS})"\s*:\s*")((?:[^"\\]|\\.)+)"')
+_FORM_FIELD = re.compile(rf"((?:^|&)({_FIELDS})=)([^&]+)")
 
 
 class Scrubber:
@@ -115,18 +116,15 @@ class Scrubber:
     def _clean(self, text: str, path: str = "", now: datetime | None = None) -> str:
         with self._lock:
             if _CREDENTIAL_PATHS.match(path):
-                for pattern in (_JSON_FIELD, _FORM_FIELD):
-                    text = pattern.sub(lambda m: m[1] + self._placeholder(m[2], m[3], now) + m[4], text)
+                text = _JSON_FIELD.sub(lambda m: m[1] + self._placeholder(m[2], m[3], now) + '"', text)
+                text = _FORM_FIELD.sub(lambda m: m[1] + self._placeholder(m[2], unquote_plus(m[3]), now), text)
             for secret, placeholder in self._known.items():
-                if len(secret) >= 8:  # noqa: PLR2004 - a short word would be replaced where it is not the secret
+                if len(secret) >= 8:
                     text = text.replace(secret, placeholder)
             text = _JWT.sub(lambda m: self._placeholder("token", m[0], now), text)
             text = _KEY.sub(lambda m: self._placeholder("key", m[0], now), text)
         text = text.replace(urlsplit(self._lab.url).netloc, urlsplit(REPLAY_URL).netloc)
         text = _PRIVATE.sub("192.0.2.1", _LOOPBACK.sub(urlsplit(REPLAY_URL).netloc, text))
-        for folder in (str(Path.cwd()), str(Path.home())):
-            if len(folder) > 1:
-                text = text.replace(f"{folder}/", "/lab/")
         return _HOST.sub("lab-host", _PATH.sub("/lab/", text))
 
     def _placeholder(self, name: str, secret: str, now: datetime | None) -> str:
@@ -144,8 +142,9 @@ class Scrubber:
 def _jwt(payload: str, number: int, now: datetime | None) -> str:
     """A token of the same lifetime that no server would take, short enough not to look like a real one."""
     claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
-    lifetime = round(claims["exp"] - (now or datetime.now(timezone.utc)).timestamp()) if "exp" in claims else 0
-    made = {"sub": REPLAY.username, "exp": int(RECORDED_AT.timestamp()) + lifetime, "n": number}
+    # To ten seconds, so that recording twice writes the same.
+    lifetime = round(claims["exp"] - (now or datetime.now(timezone.utc)).timestamp(), -1) if "exp" in claims else 0
+    made = {"sub": REPLAY.username, "exp": int(RECORDED_AT.timestamp() + lifetime), "n": number}
     return ".".join(_unpadded(part) for part in ({"alg": "x"}, made)) + ".scrubbed"
 
 

@@ -1,0 +1,1 @@
+"""The machinery that records and replays, tried on a small server of its own."""
