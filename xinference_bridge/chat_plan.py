@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -30,6 +30,33 @@ class NamedTool:
 
 
 ToolChoice = Literal["auto", "none", "required"] | NamedTool
+
+
+def tool_choice_from(value: Any, names: Collection[str]) -> ToolChoice | None:
+    """What the frameworks' users write as a tool choice, understood: a word, a tool's name, or OpenAI's object.
+
+    Raises XinferenceBadRequestError that lists the tools when it names none of them.
+    """
+    if value is None or isinstance(value, NamedTool):
+        return value
+    if isinstance(value, bool):
+        return "required" if value else "none"
+    if isinstance(value, Mapping):
+        function = value.get("function")
+        value = function.get("name") if isinstance(function, Mapping) else value.get("name", value.get("type"))
+    if value in names:
+        return NamedTool(value)
+    choice = _CHOICES.get(value) if isinstance(value, str) else None
+    if choice is None:
+        msg = (
+            f"tool_choice={value!r} is neither auto, none, required nor the name of a tool: {', '.join(sorted(names))}"
+        )
+        raise XinferenceBadRequestError(msg)
+    return choice
+
+
+#: "any" is LangChain's and Anthropic's word, and invalid at the server.
+_CHOICES: dict[str, ToolChoice] = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.suggestions import did_you_mean
-from xinference_bridge.wire import JSON
+from xinference_bridge.wire import JSON, CallOptions
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,9 @@ def merged(known: Iterable[str], *layers: Mapping[str, Any], where: str, warn_on
                 if value is not None:
                     parameters[name] = value
             elif warn_only:
-                _log.warning("%s does not know %r%s; it is sent as it is", where, name, did_you_mean(name, sorted(names)))
+                _log.warning(
+                    "%s does not know %r%s; it is sent as it is", where, name, did_you_mean(name, sorted(names))
+                )
                 open_ones[name] = value
             else:
                 raise unknown(name, names, where)
@@ -88,6 +90,16 @@ def merged(known: Iterable[str], *layers: Mapping[str, Any], where: str, warn_on
     if isinstance(parameters.get("stop"), str):
         parameters["stop"] = [parameters["stop"]]
     return parameters
+
+
+def options_from(call: dict[str, Any]) -> CallOptions:
+    """What one call says about waiting and trying again, taken out of its keywords; the rest are parameters."""
+    return CallOptions(
+        timeout=call.pop("timeout", None),
+        connect_timeout=call.pop("connect_timeout", None),
+        deadline=call.pop("deadline", None),
+        max_retries=call.pop("max_retries", None),
+    )
 
 
 def unknown(name: str, known: Iterable[str], where: str) -> XinferenceConfigurationError:
