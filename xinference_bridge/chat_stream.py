@@ -116,7 +116,7 @@ class ChatAccumulator:
         self.done = True
 
     # One function on purpose: it runs once a token, and a call costs as much as four look-ups.
-    def feed(self, event: Mapping[str, Any]) -> ChatDelta | None:  # noqa: C901, PLR0911, PLR0912, PLR0915
+    def feed(self, event: Mapping[str, Any]) -> ChatDelta | None:  # noqa: C901, PLR0912, PLR0915
         """What this chunk adds; None when it adds nothing. Raises XinferenceProtocolError on another shape."""
         if type(event) is not dict and not isinstance(event, Mapping):
             raise wrong_shape("a chunk", "an object", event)

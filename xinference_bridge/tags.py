@@ -128,6 +128,13 @@ class TagSplitter:
     def _kind(self) -> Kind:
         return "reasoning" if self._state == _REASONING else "text"
 
+    def _open_reasoning(self) -> None:
+        self._space.clear()
+        self._start = "reasoning"
+        self._skip = True
+        self._said = False
+        self._gap = ""
+
     def _begin_text(self) -> None:
         self._state = _TEXT
         self._skip = self._said = False
@@ -220,11 +227,9 @@ class TagSplitter:
         if not found:
             return words
         if data.startswith(_THINK, words):
-            self._space.clear()
-            self._state = _REASONING
-            self._skip = True
-            self._said = False
-            self._gap = ""
+            # Read on as after an opening tag, so that a second one is dropped: 4.1.0 writes "<think>\n" before answers
+            # whose first token is not the whole tag, and the model's own follows, cut as "<", "think>".
+            self._open_reasoning()
             return words + len(_THINK)
         if len(data) - words < len(_THINK) and _THINK.startswith(data[words:]):
             self._tail = data[words:]

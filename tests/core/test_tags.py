@@ -39,6 +39,7 @@ CASES = [
     pytest.param("<think>Hm.\n", {}, ("", "Hm.\n", []), id="whitespace that no tag follows is kept"),
     pytest.param("<think>a <think> b</think>c", {}, ("c", "a <think> b", []), id="a tag quoted within reasoning"),
     pytest.param("<think>a</think><think>b</think>c", {}, ("c", "ab", []), id="a model may reason twice first"),
+    pytest.param("<think>\n<think>\na</think>c", {}, ("c", "a", []), id="an opener that the server wrote once more"),
     pytest.param("Say <think>x</think>.", {}, ("Say <think>x</think>.", "", []), id="later tags are words"),
     pytest.param("<think>a</think>b <think>c</think>", {}, ("b <think>c</think>", "a", []), id="also after reasoning"),
     pytest.param("Hm.</think>Paris.", {}, ("Hm.</think>Paris.", "", []), id="a closing tag in text is a word"),
