@@ -1,4 +1,4 @@
-"""What each engine enforces: a table. Seen on 4.1.0 where not said otherwise; no other module knows an engine's name."""
+"""What each engine enforces: a table. Seen on 4.1.0 where not said otherwise; only here are engines called by name."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ class Engine:
     """Tool calls come parsed in a stream, not as `<tool_call>` text."""
     counts_tokens: bool = False
     """`/v1/messages/count_tokens` answers."""
+    completes_chat_models: bool = True
+    """`/v1/completions` answers for a model that can chat, too."""
     truncates_silently: bool = False
     """A prompt beyond the context is cut at its beginning and answered, without a word."""
 
@@ -28,7 +30,8 @@ _KNOWN = (
     # tool_choice by name: asked for `alpha`, it called `beta`. json_object: answered in prose.
     Engine("llama.cpp", json_schema=True, tool_choice_required=True, streams_tool_calls=True),
     # 24,029 tokens sent to a context of 4,096: answered, with 4,080 prompt tokens.
-    Engine("transformers", counts_tokens=True, truncates_silently=True),
+    # /v1/completions on a chat model: 500 `'str' object has no attribute 'get'`.
+    Engine("transformers", counts_tokens=True, truncates_silently=True, completes_chat_models=False),
     # Read in the server's code, not run: forced choices are honoured on /v1/messages alone.
     Engine("vllm", json_schema=True, json_object=True, streams_tool_calls=True, counts_tokens=True),
     Engine("sglang", json_schema=True, json_object=True, streams_tool_calls=True, counts_tokens=True),

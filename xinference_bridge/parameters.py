@@ -87,8 +87,11 @@ def merged(known: Iterable[str], *layers: Mapping[str, Any], where: str, warn_on
     # `stream` in an old generate_config: whether an answer is streamed is said by the method that asks for it.
     open_ones.pop("stream", None)
     parameters.update(open_ones)
-    if isinstance(parameters.get("stop"), str):
-        parameters["stop"] = [parameters["stop"]]
+    stop = parameters.get("stop")
+    if isinstance(stop, str):
+        parameters["stop"] = [stop]
+    elif stop is not None and not stop:
+        del parameters["stop"]  # no stop word is the server's default, which an empty list may not be
     return parameters
 
 

@@ -15,6 +15,7 @@ from xinference_bridge.chat_stream import (
     chat_result_from_wire,
     completion_result_from_wire,
 )
+from xinference_bridge.engines import engine_named
 from xinference_bridge.errors import XinferenceError, XinferencePermissionError, XinferenceStreamError
 from xinference_bridge.wire import DEFAULT_OPTIONS, CallOptions, Embeddings, Request, RerankResult
 
@@ -101,10 +102,7 @@ class ServedModel:
         size = context_guard.prompt_bytes(call)
         model = self.known_description()
         if model is None and (size > context_guard.SHORT_BYTES or needs_description(call, stream=stream)):
-            try:
-                model = self.describe()
-            except XinferencePermissionError:
-                model = None  # a key that may chat but not look: nothing is assumed of the engine
+            model = self._described()  # None for a key that may chat but not look: nothing is assumed of the engine
         if model is not None and context_guard.must_count(call, model, size):
             context_guard.refuse_overflow(call, model, self.count_tokens(call.messages, call.tools, options))
         return plan_chat(self.uid, call, model, stream=stream, stream_usage=stream_usage)
@@ -115,10 +113,7 @@ class ServedModel:
         size = context_guard.prompt_bytes(call)
         model = self.known_description()
         if model is None and (size > context_guard.SHORT_BYTES or needs_description(call, stream=stream)):
-            try:
-                model = await self.adescribe()
-            except XinferencePermissionError:
-                model = None
+            model = await self._adescribed()
         if model is not None and context_guard.must_count(call, model, size):
             context_guard.refuse_overflow(call, model, await self.acount_tokens(call.messages, call.tools, options))
         return plan_chat(self.uid, call, model, stream=stream, stream_usage=stream_usage)
@@ -142,7 +137,9 @@ class ServedModel:
     def complete(
         self, prompt: str, parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
     ) -> ChatResult:
-        """How the prompt goes on, without a chat template."""
+        """How the prompt goes on; of a model whose engine only lets it chat, what it answers to the prompt."""
+        if self._only_chats(self._described()):
+            return self.chat(_as_chat(prompt, parameters), options)
         request = endpoints.completion_request(self.uid, prompt, parameters)
         return completion_result_from_wire(endpoints.json_answer(self._client.send(request, options)))
 
@@ -150,6 +147,8 @@ class ServedModel:
         self, prompt: str, parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
     ) -> ChatResult:
         """Same as `complete`, but awaited."""
+        if self._only_chats(await self._adescribed()):
+            return await self.achat(_as_chat(prompt, parameters), options)
         request = endpoints.completion_request(self.uid, prompt, parameters)
         return completion_result_from_wire(endpoints.json_answer(await self._client.asend(request, options)))
 
@@ -157,6 +156,9 @@ class ServedModel:
         self, prompt: str, parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
     ) -> Generator[ChatDelta, None, None]:
         """How the prompt goes on, as it grows; the last delta has it whole as `final`."""
+        if self._only_chats(self._described()):
+            yield from self.stream_chat(_as_chat(prompt, parameters), options)
+            return
         request = endpoints.completion_request(self.uid, prompt, _streamed(parameters))
         yield from self._stream(request, options, ChatAccumulator(tools=False, completion=True))
 
@@ -164,13 +166,37 @@ class ServedModel:
         self, prompt: str, parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
     ) -> AsyncGenerator[ChatDelta, None]:
         """Same as `stream_complete`, but awaited."""
-        request = endpoints.completion_request(self.uid, prompt, _streamed(parameters))
-        answer = ChatAccumulator(tools=False, completion=True)
-        async with aclosing(self._astream(request, options, answer)) as deltas:
+        if self._only_chats(await self._adescribed()):
+            stream = self.astream_chat(_as_chat(prompt, parameters), options)
+        else:
+            request = endpoints.completion_request(self.uid, prompt, _streamed(parameters))
+            stream = self._astream(request, options, ChatAccumulator(tools=False, completion=True))
+        async with aclosing(stream) as deltas:
             async for delta in deltas:
                 yield delta
 
-    def _stream(self, request: Request, options: CallOptions, answer: ChatAccumulator) -> Generator[ChatDelta, None, None]:
+    def _described(self) -> ModelInfo | None:
+        """The description, or None where the credential may use the model but not look at it."""
+        try:
+            return self.describe()
+        except XinferencePermissionError:
+            return None
+
+    async def _adescribed(self) -> ModelInfo | None:
+        try:
+            return await self.adescribe()
+        except XinferencePermissionError:
+            return None
+
+    def _only_chats(self, model: ModelInfo | None) -> bool:
+        """Whether completions go to the chat endpoint; "generate" is among the abilities of such a model all the same."""
+        if model is None or not model.can("chat"):
+            return False
+        return not model.can("generate") or not engine_named(model.engine).completes_chat_models
+
+    def _stream(
+        self, request: Request, options: CallOptions, answer: ChatAccumulator
+    ) -> Generator[ChatDelta, None, None]:
         begun = False
         try:
             with closing(self._client.stream(request, options)) as events:
@@ -186,7 +212,9 @@ class ServedModel:
                 raise
             raise _broken_off(error, answer, request) from error
 
-    async def _astream(self, request: Request, options: CallOptions, answer: ChatAccumulator) -> AsyncGenerator[ChatDelta, None]:
+    async def _astream(
+        self, request: Request, options: CallOptions, answer: ChatAccumulator
+    ) -> AsyncGenerator[ChatDelta, None]:
         begun = False
         try:
             async with aclosing(self._client.astream(request, options)) as events:
@@ -247,6 +275,14 @@ class ServedModel:
             return []
         request = endpoints.rerank_request(self.uid, query, documents, parameters)
         return endpoints.rerank_from_response(await self._client.asend(request, options), len(documents))
+
+
+def _as_chat(prompt: str, parameters: Mapping[str, Any]) -> ChatCall:
+    wanted = parameters.get("logprobs")
+    if isinstance(wanted, int) and not isinstance(wanted, bool):
+        # A number on /v1/completions; on the chat endpoint a switch, with the number beside it.
+        parameters = {**parameters, "logprobs": True, "top_logprobs": wanted}
+    return ChatCall([{"role": "user", "content": prompt}], parameters)
 
 
 def _streamed(parameters: Mapping[str, Any]) -> JSON:

@@ -1,4 +1,4 @@
-"""The messages of a chat as they travel, built in one way for both bridges: the same history is the same bytes. Pure."""
+"""The messages of a chat as they travel, built in one way for both bridges: one history, the same bytes. Pure."""
 
 from __future__ import annotations
 
@@ -41,12 +41,10 @@ def arguments_to_json(arguments: Mapping[str, Any]) -> str:
     return json.dumps(arguments, ensure_ascii=False, default=str)
 
 
-def content_of_parts(parts: Sequence[JSON]) -> str | list[JSON]:
-    """The content of a message: a lone text as text, which every template takes, and else the parts."""
-    if not parts:
-        return ""
-    if len(parts) == 1 and parts[0]["type"] == "text":
-        return str(parts[0]["text"])
+def content_of_parts(parts: Sequence[JSON], joint: str = "\n") -> str | list[JSON]:
+    """The content of a message: texts alone as one text, which every chat template takes, and else the parts."""
+    if all(part["type"] == "text" for part in parts):
+        return joint.join(str(part["text"]) for part in parts)
     return list(parts)
 
 
@@ -59,15 +57,13 @@ _MediaKind = Literal["image_url", "audio_url", "video_url"]
 
 
 def media_part(kind: _MediaKind, url: str, **more: Any) -> JSON:
-    """An image, a sound or a film, by its URL or as a `data:` URL; `more` goes beside it where it is not None."""
+    """An image, a sound or a film, by its URL or as a `data:` URL; `more` goes beside it where it is not None.
+
+    4.1.0 reads sound from `audio_url` alone: OpenAI's `input_audio` it drops, with a line in its own log.
+    """
     return {"type": kind, kind: {"url": url, **{name: value for name, value in more.items() if value is not None}}}
 
 
 def data_url(mimetype: str, base64_text: str) -> str:
     """A URL that holds the bytes themselves."""
     return f"data:{mimetype};base64,{base64_text}"
-
-
-def input_audio_part(base64_text: str, sound_format: str) -> JSON:
-    """A sound as OpenAI's clients send it: its bytes, and "wav" or "mp3"."""
-    return {"type": "input_audio", "input_audio": {"data": base64_text, "format": sound_format}}
