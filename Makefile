@@ -39,10 +39,11 @@ lab: ## Start a real Xinference with tiny models on this machine
 lab-stop: ## End the lab and all its processes
 	@$(PYTHON) -m lab stop
 
-record: $(READY) ## Record anew what the tests and the server say to each other: all, or make record T=tests/...
+record: $(READY) ## Record the tests that have no recording yet, or anew what is named: make record T=tests/...
 	@$(LAB) && echo "Recording from the lab at $$XINFERENCE_ENDPOINT into cassettes/" && \
-		$(BIN)/python -m pytest -m server --record $(T)
-	@$(BIN)/python -m pytest -q tests/test_recordings.py -k 'no_recording_holds'
+		{ $(BIN)/python -m pytest -m server --record=$(if $(filter file,$(origin T)),missing,anew) $(T) || \
+		[ $$? -eq 5 ]; }  # 5: nothing to record
+	@$(BIN)/python -m pytest -q tests/test_recordings.py -k no_recording_holds
 
 lint: $(READY) ## Look for mistakes and for layout that differs from the formatter's
 	@echo "Linting"

@@ -45,10 +45,13 @@ def test_ask(lab, n):
 
     suite(asks).assert_outcomes(failed=2)  # nothing recorded: nothing to play, and nothing asked for real
     assert server.seen == []
-    suite(asks, "--record", endpoint=server.url).assert_outcomes(passed=2)
+    suite(asks, "--record=anew", endpoint=server.url).assert_outcomes(passed=2)
     assert len(server.seen) == 2
     assert all(path.exists() for path in written)
     suite(asks).assert_outcomes(passed=2)
+    written[0].unlink()
+    suite(asks, "--record=missing", endpoint=server.url).assert_outcomes(passed=1, deselected=1)
+    server.seen.pop()
     suite(asks.replace("/x", "/y"), "--live", endpoint=server.url).assert_outcomes(passed=2)
     assert [path for _, path, _ in server.seen] == ["/x", "/x", "/y", "/y"]
 
@@ -65,10 +68,10 @@ def test_ask(lab, n):
 
     before = [path.read_text() for path in written]
     suite(
-        asks.replace('"n": n', '"n": -n').replace(".ok", ".ok is None"), "--record", endpoint=server.url
+        asks.replace('"n": n', '"n": -n').replace(".ok", ".ok is None"), "--record=anew", endpoint=server.url
     ).assert_outcomes(failed=2)
     assert [path.read_text() for path in written] == before  # what a failing test said is not kept
-    suite(asks.replace('"n": n', '"n": -n'), "--record", "-k", "1", endpoint=server.url).assert_outcomes(
+    suite(asks.replace('"n": n', '"n": -n'), "--record=anew", "-k", "1", endpoint=server.url).assert_outcomes(
         passed=1, deselected=1
     )
     assert [path.read_text() == old for path, old in zip(written, before, strict=True)] == [False, True]
@@ -176,7 +179,7 @@ def test_behind_the_recording(lab):
 
 
 def test_recording_without_a_lab_says_how_to_get_one(suite):
-    result = suite("def test_nothing(): pass", "--record", endpoint="")
+    result = suite("def test_nothing(): pass", "--record=anew", endpoint="")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*XINFERENCE_ENDPOINT is not set: start one with `make lab`*"])
 

@@ -110,8 +110,12 @@ class Recording(Cassette):  # type: ignore[misc]
         if not self.keep:
             return
         super()._save(force)
-        if self.record_mode == RecordMode.ALL and not self.data[self._loaded_count :]:
+        if not self.data:
             Path(self._path).unlink(missing_ok=True)
+
+    def _load(self) -> None:
+        if self.record_mode != RecordMode.ALL:  # what is recorded anew owes nothing to what stood there
+            super()._load()
 
 
 def _brief(request: Request) -> str:
@@ -189,7 +193,6 @@ def open_recording(path: Path, lab: Lab, *, record: bool) -> AbstractContextMana
         match_on=("method", "path", "query", "body_as_json"),  # not host and port: the lab's differ from run to run
         before_record_request=scrubber.request,
         decode_compressed_response=record,
-        drop_unused_requests=record,
         allow_playback_repeats=False,
     )
     return Recording.use(scrubber=scrubber, **config)  # type: ignore[no-any-return]

@@ -10,7 +10,7 @@ _FORBIDDEN = {
     "a credential's header": re.compile(
         r"(?i)^\s*(?:authorization|proxy-authorization|cookie|set-cookie|x-api-key):", re.MULTILINE
     ),
-    "a bearer credential": re.compile(r"(?i)\bbearer\s+(?!scope|realm|error)[\w.~+/=-]{12,}"),
+    "a bearer credential": re.compile(r"(?i)\bbearer[ \t]+(?!scope|realm|error)[\w.~+/=-]{12,}"),
     "a machine's path": re.compile(
         r"(?<![\w.:/-])(?:file://)?/(?:root|home|Users|tmp|var|opt|srv|mnt|data|usr|work|private)/\S|/\.cache/|[A-Z]:\\\\?Users"
     ),

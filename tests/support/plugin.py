@@ -36,7 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("xinference", "talking to the lab")
     group.addoption("--live", action="store_true", help="Let `server` tests ask the running lab; no recording is read.")
     group.addoption(
-        "--record", action="store_true", help="As --live, and write what was said over the tests' recordings."
+        "--record",
+        choices=("missing", "anew"),
+        help="As --live, and write down what is said: in tests without a recording yet, or in all that are chosen.",
     )
     parser.addini("cassettes", "Folder of the recordings.", type="paths", default=["cassettes"])
 
@@ -88,6 +90,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(f"{item.nodeid} and {owners[path]} would share the recording {path}: rename one.")
         owners[path] = item.nodeid
     config.stash[_EXPECTED] = set(owners)
+    if config.getoption("--record") == "missing":
+        recorded = {owner for path, owner in owners.items() if path.exists()}
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in recorded])
+        items[:] = [item for item in items if item.nodeid not in recorded]
 
 
 def _recording_of(item: pytest.Item) -> Path:
@@ -124,7 +130,7 @@ def _network(request: pytest.FixtureRequest, lab: Lab) -> Iterator[None]:
 def vcr(request: pytest.FixtureRequest, lab: Lab, _network: None) -> Iterator[Recording | None]:
     """The test's recording, for a `server` test that is replayed or recorded; named as langchain-tests asks for it."""
     item = request.node
-    record = item.config.getoption("--record")
+    record = item.config.getoption("--record") is not None
     if item.get_closest_marker("server") is None or (lab.live and not record):
         yield None
         return

@@ -12,6 +12,8 @@ import json
 import re
 import socket
 import threading
+import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -66,11 +68,14 @@ _LOOPBACK = re.compile(r"\b(?:127\.0\.0\.1|localhost):\d+")
 _HOST = re.compile(rf"\b(?!localhost\b)(?=\S{{6}}){re.escape(socket.gethostname())}\b")
 _PRIVATE = re.compile(r"\b(?:10\.\d+|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+\b")
 _ABORTED = re.compile(r"/requests/[^/]+/abort$")
+_PROCESS = re.compile(r"\bpid=\d+")
+_NODE = f"{uuid.getnode():012x}"  # the network card's number, the last part of every UUID of version 1
 _REQUEST_ID = re.compile(r'("request_id"\s*:\s*)"[^"]*"')
 
 # Only on these paths does a field of such a name hold a secret: a chat's logprobs have a field `token` too.
 _CREDENTIAL_PATHS = re.compile(r"^/(?:token$|v1/(?:auth|admin)/)")
 _FIELDS = "username|(?:new_|old_|current_)?password|(?:setup_|access_|refresh_)?token|api_key|key"
+_PLACEHOLDER = re.compile(r"xf-lab-key|lab-user|lab-password|scrubbed-\w+-\d+|.*\.scrubbed")
 _JSON_FIELD = re.compile(rf'("({_FIELDS})"\s*:\s*")((?:[^"\\]|\\.)+)"')
 _FORM_FIELD = re.compile(rf"((?:^|&)({_FIELDS})=)([^&]+)")
 
@@ -85,7 +90,7 @@ class Scrubber:
             lab.username: REPLAY.username,
             lab.password: REPLAY.password,
         }
-        self._placeholders = set(self._known.values())
+        self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def request(self, request: Request) -> Request:
@@ -125,17 +130,17 @@ class Scrubber:
             text = _KEY.sub(lambda m: self._placeholder("key", m[0], now), text)
         text = text.replace(urlsplit(self._lab.url).netloc, urlsplit(REPLAY_URL).netloc)
         text = _PRIVATE.sub("192.0.2.1", _LOOPBACK.sub(urlsplit(REPLAY_URL).netloc, text))
+        text = _PROCESS.sub("pid=1", text).replace(_NODE, "0" * 12)
         return _HOST.sub("lab-host", _PATH.sub("/lab/", text))
 
     def _placeholder(self, name: str, secret: str, now: datetime | None) -> str:
-        if secret in self._placeholders:
+        if _PLACEHOLDER.fullmatch(secret):
             return secret
         if secret not in self._known:
-            number = len(self._known) - 2
+            self._counts[name] += 1
             jwt = _JWT.fullmatch(secret)
-            made = _jwt(jwt[1], number, now) if jwt else f"{'xf' if name == 'key' else name}-{number}"
-            self._known[secret] = made
-            self._placeholders.add(made)
+            number = self._counts[name]
+            self._known[secret] = _jwt(jwt[1], number, now) if jwt else f"scrubbed-{name}-{number}"
         return self._known[secret]
 
 
