@@ -1,0 +1,166 @@
+"""The commands and their own options; what each does stands in a module of its own, loaded when it is called."""
+
+# No postponed annotations here: typer reads them.
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xinference_bridge.cli.console import output
+from xinference_bridge.cli.options import FAILED, Common, with_common_options
+from xinference_bridge.version import __version__
+
+app = typer.Typer(
+    name="xinference-bridge",
+    help="Looks at a Xinference server, and talks to its models. Start with `doctor`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Uid = Annotated[str, typer.Argument(metavar="UID", help="The model's UID, or its name where that is unique.")]
+TextField = Annotated[str, typer.Option("--field", help="The field of a JSONL input that holds the text.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"xinference-bridge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _all(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
+@app.command()
+@with_common_options
+def doctor(
+    common: Common,
+    model: Annotated[str | None, typer.Option("--model", "-m", metavar="UID", help="The model to look at.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look, step by step, at what stands between you and a model, and say what to do next.
+
+    Ends with status 0 only when all is well.
+    """
+    from xinference_bridge.cli.doctor import Examination
+    from xinference_bridge.cli.report import print_steps, steps_as_json
+
+    examination = Examination(common, model)
+    if as_json:
+        text, well = steps_as_json(examination)
+        typer.echo(text)
+    else:
+        well = print_steps(examination, output())
+    if not well:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+@with_common_options
+def models(common: Common, as_json: AsJson = False) -> None:
+    """List the models that run, with engine, abilities and context."""
+    from xinference_bridge.cli.tables import models_as_json, print_models
+
+    with common.connection() as connection:
+        running = connection.models()
+    if as_json:
+        typer.echo(models_as_json(running))
+    elif running:
+        print_models(running, output())
+    else:
+        typer.echo(f"No model runs at {connection.server_url}.", err=True)
+
+
+@app.command()
+@with_common_options
+def chat(
+    common: Common,
+    *,
+    uid: Uid,
+    message: Annotated[
+        str | None,
+        typer.Option("--message", "-m", help="Say this, print the answer, and end. Piped input is added to it."),
+    ] = None,
+    system: Annotated[str | None, typer.Option("--system", "-s", help="What the model is told first.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="How freely it chooses its words.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="The longest answer.")] = None,
+    think: Annotated[
+        bool | None,
+        typer.Option("--think/--no-think", help="Whether a hybrid model reasons first.", show_default=False),
+    ] = None,
+    reasoning: Annotated[
+        bool | None,
+        typer.Option(
+            "--reasoning/--no-reasoning", help="Show the reasoning, dimmed. Default: on a terminal.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Talk to a model. Without --message and at a terminal: a conversation, with `/help` for its commands."""
+    from xinference_bridge.cli.chat import talk
+    from xinference_bridge.cli.conversation import Conversation
+    from xinference_bridge.cli.serving import served_model
+
+    with common.connection() as connection:
+        conversation = Conversation(served_model(connection, uid, "chat"), system)
+        stated = {"temperature": temperature, "max_tokens": max_tokens}
+        conversation.parameters |= {name: value for name, value in stated.items() if value is not None}
+        if think is not None:
+            conversation.think(think)
+        talk(conversation, message, reasoning=reasoning)
+
+
+@app.command()
+@with_common_options
+def embed(
+    common: Common,
+    *,
+    uid: Uid,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="One text a line, or .jsonl. `-` is standard input.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="Where the vectors go: .jsonl or .parquet. `-` is standard output, as JSONL."),
+    ] = Path("-"),
+    field: TextField = "text",
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts in one request.")] = 64,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at once.")] = 4,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew where the output exists.")] = False,
+) -> None:
+    """Embed the texts of files. Stopped, and called again, it goes on where it was."""
+    from xinference_bridge.cli.embed import embed_files
+    from xinference_bridge.cli.serving import served_model
+
+    with common.connection() as connection:
+        model = served_model(connection, uid, "embed")
+        embed_files(model, files, out, field=field, batch_size=batch_size, concurrency=concurrency, overwrite=overwrite)
+
+
+@app.command()
+@with_common_options
+def rerank(
+    common: Common,
+    *,
+    uid: Uid,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="What the texts should be relevant to.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="One text a line, or .jsonl. `-` is standard input.")],
+    top_n: Annotated[int | None, typer.Option(min=1, help="How many of the best to print.")] = None,
+    field: TextField = "text",
+    as_json: AsJson = False,
+) -> None:
+    """Order the texts of a file by their relevance to a query, the best first."""
+    from xinference_bridge.cli.rerank import print_ranking, ranked, ranking_as_json
+    from xinference_bridge.cli.serving import served_model
+
+    with common.connection() as connection:
+        ranking = ranked(served_model(connection, uid, "rerank"), query, file, field=field, top_n=top_n)
+    if as_json:
+        typer.echo(ranking_as_json(ranking))
+    else:
+        print_ranking(ranking, output())

@@ -1,0 +1,146 @@
+"""Talking to a model: one answer to a message or a pipe, or a conversation at a terminal. Answers are streamed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import closing, suppress
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from xinference_bridge.chat_stream import ChatResult
+from xinference_bridge.cli.console import complain, harmless, messages, output, speaks_unicode
+from xinference_bridge.cli.conversation import Conversation, ConversationEnd, obey
+from xinference_bridge.cli.options import WRONG_USAGE
+from xinference_bridge.errors import XinferenceError
+
+_QUOTES = '"""'
+
+
+def talk(conversation: Conversation, message: str | None, *, reasoning: bool | None) -> None:
+    """Answer the message with what was piped in, or converse when there is neither.
+
+    `reasoning` None shows it on a terminal, and leaves it out of a pipe.
+    """
+    console = output()
+    shown = sys.stdout.isatty() if reasoning is None else reasoning
+    if not sys.stdin.isatty():
+        piped = sys.stdin.read().strip()
+        message = "\n\n".join(part for part in (message, piped) if part)
+        if not message:
+            typer.echo("error: nothing to say: give --message, or pipe a text in", err=True)
+            raise typer.Exit(WRONG_USAGE)
+    if message is not None:
+        _Answer(console, reasoning=shown).stream(conversation, message)
+        return
+    _converse(conversation, console, reasoning=shown)
+
+
+def _converse(conversation: Conversation, console: Console, *, reasoning: bool) -> None:
+    with suppress(ImportError):
+        import readline  # noqa: F401 - imported, it gives `input` its editing and its history
+    notes = messages()
+    notes.print(
+        f"{conversation.model.uid} at {conversation.model.connection.server_url}. /help lists the commands.",
+        style="dim",
+    )
+    prompt = "\u203a " if speaks_unicode(console) else "> "
+    while True:
+        try:
+            line = _read(prompt)
+        except EOFError:
+            notes.print()
+            return
+        except KeyboardInterrupt:
+            notes.print("\n/exit or Ctrl-D leaves", style="dim")
+            continue
+        if not line.strip():
+            continue
+        try:
+            if line.startswith("/") and not line.startswith("//"):
+                notes.print(Text(harmless(obey(conversation, line)), style="dim"))
+            else:
+                _turn(conversation, line.removeprefix("/") if line.startswith("//") else line, console, reasoning)
+        except ConversationEnd:
+            return
+        except XinferenceError as error:
+            complain(error, str(error), debug=False)
+
+
+def _read(prompt: str) -> str:
+    """One message: a line, or several between lines of three quotes."""
+    line = input(prompt)
+    if not line.startswith(_QUOTES):
+        return line
+    lines = [line.removeprefix(_QUOTES)]
+    while not lines[-1].endswith(_QUOTES):
+        lines.append(input("… "))
+    lines[-1] = lines[-1].removesuffix(_QUOTES)
+    return "\n".join(lines).strip()
+
+
+def _turn(conversation: Conversation, message: str, console: Console, reasoning: bool) -> None:
+    answer = _Answer(console, reasoning=reasoning)
+    begun = time.monotonic()
+    try:
+        final = answer.stream(conversation, message)
+    except KeyboardInterrupt:
+        messages().print("\n(stopped)", style="dim")
+        final = None
+    if answer.text:
+        conversation.keep(message, answer.text)
+    if final is not None:
+        messages().print(_summed_up(final, time.monotonic() - begun), style="dim")
+
+
+def _summed_up(final: ChatResult, seconds: float) -> str:
+    tokens = final.usage.completion_tokens if final.usage else None
+    counted = [f"{tokens} tokens", f"{tokens / seconds:.0f} a second"] if tokens and seconds > 0 else []
+    cut = ["cut off at max_tokens"] if final.finish_reason == "length" else []
+    return f"({', '.join([*counted, f'{seconds:.1f} s', *cut])})"
+
+
+class _Answer:
+    """One answer on its way to the console."""
+
+    def __init__(self, console: Console, *, reasoning: bool) -> None:
+        self._console = console
+        self._reasoning = reasoning
+        self._inside = False
+        self.text = ""
+
+    def stream(self, conversation: Conversation, message: str) -> ChatResult | None:
+        """Print the answer as it grows. Stopped midway, its stream is closed, which ends the generation too."""
+        final = None
+        try:
+            with closing(conversation.model.stream_chat(conversation.call(message))) as deltas:
+                for delta in deltas:
+                    if delta.reasoning:
+                        self._think(delta.reasoning)
+                    if delta.text:
+                        self._say(delta.text)
+                    final = delta.final or final
+        finally:
+            if self.text or self._inside:
+                self._console.out("", highlight=False)
+        return final
+
+    def _think(self, text: str) -> None:
+        if self._reasoning:
+            self._inside = True
+            self._write(text, "dim italic")
+
+    def _say(self, text: str) -> None:
+        if self._inside:
+            self._inside = False
+            self._console.out("\n", highlight=False)
+        self.text += text
+        self._write(text, None)
+
+    def _write(self, text: str, style: str | None) -> None:
+        # A file gets the model's own characters; a terminal would act on some of them.
+        shown = harmless(text) if self._console.is_terminal else text
+        self._console.out(shown, style=style, end="", highlight=False)
+        self._console.file.flush()

@@ -1,0 +1,76 @@
+"""What a person sees: no colours when piped, marks for any terminal, text that cannot steer one."""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.text import Text
+
+#: A terminal acts on these; text that came from a server or a model must not. Tab and newline stay.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+#: Piped output is never folded: `grep` and `awk` want one line for each thing.
+_UNFOLDED = 10_000
+_NARROWEST = 20
+
+#: Status of a step → its mark and its style; the second mark is for terminals that cannot print the first.
+MARKS = {
+    "ok": ("✓", "+", "bold green"),
+    "warning": ("!", "!", "bold yellow"),
+    "failed": ("✗", "x", "bold red"),
+    "skipped": ("·", "-", "dim"),
+}
+
+
+def output() -> Console:
+    """The console on standard output, made anew for what that is now."""
+    width = None if sys.stdout.isatty() else _UNFOLDED
+    return Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+def messages() -> Console:
+    """The console on standard error: errors, progress, notes."""
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def harmless(text: str) -> str:
+    """The text with its control characters made visible, so that it cannot move the cursor or fake a prompt."""
+    return _CONTROL.sub(lambda match: "" if match[0] == "\r" else f"\\x{ord(match[0]):02x}", text)
+
+
+def speaks_unicode(console: Console) -> bool:
+    """Whether the console's encoding can print a tick."""
+    return console.encoding.lower().replace("-", "").startswith("utf")
+
+
+def mark(status: str, console: Console) -> Text:
+    """The mark of a step's status."""
+    fancy, plain, style = MARKS[status]
+    return Text(fancy if speaks_unicode(console) else plain, style=style)
+
+
+def print_hanging(first: Text, text: Text, console: Console) -> None:
+    """The text beside what it belongs to, and below itself where it is longer than the terminal is wide."""
+    indent = first.cell_len
+    for number, line in enumerate(text.wrap(console, max(console.width - indent, _NARROWEST))):
+        line.rstrip()
+        console.print(Text.assemble(first if number == 0 else " " * indent, line), soft_wrap=True)
+
+
+def complain(error: BaseException, text: str, *, debug: bool, secrets: Iterable[str] = ()) -> None:
+    """One line on standard error; with `debug` the traceback before it. Secrets are starred out of both."""
+    console = messages()
+    trace = "".join(traceback.format_exception(error)) if debug else ""
+    if trace:
+        console.print(Text(_starred(trace, secrets).rstrip(), style="dim"), soft_wrap=True)
+    line = " ".join(harmless(_starred(text, secrets)).split())
+    console.print(Text.assemble(("error: ", "bold red"), line), soft_wrap=True)
+
+
+def _starred(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "**********") if secret else text
+    return text

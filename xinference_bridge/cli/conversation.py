@@ -1,0 +1,142 @@
+"""A conversation as a value: what was said, what is asked next, and the commands that change it. Prints nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from xinference_bridge.chat_plan import ChatCall
+from xinference_bridge.cli.serving import served_model
+from xinference_bridge.served_model import ServedModel
+from xinference_bridge.suggestions import did_you_mean
+from xinference_bridge.wire import WireMessage
+
+
+class ConversationEnd(Exception):  # noqa: N818 - no error: the person has said goodbye
+    """The person wants to leave."""
+
+
+@dataclass
+class Conversation:
+    """What the model is told: the system text, the turns so far, the parameters that were set."""
+
+    model: ServedModel
+    system: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    turns: list[WireMessage] = field(default_factory=list)
+
+    def call(self, message: str) -> ChatCall:
+        """The request for an answer to this message."""
+        first: list[WireMessage] = [{"role": "system", "content": self.system}] if self.system else []
+        return ChatCall([*first, *self.turns, {"role": "user", "content": message}], dict(self.parameters))
+
+    def keep(self, message: str, answer: str) -> None:
+        """Remember a turn. Reasoning is no part of it: the models' templates leave earlier reasoning out."""
+        self.turns += [{"role": "user", "content": message}, {"role": "assistant", "content": answer}]
+
+    def think(self, wanted: bool) -> None:
+        """Let a hybrid model reason before it answers, or not."""
+        self.parameters["enable_thinking"] = wanted
+
+
+@dataclass(frozen=True, slots=True)
+class SlashCommand:
+    """A command of the conversation: what it takes, what it does, and the reply to print."""
+
+    takes: str
+    help: str
+    run: Callable[[Conversation, str], str]
+
+
+def obey(conversation: Conversation, line: str) -> str:
+    """Do what `/command argument` says, and return the reply; raises ConversationEnd and ValueError."""
+    name, _, argument = line.removeprefix("/").strip().partition(" ")
+    command = COMMANDS.get(name.lower()) or _ALIASES.get(name.lower())
+    if command is None:
+        return f"no command /{name}{did_you_mean(name, COMMANDS)}"
+    return command.run(conversation, argument.strip())
+
+
+def _help(_conversation: Conversation, _argument: str) -> str:
+    width = max(len(f"/{name} {command.takes}") for name, command in COMMANDS.items())
+    lines = [f"{f'/{name} {command.takes}':<{width}}  {command.help}" for name, command in COMMANDS.items()]
+    lines.append(f"{chr(34) * 3:<{width}}  begins and ends a message of several lines")
+    lines.append(f"{'Ctrl-C':<{width}}  stops an answer; what came of it is kept")
+    return "\n".join(lines)
+
+
+def _clear(conversation: Conversation, _argument: str) -> str:
+    conversation.turns.clear()
+    return "forgotten: the conversation begins anew"
+
+
+def _system(conversation: Conversation, argument: str) -> str:
+    if argument:
+        conversation.system = None if argument == "-" else argument
+    return f"system: {conversation.system}" if conversation.system else "no system text"
+
+
+def _temperature(conversation: Conversation, argument: str) -> str:
+    return _set(conversation, f"temperature {argument}")
+
+
+def _max_tokens(conversation: Conversation, argument: str) -> str:
+    return _set(conversation, f"max_tokens {argument}")
+
+
+def _think(conversation: Conversation, argument: str) -> str:
+    if argument not in ("on", "off"):
+        return "/think takes on or off"
+    conversation.think(argument == "on")
+    return f"thinking is {argument}, where the model can choose"
+
+
+def _set(conversation: Conversation, argument: str) -> str:
+    """`NAME VALUE` sets, `NAME -` leaves it to the server again, `NAME` or nothing shows."""
+    name, _, value = argument.strip().partition(" ")
+    if value == "-":
+        conversation.parameters.pop(name, None)
+    elif value:
+        conversation.parameters[name] = _meant(value)
+    shown = {name: conversation.parameters.get(name)} if name else conversation.parameters
+    words = (f"{key}: {'as the server chooses' if held is None else json.dumps(held)}" for key, held in shown.items())
+    return ", ".join(words) or "nothing is set: all is as the server chooses"
+
+
+def _meant(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _model(conversation: Conversation, argument: str) -> str:
+    if argument:
+        conversation.model = served_model(conversation.model.connection, argument, "chat")
+    return f"model: {conversation.model.uid}"
+
+
+def _models(conversation: Conversation, _argument: str) -> str:
+    able = [model.uid for model in conversation.model.connection.models() if model.can("chat")]
+    return f"chat models: {', '.join(able)}"
+
+
+def _exit(_conversation: Conversation, _argument: str) -> str:
+    raise ConversationEnd
+
+
+COMMANDS = {
+    "help": SlashCommand("", "this list", _help),
+    "clear": SlashCommand("", "forget the conversation", _clear),
+    "system": SlashCommand("TEXT", "what the model is told first; - for nothing", _system),
+    "temperature": SlashCommand("NUMBER", "how freely it chooses its words; - for the server's choice", _temperature),
+    "max_tokens": SlashCommand("NUMBER", "the longest answer; - for the server's choice", _max_tokens),
+    "think": SlashCommand("on|off", "whether a hybrid model reasons first", _think),
+    "set": SlashCommand("NAME VALUE", "any other parameter, such as top_p 0.9", _set),
+    "model": SlashCommand("UID", "go on with another model", _model),
+    "models": SlashCommand("", "the chat models that run", _models),
+    "exit": SlashCommand("", "leave; Ctrl-D does too", _exit),
+}
+_ALIASES = {"quit": COMMANDS["exit"], "bye": COMMANDS["exit"], "?": COMMANDS["help"]}

@@ -1,0 +1,118 @@
+"""What a model is, what its engine enforces, and whether it answers: the doctor's words on one model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from xinference_bridge.chat_plan import ChatCall
+from xinference_bridge.cli.tables import size_of
+from xinference_bridge.connection import XinferenceConnection
+from xinference_bridge.engines import Engine, engine_named, engines_with
+from xinference_bridge.models import ModelInfo
+from xinference_bridge.served_model import ServedModel
+from xinference_bridge.wire import CallOptions
+
+#: The server's model types that this package calls.
+USABLE = ("LLM", "embedding", "rerank")
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the engine of one model enforces, in words and as facts."""
+
+    status: Literal["ok", "warning", "skipped"]
+    detail: str
+    next_step: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def described(model: ModelInfo) -> str:
+    """Type, name, engine, format and size of the model, as far as the server says."""
+    size = f"{size_of(model)}B parameters" if model.size else None
+    lengths = [
+        f"context of {model.context_length} tokens" if model.context_length else None,
+        f"{model.dimensions} dimensions" if model.dimensions else None,
+        f"texts of up to {model.max_tokens} tokens" if model.max_tokens else None,
+        f"{model.replicas} replicas" if (model.replicas or 1) > 1 else None,
+    ]
+    quantization = None if model.quantization in (None, "none") else model.quantization
+    first = f"{model.type} {model.name} on {model.engine or 'an engine that the server does not name'}"
+    abilities = f"abilities: {', '.join(model.abilities)}" if model.type == "LLM" and model.abilities else None
+    return ", ".join(part for part in (first, model.format, quantization, size, *lengths, abilities) if part)
+
+
+def enforced(model: ModelInfo) -> Finding:
+    """What the engine really does with the wishes that frameworks send."""
+    if model.type != "LLM":
+        return Finding("skipped", f"there is nothing to enforce on a model of type {model.type}")
+    if not model.can("chat"):
+        return Finding("skipped", "this model completes text; structured output and tools are asked of chat models")
+    engine = engine_named(model.engine)
+    tools, reasoning = model.can("tools"), _reasoning(model)
+    facts = {
+        "structured_output": engine.json_schema,
+        "forced_tools": tools and engine.tool_choice_required,
+        "streamed_tools": tools and engine.streams_tool_calls,
+        "tools": tools,
+        "reasoning": reasoning,
+    }
+    words = [_says("structured output", "enforced", engine.json_schema)]
+    if tools:
+        words.append(_says("forced tools", "enforced", engine.tool_choice_required))
+        words.append("streamed tools: " + ("parsed" if engine.streams_tool_calls else "as text, which is read here"))
+    else:
+        words.append("tools: none, the model takes none")
+    words.append(f"reasoning: {reasoning}")
+    missing = _missing(engine, tools=tools)
+    return Finding("warning" if missing else "ok", "; ".join(words), missing, facts)
+
+
+def _reasoning(model: ModelInfo) -> str:
+    if "reasoning" not in model.abilities:
+        return "no"
+    return "yes, can be switched off" if "hybrid" in model.abilities else "yes"
+
+
+def _says(wish: str, word: str, is_so: bool) -> str:
+    return f"{wish}: {word if is_so else f'not {word}'}"
+
+
+def _missing(engine: Engine, *, tools: bool) -> str | None:
+    """What to know of an engine that leaves something to chance."""
+    wishes = {}
+    if not engine.json_schema:
+        wishes["a JSON schema"] = engines_with("json_schema")
+    if tools and not engine.tool_choice_required:
+        wishes["a forced tool"] = engines_with("tool_choice_required")
+    if not wishes:
+        return None
+    able = "; ".join(f"{wish} is enforced by {', '.join(names)}" for wish, names in wishes.items())
+    return f"Answers are checked here, and what was not kept is an error. On 4.1.0 {able}."
+
+
+def ask_one_thing(connection: XinferenceConnection, model: ModelInfo, options: CallOptions) -> str:
+    """Ask for one token, one vector or one score, and say what came. Raises what the call raises."""
+    served = ServedModel(connection, model.uid)
+    if model.type == "embedding":
+        vector = served.embed(["ping"], {}, options).vectors[0]
+        return f"one text embedded, {len(vector)} dimensions,"
+    if model.type == "rerank":
+        scores = served.rerank("ping", ["pong"], {}, options)
+        return f"one document scored {scores[0].relevance_score:.3f}" if scores else "one document ranked"
+    if model.can("chat"):
+        served.chat(ChatCall([{"role": "user", "content": "ping"}], {"max_tokens": 1}), options)
+        return "one token of a chat"
+    served.complete("ping", {"max_tokens": 1}, options)
+    return "one token of a completion"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 45 s, 12 min, 3 h, 2 days."""
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * _HOUR:
+        return f"{seconds / _MINUTE:.0f} min"
+    return f"{seconds / _HOUR:.0f} h" if seconds < 2 * _DAY else f"{seconds / _DAY:.0f} days"

@@ -1,0 +1,326 @@
+"""What may stand between a program and its model, looked at step by step. Prints nothing.
+
+Each step says what to do next. A later step is not taken when an earlier one failed. A credential is sent once: at most
+one failure is spent of the ten for which the server bans an address.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from xinference_bridge import endpoints, failures
+from xinference_bridge.cli import diagnosis
+from xinference_bridge.cli.options import Common
+from xinference_bridge.cli.reach import LOOK, Reach
+from xinference_bridge.connection import DEFAULT_SERVER_URL, XinferenceConnection
+from xinference_bridge.errors import (
+    XinferenceAuthenticationError,
+    XinferenceConfigurationError,
+    XinferenceConnectionError,
+    XinferenceError,
+    XinferenceModelNotFoundError,
+    XinferencePermissionError,
+    XinferenceTimeoutError,
+)
+from xinference_bridge.models import ModelInfo, find_model
+from xinference_bridge.settings import proxy_from_environment
+from xinference_bridge.wire import CallOptions, Request
+
+Status: TypeAlias = Literal["ok", "warning", "failed", "skipped"]
+
+_STATUS = Request("GET", "/status", anonymous=True)
+_DEFAULT_PORT = urlsplit(DEFAULT_SERVER_URL).port or 9997
+#: A model that was just launched, or is far away, may need long for its first token.
+_TRY_SECONDS = 60.0
+_MOST_LISTED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that was looked at: what was seen, and what to do next. `facts` are for machines."""
+
+    name: str
+    status: Status
+    detail: str
+    next_step: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Examination:
+    """One patient: the settings as they were given, and what the steps learnt so far."""
+
+    def __init__(self, common: Common, model: str | None = None, reach: Reach | None = None) -> None:
+        self._common = common
+        self._wanted = model
+        self._reach = reach if reach is not None else Reach()
+        self._connection = XinferenceConnection.model_construct()
+        self._auth = False
+        self._running: list[ModelInfo] | None = None
+        self._model = ModelInfo("", "", "")
+
+    @property
+    def server_url(self) -> str | None:
+        """The URL that was looked at; None when what was given is none."""
+        return self._connection.server_url or None
+
+    def steps(self) -> Iterator[Step]:
+        """Each step as it is done, in the order in which things fail."""
+        stopped_by = None
+        for name, look in self._plan():
+            if stopped_by is not None:
+                yield Step(name, "skipped", f"not looked at, because of: {stopped_by}")
+                continue
+            try:
+                step = look(name)
+            except XinferenceError as error:
+                step = _failed(name, error)
+            if step.status == "failed":
+                stopped_by = name
+            yield step
+
+    def _plan(self) -> tuple[tuple[str, Callable[[str], Step]], ...]:
+        return (
+            ("URL", self._url),
+            ("host", self._host),
+            ("port", self._port),
+            ("Xinference", self._xinference),
+            ("authentication", self._authentication),
+            ("credential", self._credential),
+            ("server version", self._version),
+            ("models running", self._models),
+            ("model", self._found),
+            ("type and engine", self._type),
+            ("enforced", self._enforced),
+            ("answer", self._answer),
+        )
+
+    # The way to the server
+
+    def _url(self, name: str) -> Step:
+        origin = self._common.origin("server_url")
+        try:
+            self._connection = self._common.build()
+        except XinferenceConfigurationError as error:
+            self._connection = XinferenceConnection.model_construct(server_url="")
+            return _failed(name, error)
+        url = self._connection.server_url
+        return Step(name, "ok", f"{url}, from {origin}", facts={"server_url": url, "origin": origin})
+
+    def _host(self, name: str) -> Step:
+        host, port = self._address()
+        if (proxy := self._proxy()) is not None:
+            return Step(name, "skipped", f"the way leads through the proxy {proxy}, which resolves it")
+        try:
+            addresses = self._reach.resolve(host, port)
+        except OSError as error:
+            return Step(
+                name,
+                "failed",
+                f"no address is known for the name {host!r} ({error.strerror or error})",
+                "Correct the host in --server-url. The name of a Docker service is known to containers of "
+                "the same network alone.",
+            )
+        is_ = "an address itself" if addresses == [host] else ", ".join(addresses[:4])
+        return Step(name, "ok", f"{host} is {is_}", facts={"addresses": addresses})
+
+    def _port(self, name: str) -> Step:
+        host, port = self._address()
+        if self._proxy() is not None:
+            return Step(name, "skipped", "the proxy connects to it")
+        seconds = self._connection.connect_timeout or 10.0
+        try:
+            took = self._reach.open_port(host, port, seconds)
+        except OSError as error:
+            timed_out = isinstance(error, TimeoutError)
+            why = f"no connection within {seconds:g} s" if timed_out else (error.strerror or str(error))
+            step = _failed(name, failures.cannot_connect(self._connection.server_url, why))
+            return self._with_neighbour(step)
+        return Step(name, "ok", f"{port} is open ({took:.1f} ms)", facts={"port": port, "connect_ms": round(took, 2)})
+
+    def _xinference(self, name: str) -> Step:
+        url = self._connection.server_url
+        try:
+            data = self._connection.client.send(endpoints.AUTH_NEEDED, LOOK).json()
+        except (XinferenceConfigurationError, XinferencePermissionError):
+            raise  # a redirect, an address that is not allowed: each says itself what to do
+        except XinferenceError as error:
+            tls = isinstance(error, (XinferenceConnectionError, XinferenceTimeoutError))
+            if tls and url.startswith("https:"):
+                return _failed(name, error)
+            return self._not_xinference(name, error.message)
+        if not isinstance(data, dict) or not isinstance(data.get("auth"), bool):
+            return self._not_xinference(name, f"{url}/v1/cluster/auth answered something else")
+        self._auth = data["auth"]
+        return Step(name, "ok", f"a Xinference answers at {url}{self._uptime()}")
+
+    def _not_xinference(self, name: str, why: str) -> Step:
+        step = Step(
+            name,
+            "failed",
+            f"something answers at {self._connection.server_url}, but no Xinference: {why}",
+            "Is the port right? `xinference-local` prints its address when it starts; give that as --server-url.",
+        )
+        return self._with_neighbour(step)
+
+    def _with_neighbour(self, step: Step) -> Step:
+        """The failed step, with the right port as its next step when a Xinference answers on the usual one."""
+        parts = urlsplit(self._connection.server_url)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        usual = f"{parts.scheme}://{host}:{_DEFAULT_PORT}"
+        if self._address()[1] == _DEFAULT_PORT or not self._reach.says_auth(usual):
+            return step
+        advice = f"The port is wrong: a Xinference answers at {usual}. Give --server-url {usual}"
+        return Step(step.name, "failed", step.detail, advice, {"answers_at": usual})
+
+    def _uptime(self) -> str:
+        try:
+            data = self._connection.client.send(_STATUS, LOOK).json()
+        except XinferenceError:
+            return ""  # a gateway may pass /v1 alone; the other answer was proof enough
+        seconds = data.get("uptime") if isinstance(data, dict) else None
+        workers = data.get("workers") if isinstance(data, dict) else None
+        up = f", up for {diagnosis.duration(seconds)}" if isinstance(seconds, (int, float)) else ""
+        count = len(workers) if isinstance(workers, dict) else 0
+        return up + (f", {count} worker{'s' if count > 1 else ''}" if count else "")
+
+    # Who asks
+
+    def _authentication(self, name: str) -> Step:
+        facts = {"needed": self._auth}
+        if not self._auth:
+            return Step(name, "ok", "not needed: this server answers everybody", facts=facts)
+        if self._credential_given() is None:
+            return Step(
+                name,
+                "failed",
+                "needed, and no credential was given (none was sent, so none counts as a failure)",
+                "Set XINFERENCE_API_KEY or give --api-key; or set XINFERENCE_USERNAME and XINFERENCE_PASSWORD.",
+                facts,
+            )
+        return Step(name, "ok", "needed, and a credential is there", facts=facts)
+
+    def _credential(self, name: str) -> Step:
+        given = self._credential_given()
+        try:
+            self._running = self._connection.client.models(LOOK)
+        except XinferencePermissionError as error:
+            if not self._auth or given is None or error.request_id is None:
+                raise
+            return Step(name, "ok", f"{given} is known, but may not list the models", facts={"given": given})
+        except XinferenceAuthenticationError as error:
+            if given is None:
+                raise
+            return Step(
+                name,
+                "failed",
+                f"the server does not know the {given} (401)",
+                "Correct it: an administrator of the server lists and makes keys in its web page. This was one try; "
+                "ten wrong ones within five minutes ban this address for an hour.",
+                {"given": given, "status_code": error.status_code},
+            )
+        if given is None:
+            return Step(name, "skipped", "none was given, and none is needed")
+        if not self._auth:
+            return Step(name, "skipped", f"none is needed; the {given} was sent and not looked at")
+        return Step(name, "ok", f"the server knows the {given}", facts={"given": given})
+
+    def _version(self, name: str) -> Step:
+        try:
+            data = self._connection.client.send(endpoints.CLUSTER_VERSION, LOOK).json()
+        except XinferencePermissionError:
+            return Step(name, "skipped", "an administrator alone may ask for it")
+        except XinferenceError as error:
+            return Step(name, "skipped", f"the server does not tell it: {error.message}")
+        version = data.get("version") if isinstance(data, dict) else None
+        if not version:
+            return Step(name, "skipped", "the server does not tell it")
+        return Step(name, "ok", str(version), facts={"version": version})
+
+    def _credential_given(self) -> str | None:
+        """The credential in words, with where it comes from; never the credential."""
+        if self._connection.api_key is not None:
+            return f"API key from {self._common.origin('api_key')}"
+        if self._connection.username is not None:
+            return f"user {self._connection.username!r} with the password from {self._common.origin('password')}"
+        return None
+
+    # The model
+
+    def _models(self, name: str) -> Step:
+        running = self._running
+        if running is None:
+            return Step(name, "skipped", "this credential may not list them")
+        url = self._connection.server_url
+        if not running:
+            advice = f"Launch one: `xinference launch -e {url} --model-name … --model-uid …`"
+            return Step(name, "failed", "none", advice, {"models": []})
+        listed = [f"{model.uid} ({model.type})" for model in running[:_MOST_LISTED]]
+        more = [f"and {len(running) - _MOST_LISTED} more"] if len(running) > _MOST_LISTED else []
+        uids = [model.uid for model in running]
+        return Step(name, "ok", f"{len(running)}: {', '.join(listed + more)}", facts={"models": uids})
+
+    def _found(self, name: str) -> Step:
+        running = self._running
+        if running is None and self._wanted is None:
+            return Step(name, "failed", "it was not said which", "Name it: --model UID")
+        if self._wanted is None:
+            self._model = next((model for model in running or [] if model.can("chat")), (running or [self._model])[0])
+            others = "" if len(running or []) == 1 else "; --model UID chooses another"
+            return Step(name, "ok", f"{self._model.uid}, since none was named{others}", facts=self._facts())
+        if running is None:
+            self._model = self._connection.client.describe(self._wanted)
+        else:
+            try:
+                self._model = find_model(self._wanted, running, self._connection.server_url)
+            except XinferenceModelNotFoundError as error:
+                return _failed(name, error)
+        by = "UID" if self._model.uid == self._wanted else f"name; its UID is {self._model.uid!r}"
+        return Step(name, "ok", f"{self._wanted} found by its {by}", facts=self._facts())
+
+    def _type(self, name: str) -> Step:
+        if self._model.type not in diagnosis.USABLE:
+            return Step(
+                name,
+                "failed",
+                f"a model of type {self._model.type}, which this package does not call",
+                f"Choose one of type {', '.join(diagnosis.USABLE)} with --model.",
+            )
+        return Step(name, "ok", diagnosis.described(self._model), facts={"engine": self._model.engine})
+
+    def _enforced(self, name: str) -> Step:
+        found = diagnosis.enforced(self._model)
+        return Step(name, found.status, found.detail, found.next_step, found.facts)
+
+    def _answer(self, name: str) -> Step:
+        seconds = self._connection.timeout if "timeout" in self._common.stated else _TRY_SECONDS
+        options = CallOptions(timeout=seconds, max_retries=0)
+        begun = time.perf_counter()
+        what = diagnosis.ask_one_thing(self._connection, self._model, options)
+        took = (time.perf_counter() - begun) * 1000
+        return Step(name, "ok", f"{what} in {took:.0f} ms", facts={"latency_ms": round(took, 1)})
+
+    def _facts(self) -> dict[str, Any]:
+        return {"uid": self._model.uid, "name": self._model.name, "type": self._model.type}
+
+    def _address(self) -> tuple[str, int]:
+        parts = urlsplit(self._connection.server_url)
+        return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+    def _proxy(self) -> str | None:
+        """Host and port of the proxy on the way, without the password that its URL may hold."""
+        url = self._connection.proxy or proxy_from_environment(self._connection.server_url)
+        return None if url is None else urlsplit(url if "//" in url else f"//{url}").netloc.rpartition("@")[2]
+
+
+def _failed(name: str, error: XinferenceError) -> Step:
+    """The step of an error, whose first sentence says what is wrong and whose others what to do."""
+    sentences = re.split(r"(?<=[^.][.?!]) (?=[A-Z`])", error.message, maxsplit=1)
+    advice = sentences[1] if len(sentences) > 1 else None
+    facts = {"error": type(error).__name__, "status_code": error.status_code, "request_id": error.request_id}
+    known = {key: value for key, value in facts.items() if value is not None}
+    return Step(name, "failed", sentences[0].rstrip("."), advice, known)

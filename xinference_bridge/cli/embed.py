@@ -1,0 +1,134 @@
+"""Files of texts → a file of vectors, in order, with a bounded number of them in memory; goes on where it stopped."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from xinference_bridge.bulk import batches_of, in_order
+from xinference_bridge.cli.console import messages
+from xinference_bridge.cli.inputs import STANDARD, Row, count_rows, rows_of
+from xinference_bridge.cli.options import UsageError
+from xinference_bridge.cli.vectors import JSONL_SUFFIXES, PARQUET_SUFFIXES, JsonlFile, ParquetFile, StandardOutput
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from xinference_bridge.served_model import ServedModel
+
+
+class VectorFile(Protocol):
+    """Where vectors go, in the order of their texts."""
+
+    def skip_written(self, rows: Iterator[Row]) -> int:
+        """Take the rows that are written already off the front, and tell how many they were."""
+
+    def write(self, rows: Sequence[Row], vectors: Sequence[Sequence[float]]) -> None:
+        """Add these, so that a crash afterwards does not lose them."""
+
+    def finish(self) -> None:
+        """All is written."""
+
+    def close(self) -> None:
+        """Let go of the file; what was written stays for the next time."""
+
+
+def embed_files(
+    model: ServedModel,
+    files: Sequence[Path],
+    out: Path,
+    *,
+    field: str,
+    batch_size: int,
+    concurrency: int,
+    overwrite: bool,
+) -> None:
+    """Embed every text of the files into `out`; texts whose vectors stand there already are not sent again.
+
+    Raises what the server answers with; the vectors that came before it are in the file.
+    """
+    for file in files:
+        if file != STANDARD and not file.is_file():
+            raise FileNotFoundError(2, "no such file", str(file))
+        if file.exists() and out.exists() and file.samefile(out):
+            raise UsageError(f"--out {out} is one of the inputs")
+    target = _target(out, model.uid, overwrite=overwrite)
+    rows = rows_of(files, field)
+    written = length = 0
+    try:
+        skipped = target.skip_written(rows)
+        with _progress() as progress:
+            task = _task(progress, files, skipped)
+            for held, vectors in _embedded(model, rows, batch_size, concurrency):
+                target.write(held, vectors)
+                written, length = written + len(held), len(vectors[0])
+                if progress is not None and task is not None:
+                    progress.advance(task, len(held))
+        target.finish()
+    except KeyboardInterrupt:
+        if out != STANDARD:
+            messages().print(f"{written} written; the same command goes on from there.", style="dim")
+        raise
+    finally:
+        target.close()
+    messages().print(_summed_up(out, written, skipped, length), soft_wrap=True)
+
+
+def _target(out: Path, uid: str, *, overwrite: bool) -> VectorFile:
+    suffix = out.suffix.lower()
+    if out == STANDARD:
+        return StandardOutput(uid)
+    if suffix in JSONL_SUFFIXES:
+        return JsonlFile(out, uid, overwrite=overwrite)
+    if suffix in PARQUET_SUFFIXES:
+        return ParquetFile(out, uid, overwrite=overwrite)
+    raise UsageError(f"--out {out}: ends in {suffix or 'nothing'!r}; it takes .jsonl or .parquet")
+
+
+def _embedded(
+    model: ServedModel, rows: Iterator[Row], batch_size: int, concurrency: int
+) -> Iterator[tuple[list[Row], list[list[float]]]]:
+    under_way: deque[Row] = deque()
+
+    def texts() -> Iterator[str]:
+        for row in rows:
+            under_way.append(row)
+            yield row.text
+
+    batches = batches_of(texts(), batch_size)
+    for batch, embeddings in in_order(lambda held: model.embed(held, {}), batches, concurrency):
+        yield [under_way.popleft() for _ in batch.texts], embeddings.vectors
+
+
+def _progress() -> AbstractContextManager[Progress | None]:
+    """A bar on standard error; none where nobody looks."""
+    console = messages()
+    if not console.is_terminal:
+        return nullcontext()
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("embedding"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty())
+
+
+def _task(progress: Progress | None, files: Sequence[Path], skipped: int) -> TaskID | None:
+    return None if progress is None else progress.add_task("embedding", total=count_rows(files), completed=skipped)
+
+
+def _summed_up(out: Path, written: int, skipped: int, length: int) -> str:
+    where = "standard output" if out == STANDARD else str(out)
+    if not written:
+        return f"Nothing to do: {skipped} vectors stand in {where} already." if skipped else "No texts."
+    before = f", after {skipped} that stood there already" if skipped else ""
+    return f"{written} vectors of {length} dimensions written to {where}{before}."

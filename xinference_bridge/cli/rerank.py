@@ -1,0 +1,55 @@
+"""The texts of a file by their relevance to a query."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from xinference_bridge.bulk import batches_of, in_order
+from xinference_bridge.cli.console import harmless, print_hanging
+from xinference_bridge.cli.inputs import Row, rows_of
+from xinference_bridge.served_model import ServedModel
+
+#: A reranker scores each document by itself, so a long file goes in parts and the scores still compare.
+_DOCUMENTS_A_REQUEST = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One text and how relevant it is."""
+
+    score: float
+    row: Row
+
+
+def ranked(model: ServedModel, query: str, file: Path, *, field: str, top_n: int | None) -> list[Ranked]:
+    """The texts of the file, the most relevant first; the best `top_n` of them where that is given."""
+    rows = list(rows_of([file], field))
+    found = []
+    batches = batches_of((row.text for row in rows), _DOCUMENTS_A_REQUEST)
+    for batch, results in in_order(lambda texts: model.rerank(query, texts, {}), batches, concurrency=2):
+        found += [Ranked(result.relevance_score, rows[batch.start + result.index]) for result in results]
+    return sorted(found, key=lambda one: -one.score)[:top_n]
+
+
+def ranking_as_json(ranking: Sequence[Ranked]) -> str:
+    """The ranking, best first, each with its score, line and text."""
+    entries = [
+        {"score": one.score, "line": one.row.line, "text": one.row.text, "fields": one.row.fields} for one in ranking
+    ]
+    return json.dumps(entries, indent=2, ensure_ascii=False)
+
+
+def print_ranking(ranking: Sequence[Ranked], console: Console) -> None:
+    """Score, line number and text, best first."""
+    scores = [f"{one.score:.4f}" for one in ranking]
+    lines = [str(one.row.line) for one in ranking]
+    score_width, line_width = (max(map(len, column), default=0) for column in (scores, lines))
+    for score, line, one in zip(scores, lines, ranking, strict=True):
+        first = Text.assemble((f"{score:>{score_width}}", "bold"), (f"  {line:>{line_width}}  ", "dim"))
+        print_hanging(first, Text(harmless(one.row.text)), console)

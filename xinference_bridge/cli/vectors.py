@@ -1,0 +1,208 @@
+"""Where vectors are written: JSONL, Parquet, standard output. Each row says which text of which line it belongs to."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from xinference_bridge.cli.inputs import Row, as_lines
+from xinference_bridge.errors import XinferenceConfigurationError
+
+JSONL_SUFFIXES = frozenset({".jsonl", ".ndjson"})
+PARQUET_SUFFIXES = frozenset({".parquet"})
+_ROWS_A_GROUP = 1024
+
+
+class StandardOutput:
+    """JSONL on standard output; there is nothing to go on from."""
+
+    def __init__(self, uid: str) -> None:
+        self._uid = uid
+
+    def skip_written(self, rows: Iterator[Row]) -> int:  # noqa: ARG002 - as the files do
+        """Nothing was written before."""
+        return 0
+
+    def write(self, rows: Sequence[Row], vectors: Sequence[Sequence[float]]) -> None:
+        """One line a vector."""
+        sys.stdout.buffer.write(_lines(self._uid, rows, vectors))
+        sys.stdout.buffer.flush()
+
+    def finish(self) -> None:
+        """Nothing is left to do."""
+
+    def close(self) -> None:
+        """Standard output is the caller's."""
+
+
+class JsonlFile:
+    """One JSON object a line: `{"file", "line", "text", "fields", "model", "embedding"}`, in the order of the texts."""
+
+    def __init__(self, path: Path, uid: str, *, overwrite: bool, shown_as: Path | None = None) -> None:
+        self._path = path
+        self._shown = shown_as or path
+        self._uid = uid
+        path.touch()
+        self._file = path.open("r+b")
+        if overwrite:
+            self._file.truncate()
+
+    def skip_written(self, rows: Iterator[Row]) -> int:
+        """Take the rows that are written already off the front, and tell how many they were.
+
+        A last line that was cut off is written anew. Raises XinferenceConfigurationError when what stands there is not
+        of these texts and this model, so that two jobs are never mixed in one file.
+        """
+        count = end = 0
+        for line in as_lines(self._file):
+            row = next(rows, None)
+            _refuse_another(_loaded(line, self._shown, count + 1), row, self._uid, self._shown, count + 1)
+            count, end = count + 1, end + len(line)
+        self._file.seek(end)
+        self._file.truncate()
+        return count
+
+    def write(self, rows: Sequence[Row], vectors: Sequence[Sequence[float]]) -> None:
+        """Add these lines at the end."""
+        self._file.write(_lines(self._uid, rows, vectors))
+        self._file.flush()
+
+    def finish(self) -> None:
+        """Put the last bytes on the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class ParquetFile:
+    """The columns `file`, `line`, `text`, `fields` (JSON), `model`, `embedding` (float32).
+
+    A Parquet file cannot be added to, so the vectors gather in a JSONL file beside it, which a stopped job leaves for
+    the next one, and become Parquet when all are there.
+    """
+
+    def __init__(self, path: Path, uid: str, *, overwrite: bool) -> None:
+        _pyarrow()
+        self._path = path
+        self._uid = uid
+        self._overwrite = overwrite
+        self._part = path.with_name(f"{path.name}.part.jsonl")
+        self._complete = path.exists() and not overwrite
+        self._rows: JsonlFile | None = None
+
+    def skip_written(self, rows: Iterator[Row]) -> int:
+        """Same as `JsonlFile.skip_written`; a finished file must hold all the texts, for none can be added."""
+        if self._complete:
+            count = 0
+            for count, stored in enumerate(_stored_rows(self._path), start=1):
+                _refuse_another(stored, next(rows, None), self._uid, self._path, count)
+            if next(rows, None) is not None:
+                more = "now there are more. Give another --out, or --overwrite"
+                msg = f"{self._path} is finished with {count} texts; {more}"
+                raise XinferenceConfigurationError(msg)
+            return count
+        self._rows = JsonlFile(self._part, self._uid, overwrite=self._overwrite, shown_as=self._part)
+        return self._rows.skip_written(rows)
+
+    def write(self, rows: Sequence[Row], vectors: Sequence[Sequence[float]]) -> None:
+        """Add these to those that wait."""
+        if self._rows is not None:
+            self._rows.write(rows, vectors)
+
+    def finish(self) -> None:
+        """Turn what waited into the Parquet file, which appears whole or not at all."""
+        if self._rows is None:
+            return
+        self._rows.finish()
+        unfinished = self._path.with_name(f"{self._path.name}.part")
+        _to_parquet(self._part, unfinished)
+        unfinished.replace(self._path)
+        self._rows.close()
+        with suppress(FileNotFoundError):
+            self._part.unlink()
+
+    def close(self) -> None:
+        """Close what waits."""
+        if self._rows is not None:
+            self._rows.close()
+
+
+def _lines(uid: str, rows: Sequence[Row], vectors: Sequence[Sequence[float]]) -> bytes:
+    return b"".join(
+        orjson.dumps(_stored(uid, row) | {"embedding": vector}, option=orjson.OPT_APPEND_NEWLINE)
+        for row, vector in zip(rows, vectors, strict=True)
+    )
+
+
+def _stored(uid: str, row: Row) -> dict[str, Any]:
+    return {"file": row.file, "line": row.line, "text": row.text, "fields": row.fields, "model": uid}
+
+
+def _loaded(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    with suppress(orjson.JSONDecodeError):
+        value = orjson.loads(line)
+        if isinstance(value, dict):
+            return value
+    raise XinferenceConfigurationError(
+        f"{path}, line {number}: is not of this command. Give another --out, or --overwrite"
+    )
+
+
+def _refuse_another(stored: dict[str, Any], row: Row | None, uid: str, path: Path, number: int) -> None:
+    if row is not None:
+        wanted = _stored(uid, row)
+        differing = [name for name in ("model", "file", "line", "text") if stored.get(name) != wanted[name]]
+        if not differing:
+            return
+        is_of = f"its {differing[0]} is {stored.get(differing[0])!r:.80}, not {wanted[differing[0]]!r:.80}"
+    else:
+        is_of = "the input has no such row"
+    msg = f"{path}, row {number}, is of another job: {is_of}. Give another --out, or --overwrite to begin anew"
+    raise XinferenceConfigurationError(msg)
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet
+    except ModuleNotFoundError:
+        msg = "Parquet needs pyarrow: pip install pyarrow. Or let --out end in .jsonl"
+        raise XinferenceConfigurationError(msg) from None
+    return pa
+
+
+def _schema(arrow: Any) -> Any:
+    columns = {"file": arrow.string(), "line": arrow.int64(), "text": arrow.string(), "fields": arrow.string()}
+    return arrow.schema({**columns, "model": arrow.string(), "embedding": arrow.list_(arrow.float32())})
+
+
+def _to_parquet(part: Path, target: Path) -> None:
+    arrow = _pyarrow()
+    schema = _schema(arrow)
+    with part.open("rb") as file, arrow.parquet.ParquetWriter(target, schema) as writer:
+        rows = (orjson.loads(line) for line in as_lines(file))
+        while group := list(islice(rows, _ROWS_A_GROUP)):
+            for row in group:
+                row["fields"] = orjson.dumps(row["fields"]).decode()
+            writer.write_table(arrow.Table.from_pylist(group, schema))
+
+
+def _stored_rows(path: Path) -> Iterable[dict[str, Any]]:
+    arrow = _pyarrow()
+    try:
+        with arrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(_ROWS_A_GROUP, columns=["file", "line", "text", "model"]):
+                yield from batch.to_pylist()
+    except (arrow.ArrowInvalid, arrow.ArrowKeyError) as error:
+        msg = f"{path}: is not of this command ({error}). Give another --out, or --overwrite"
+        raise XinferenceConfigurationError(msg) from None
