@@ -1,0 +1,198 @@
+"""LlamaIndex messages ⇄ what travels. Pure: the caller's messages are read, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+from llama_index.core.base.llms.types import (
+    AudioBlock,
+    ChatMessage,
+    ImageBlock,
+    LogProb,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+    VideoBlock,
+)
+
+from xinference_bridge import wire_messages
+from xinference_bridge.chat_stream import ChatResult, ToolCall
+from xinference_bridge.errors import XinferenceUnsupportedError
+from xinference_bridge.wire import JSON, WireMessage, WireToolCall
+
+_ROLES: Mapping[MessageRole, str] = {
+    MessageRole.SYSTEM: "system",
+    MessageRole.DEVELOPER: "system",
+    MessageRole.USER: "user",
+    MessageRole.ASSISTANT: "assistant",
+    MessageRole.CHATBOT: "assistant",
+    MessageRole.MODEL: "assistant",
+    MessageRole.TOOL: "tool",
+    MessageRole.FUNCTION: "tool",
+}
+
+
+def messages_to_wire(messages: Sequence[ChatMessage]) -> list[WireMessage]:
+    """The history as the server takes it, in order."""
+    return [message_to_wire(message) for message in messages]
+
+
+def message_to_wire(message: ChatMessage) -> WireMessage:
+    """One message; raises XinferenceUnsupportedError that names a block which has no place in it."""
+    role = _ROLES[message.role]
+    if role == "assistant":
+        return _assistant_to_wire(message)
+    content = wire_messages.content_of_parts([_block_to_wire(block) for block in message.blocks])
+    if role == "tool":
+        # Made by other integrations, some histories name the tool only.
+        call_id = message.additional_kwargs.get("tool_call_id") or message.additional_kwargs.get("name") or ""
+        return wire_messages.tool_message(content, call_id)
+    return {"role": "system", "content": content} if role == "system" else {"role": "user", "content": content}
+
+
+def _assistant_to_wire(message: ChatMessage) -> WireMessage:
+    texts: list[str] = []
+    reasoning: list[str] = []
+    calls: list[WireToolCall] = []
+    for block in message.blocks:
+        if isinstance(block, TextBlock):
+            texts.append(block.text)
+        elif isinstance(block, ThinkingBlock):
+            reasoning.append(block.content or "")
+        elif isinstance(block, ToolCallBlock):
+            calls.append(wire_messages.tool_call_to_wire(block.tool_call_id or "", block.tool_name, block.tool_kwargs))
+        else:
+            raise _no_place(block, "an assistant's message")
+    if not calls:
+        # The same calls stand in both places of our own answers: the blocks come first, and only one of them is sent.
+        calls = [_kwargs_call_to_wire(call) for call in message.additional_kwargs.get("tool_calls") or ()]
+    return wire_messages.assistant_message("".join(texts), calls, "".join(reasoning))
+
+
+def _kwargs_call_to_wire(call: Any) -> WireToolCall:
+    """A call in `additional_kwargs`, as other integrations leave it: OpenAI's object, or the dict of it."""
+    wire = call if isinstance(call, Mapping) else call.model_dump()
+    function = wire["function"]
+    return wire_messages.tool_call_to_wire(wire.get("id") or "", function["name"], function["arguments"])
+
+
+def _block_to_wire(block: Any) -> JSON:
+    """A block as a part of the content, the way the table says."""
+    for kind, convert in _PARTS.items():
+        if isinstance(block, kind):
+            return convert(block)
+    raise _no_place(block, "a message to the model")
+
+
+def _image_to_wire(block: ImageBlock) -> JSON:
+    url = str(block.url) if block.url else _data_url(block.resolve_image, block.image_mimetype or "image/png")
+    return wire_messages.media_part("image_url", url, detail=block.detail)
+
+
+def _audio_to_wire(block: AudioBlock) -> JSON:
+    url = str(block.url) if block.url else _data_url(block.resolve_audio, f"audio/{block.format or 'wav'}")
+    return wire_messages.media_part("audio_url", url)
+
+
+def _video_to_wire(block: VideoBlock) -> JSON:
+    url = str(block.url) if block.url else _data_url(block.resolve_video, block.video_mimetype or "video/mp4")
+    return wire_messages.media_part("video_url", url, detail=block.detail, fps=block.fps)
+
+
+def _data_url(resolve: Callable[..., Any], mimetype: str) -> str:
+    """Bytes, or what a path names, as a `data:` URL; a block's own URL is opened by the server."""
+    return wire_messages.data_url(mimetype, resolve(as_base64=True).read().decode())
+
+
+_PARTS: Mapping[type, Callable[[Any], JSON]] = {
+    TextBlock: lambda block: wire_messages.text_part(block.text),
+    ImageBlock: _image_to_wire,
+    AudioBlock: _audio_to_wire,
+    VideoBlock: _video_to_wire,
+}
+
+
+def _no_place(block: Any, where: str) -> XinferenceUnsupportedError:
+    kind = type(block).__name__
+    msg = (
+        f"A {kind} has no place in {where} to a Xinference server. Put what it holds into a TextBlock, or leave it out."
+    )
+    return XinferenceUnsupportedError(msg)
+
+
+# Answers
+
+
+def message_from_wire(answer: ChatResult) -> ChatMessage:
+    """The whole answer as the assistant's message: thinking, text and tool calls as blocks."""
+    return assistant_message(answer.text, answer.reasoning, answer.tool_calls)
+
+
+def assistant_message(text: str, reasoning: str, calls: Sequence[ToolCall], *, whole: bool = True) -> ChatMessage:
+    """A message of what is known so far; built unchecked, since a stream makes one for every token.
+
+    `additional_kwargs["tool_calls"]` repeats the calls: `stream_structured_predict` of llama-index-core and its
+    memories look for them there alone. Until the answer is `whole` a call's arguments are text.
+    """
+    blocks: list[Any] = []
+    if reasoning:
+        blocks.append(unchecked(ThinkingBlock, content=reasoning))
+    if text or not calls:
+        blocks.append(unchecked(TextBlock, text=text))
+    kwargs: dict[str, Any] = {}
+    if calls:
+        blocks += [
+            ToolCallBlock(tool_call_id=c.id, tool_name=c.name, tool_kwargs=_kwargs_of(c, whole=whole)) for c in calls
+        ]
+        kwargs["tool_calls"] = [_call_to_kwargs(call) for call in calls]
+    message: ChatMessage = unchecked(ChatMessage, role=MessageRole.ASSISTANT, additional_kwargs=kwargs, blocks=blocks)
+    return message
+
+
+def unchecked(kind: type[Any], **fields: Any) -> Any:
+    """The pydantic object without its validation, which costs more than all else that is done for a token."""
+    return kind.model_construct(**fields)
+
+
+def _kwargs_of(call: ToolCall, *, whole: bool) -> dict[str, Any] | str:
+    """The arguments as an object where they can be read, else what the model wrote."""
+    if whole and call.error is None:
+        arguments: dict[str, Any] = orjson.loads(call.arguments)
+        return arguments
+    return call.arguments
+
+
+def _call_to_kwargs(call: ToolCall) -> JSON:
+    wire: JSON = dict(wire_messages.tool_call_to_wire(call.id, call.name, call.arguments))
+    if call.error is not None:
+        wire["error"] = call.error
+    return wire
+
+
+def usage_from_wire(answer: ChatResult) -> dict[str, Any]:
+    """Why an answer ended and its tokens, as LlamaIndex's token counter reads them."""
+    told: dict[str, Any] = {
+        "finish_reason": answer.finish_reason,
+        "id": answer.id,
+        "model_replica": answer.model_replica,
+    }
+    if answer.usage is not None:
+        told.update(asdict(answer.usage))
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def logprobs_from_wire(entries: list[dict[str, Any]] | None) -> list[list[LogProb]] | None:
+    """For each token the candidates that were told, the likeliest first; a token told alone is its only candidate."""
+    if entries is None:
+        return None
+    return [[_logprob(candidate) for candidate in entry.get("top_logprobs") or [entry]] for entry in entries]
+
+
+def _logprob(candidate: Mapping[str, Any]) -> LogProb:
+    return LogProb(
+        token=candidate.get("token") or "", logprob=candidate.get("logprob") or 0.0, bytes=candidate.get("bytes") or []
+    )

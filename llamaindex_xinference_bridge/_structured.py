@@ -1,0 +1,176 @@
+"""Structured prediction that the model's engine enforces where it can, and that is checked in every case."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Generator
+from typing import Any
+
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse
+from llama_index.core.bridge.pydantic import BaseModel, ValidationError
+from llama_index.core.instrumentation.events.llm import LLMStructuredPredictEndEvent, LLMStructuredPredictStartEvent
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.program.utils import FlexibleModel, process_streaming_objects
+from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
+from llama_index.core.types import Model, PydanticProgramMode
+from llama_index_instrumentation import get_dispatcher
+
+from xinference_bridge.chat_plan import StructuredOutput
+from xinference_bridge.structured_answer import json_of_answer, not_structured
+
+dispatcher = get_dispatcher(__name__)
+
+
+class StructuredPrediction(FunctionCallingLLM):
+    """`structured_predict` and its twins, by the way that the engine enforces; `as_structured_llm` stands on them.
+
+    Each raises XinferenceUnsupportedError when the answer is not a valid `output_cls`: it is never handed on unchecked.
+    A `pydantic_program_mode` other than DEFAULT is the caller's own choice of a way, and is left to llama-index-core.
+    """
+
+    @dispatcher.span
+    def structured_predict(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Model:
+        """The answer to the prompt as an object of `output_cls`."""
+        if self._leaves_the_way():
+            found: Model = super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
+            return found
+        _tell_start(output_cls, prompt, prompt_args)
+        wanted = structured_output(output_cls)
+        messages = self._prompted(prompt, prompt_args)
+        response = self.chat(messages, **(llm_kwargs or {}), structured_output=wanted)
+        output: Model = object_from_response(response, output_cls, wanted)
+        dispatcher.event(LLMStructuredPredictEndEvent(output=output))
+        return output
+
+    @dispatcher.span
+    async def astructured_predict(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Model:
+        """Same as `structured_predict`, but awaited."""
+        if self._leaves_the_way():
+            found: Model = await super().astructured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
+            return found
+        _tell_start(output_cls, prompt, prompt_args)
+        wanted = structured_output(output_cls)
+        messages = self._prompted(prompt, prompt_args)
+        response = await self.achat(messages, **(llm_kwargs or {}), structured_output=wanted)
+        output: Model = object_from_response(response, output_cls, wanted)
+        dispatcher.event(LLMStructuredPredictEndEvent(output=output))
+        return output
+
+    # `stream_structured_predict` and `astream_structured_predict` of llama-index-core call these, and tell the events.
+
+    def _structured_stream_call(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Generator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None, None]:
+        """Objects with what is known so far, and at last the whole, valid one."""
+        if self._leaves_the_way():
+            return super()._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args)
+        messages = self._prompted(prompt, prompt_args)
+        return self._objects_as_they_grow(output_cls, messages, llm_kwargs or {})
+
+    async def _structured_astream_call(
+        self,
+        output_cls: type[Model],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> AsyncGenerator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None]:
+        """Same as `_structured_stream_call`, but awaited."""
+        if self._leaves_the_way():
+            return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
+        messages = self._prompted(prompt, prompt_args)
+        return self._aobjects_as_they_grow(output_cls, messages, llm_kwargs or {})
+
+    def _objects_as_they_grow(
+        self, output_cls: type[Model], messages: list[ChatMessage], keywords: dict[str, Any]
+    ) -> Generator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None, None]:
+        growing = _GrowingObject(self, output_cls)
+        for response in self.stream_chat(messages, **keywords, structured_output=growing.wanted):
+            if (partial := growing.take(response)) is not None:
+                yield partial
+        yield growing.whole()
+
+    async def _aobjects_as_they_grow(
+        self, output_cls: type[Model], messages: list[ChatMessage], keywords: dict[str, Any]
+    ) -> AsyncGenerator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None]:
+        growing = _GrowingObject(self, output_cls)
+        async for response in await self.astream_chat(messages, **keywords, structured_output=growing.wanted):
+            if (partial := growing.take(response)) is not None:
+                yield partial
+        yield growing.whole()
+
+    def _leaves_the_way(self) -> bool:
+        return self.pydantic_program_mode is not PydanticProgramMode.DEFAULT
+
+    def _prompted(self, prompt: BasePromptTemplate, prompt_args: dict[str, Any]) -> list[ChatMessage]:
+        return self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
+
+
+class _GrowingObject:
+    """Responses in, objects with the fields that are known so far out, as llama-index-core's own programs make them."""
+
+    def __init__(self, llm: FunctionCallingLLM, output_cls: type[Any]) -> None:
+        self.wanted = structured_output(output_cls)
+        self._llm = llm
+        self._output_cls = output_cls
+        self._known: list[Any] | None = None
+        self._last: ChatResponse | None = None
+
+    def take(self, response: ChatResponse) -> Any:
+        """The object so far; None when this response said nothing of it."""
+        self._last = response
+        if not response.delta and not response.message.additional_kwargs.get("tool_calls"):
+            return None
+        partial = process_streaming_objects(response, self._output_cls, cur_objects=self._known, llm=self._llm)
+        self._known = [partial]
+        return partial
+
+    def whole(self) -> Any:
+        """The valid object that the whole answer is."""
+        if self._last is None:
+            raise not_structured("", self.wanted, "the stream was empty")
+        return object_from_response(self._last, self._output_cls, self.wanted)
+
+
+def structured_output(output_cls: type[BaseModel]) -> StructuredOutput:
+    """What is wanted, as the core takes it."""
+    schema = output_cls.model_json_schema()
+    # Of a generic class the title has brackets, which no server takes in a name.
+    name = re.sub(r"[^a-zA-Z0-9_-]", "_", schema.get("title", output_cls.__name__))
+    return StructuredOutput(name=name, schema=schema, description=schema.get("description", ""))
+
+
+def object_from_response(response: ChatResponse, output_cls: type[Model], wanted: StructuredOutput) -> Model:
+    """The valid object in a whole answer; raises XinferenceUnsupportedError that says what is wrong with it."""
+    message = response.message
+    text = message.content or ""
+    calls = [
+        (call["function"]["name"], call["function"]["arguments"])
+        for call in message.additional_kwargs.get("tool_calls") or ()
+    ]
+    found = json_of_answer(text, calls, wanted)
+    try:
+        return output_cls.model_validate_json(found)
+    except ValidationError as invalid:
+        why = "; ".join(f"{'.'.join(map(str, error['loc'])) or 'it'}: {error['msg']}" for error in invalid.errors())
+        reason = response.additional_kwargs.get("finish_reason")
+        raise not_structured(found or text, wanted, why, reason) from invalid
+
+
+def _tell_start(output_cls: type[BaseModel], prompt: BasePromptTemplate, prompt_args: dict[str, Any]) -> None:
+    dispatcher.event(LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=prompt_args))

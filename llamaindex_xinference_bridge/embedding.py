@@ -1,0 +1,207 @@
+"""An embedding model that a Xinference server runs, as LlamaIndex calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
+from llama_index.core.bridge.pydantic import Field
+from llama_index.core.callbacks.schema import CBEventType, EventPayload
+from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent, EmbeddingStartEvent
+from llama_index.core.utils import get_tqdm_iterable
+from llama_index_instrumentation import get_dispatcher
+
+from llamaindex_xinference_bridge._fields import ServedModelFields
+from xinference_bridge.bulk import DEFAULT_BATCH_SIZE, DEFAULT_CONCURRENCY, Batch, ain_order, batches_of, in_order
+from xinference_bridge.errors import XinferenceProtocolError
+from xinference_bridge.wire import JSON
+
+dispatcher = get_dispatcher(__name__)
+
+
+class XinferenceEmbedding(ServedModelFields, BaseEmbedding):
+    """An embedding model under its UID: many texts a request, several requests at a time, vectors in input order.
+
+    ```python
+    embed_model = XinferenceEmbedding(model_uid="bge-m3", connection=conn)  # or base_url=, api_key=
+    embed_model.get_text_embedding_batch(["one", "two"])
+    ```
+
+    Cache, rate limiter, callbacks and events are those of llama-index-core.
+    """
+
+    embed_batch_size: int = Field(default=DEFAULT_BATCH_SIZE, gt=0, le=2048)
+    """Texts of one request; very long ones are sent in fewer."""
+    num_workers: int | None = Field(default=None, gt=0)
+    """Requests under way at once, in threads or awaited. None: 4."""
+    query_instruction: str | None = None
+    """Put before a query, with a space between: some models were trained with it."""
+    text_instruction: str | None = None
+    """Put before a text of the index, with a space between."""
+    dimensions: int | None = Field(default=None, gt=0)
+    """Floats of a vector: asked for, and checked, since most engines of the server ignore it."""
+    model_kwargs: JSON = Field(default_factory=dict)
+    """Whatever else goes into the request, unchecked: `truncate_prompt_tokens`, …"""
+
+    def __init__(
+        self,
+        model_uid: str | None = None,
+        base_url: str | None = None,
+        timeout: float | None = None,
+        **settings: Any,
+    ) -> None:
+        # The order is that of `llama-index-embeddings-xinference`, whose constructor calls work here.
+        super().__init__(model_uid=model_uid, base_url=base_url, timeout=timeout, **settings)
+        if "model_name" not in settings:
+            self.model_name = self.model_uid
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name in serialised objects and traces."""
+        return "XinferenceEmbedding"
+
+    # What llama-index-core's own methods stand on
+
+    def _get_query_embedding(self, query: str) -> Embedding:
+        return self._embed([_instructed(self.query_instruction, query)])[0]
+
+    async def _aget_query_embedding(self, query: str) -> Embedding:
+        return (await self._aembed([_instructed(self.query_instruction, query)]))[0]
+
+    def _get_text_embedding(self, text: str) -> Embedding:
+        return self._get_text_embeddings([text])[0]
+
+    async def _aget_text_embedding(self, text: str) -> Embedding:
+        return (await self._aget_text_embeddings([text]))[0]
+
+    def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
+        return self._embed([_instructed(self.text_instruction, text) for text in texts])
+
+    async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
+        return await self._aembed([_instructed(self.text_instruction, text) for text in texts])
+
+    def _embed(self, texts: list[str]) -> list[Embedding]:
+        return self._checked(self._served.embed(texts, self._parameters()).vectors)
+
+    async def _aembed(self, texts: list[str]) -> list[Embedding]:
+        return self._checked((await self._served.aembed(texts, self._parameters())).vectors)
+
+    def _parameters(self) -> JSON:
+        return self.model_kwargs if self.dimensions is None else {"dimensions": self.dimensions, **self.model_kwargs}
+
+    def _checked(self, vectors: list[Embedding]) -> list[Embedding]:
+        # Within one answer all are of one length: the core refuses others.
+        if self.dimensions is not None and vectors and len(vectors[0]) != self.dimensions:
+            msg = (
+                f"{self.model_uid!r} gave vectors of {len(vectors[0])} floats, not of dimensions={self.dimensions}: "
+                "its engine ignores that parameter. Leave it out, or launch a model with vectors of that length."
+            )
+            raise XinferenceProtocolError(msg, url=self.server_url, model_uid=self.model_uid)
+        return vectors
+
+    # Many texts. llama-index-core sends one batch after another, and awaited all of them at once: here both keep a
+    # bounded number under way, and an error names the inputs that were not embedded.
+
+    @dispatcher.span
+    def get_text_embedding_batch(
+        self,
+        texts: list[str],
+        show_progress: bool = False,
+        **kwargs: Any,  # noqa: ARG002 - of llama-index-core's signature
+    ) -> list[Embedding]:
+        """One vector a text, in input order; raises the XinferenceError of the first batch that failed."""
+        progress = _Progress(texts, show_progress)
+        told = _Told(self)
+        send = self._get_text_embeddings if self.embeddings_cache is None else self._get_text_embeddings_cached
+        vectors: list[Embedding] = []
+        for batch, answer in in_order(send, self._begun(texts, told), self._concurrency()):
+            told.end(batch, answer)
+            progress.done(batch)
+            vectors += answer
+        progress.close()
+        return vectors
+
+    @dispatcher.span
+    async def aget_text_embedding_batch(
+        self,
+        texts: list[str],
+        show_progress: bool = False,
+        **kwargs: Any,  # noqa: ARG002 - of llama-index-core's signature
+    ) -> list[Embedding]:
+        """Same as `get_text_embedding_batch`, but awaited."""
+        progress = _Progress(texts, show_progress)
+        told = _Told(self)
+        send = self._asend_cached if self.embeddings_cache is not None else self._aget_text_embeddings_rate_limited
+        vectors: list[Embedding] = []
+        async for batch, answer in ain_order(send, told.begun(self._batches(texts)), self._concurrency()):
+            told.end(batch, answer)
+            progress.done(batch)
+            vectors += answer
+        progress.close()
+        return vectors
+
+    async def _asend_cached(self, texts: list[str]) -> list[Embedding]:
+        if self.rate_limiter is not None:
+            await self.rate_limiter.async_acquire()
+        return await self._aget_text_embeddings_cached(texts)
+
+    def _begun(self, texts: list[str], told: _Told) -> Iterator[Batch]:
+        """The batches, each told of and let pass by the rate limiter when its turn comes."""
+        for batch in told.begun(self._batches(texts)):
+            if self.rate_limiter is not None:
+                self.rate_limiter.acquire()
+            yield batch
+
+    def _batches(self, texts: list[str]) -> Iterator[Batch]:
+        return batches_of(texts, self.embed_batch_size)
+
+    def _concurrency(self) -> int:
+        return self.num_workers if self.num_workers is not None else DEFAULT_CONCURRENCY
+
+
+def _instructed(instruction: str | None, text: str) -> str:
+    return f"{instruction} {text}" if instruction else text
+
+
+class _Told:
+    """Tells callbacks and events of each batch: that it begins, and what came of it."""
+
+    def __init__(self, model: XinferenceEmbedding) -> None:
+        self._callbacks = model.callback_manager
+        self._payload = model.to_payload()
+        self._event_ids: dict[int, str] = {}
+
+    def begun(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The same batches, told of as they are taken."""
+        for batch in batches:
+            dispatcher.event(EmbeddingStartEvent(model_dict=self._payload))
+            self._event_ids[batch.start] = self._callbacks.on_event_start(
+                CBEventType.EMBEDDING, payload={EventPayload.SERIALIZED: self._payload}
+            )
+            yield batch
+
+    def end(self, batch: Batch, vectors: list[Embedding]) -> None:
+        """This batch was answered."""
+        self._callbacks.on_event_end(
+            CBEventType.EMBEDDING,
+            payload={EventPayload.CHUNKS: batch.texts, EventPayload.EMBEDDINGS: vectors},
+            event_id=self._event_ids.pop(batch.start),
+        )
+        dispatcher.event(EmbeddingEndEvent(chunks=batch.texts, embeddings=vectors))
+
+
+class _Progress:
+    """A progress bar over the texts, where one is wanted, that moves as answers come."""
+
+    def __init__(self, texts: list[str], shown: bool) -> None:
+        self._bar = iter(get_tqdm_iterable(texts, shown, "Generating embeddings"))
+
+    def done(self, batch: Batch) -> None:
+        """This batch was answered."""
+        for _ in batch.texts:
+            next(self._bar, None)
+
+    def close(self) -> None:
+        """All were: asked for one more, the bar finishes its line."""
+        next(self._bar, None)

@@ -1,0 +1,361 @@
+"""A language model that a Xinference server runs, as LlamaIndex calls it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import aclosing, closing
+from typing import Any, ClassVar, cast
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+    LLMMetadata,
+    MessageRole,
+)
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.chat_engine.types import AgentChatResponse
+from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW, DEFAULT_NUM_OUTPUTS
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index.core.llms.llm import CompletionToPromptType, MessagesToPromptType, ToolSelection
+from llama_index.core.prompts import BasePromptTemplate
+from llama_index.core.tools.types import BaseTool
+from llama_index.core.types import BaseOutputParser, PydanticProgramMode, TokenAsyncGen
+
+from llamaindex_xinference_bridge._calls import chat_call, completion_call
+from llamaindex_xinference_bridge._fields import ServedModelFields
+from llamaindex_xinference_bridge._responses import (
+    GrowingChat,
+    GrowingCompletion,
+    chat_response,
+    completion_response,
+)
+from llamaindex_xinference_bridge._structured import StructuredPrediction
+from llamaindex_xinference_bridge._tools import selections_from_response, tool_keywords, wants_one_call
+from xinference_bridge.chat_stream import ChatDelta, ChatResult
+from xinference_bridge.errors import XinferencePermissionError
+from xinference_bridge.models import ModelInfo
+from xinference_bridge.parameters import RARE
+from xinference_bridge.sampling import SamplingFields
+
+_log = logging.getLogger(__name__)
+
+
+class XinferenceLLM(ServedModelFields, SamplingFields, StructuredPrediction):
+    """A language model under its UID: completion, chat, tools, reasoning and structured output, streamed or whole.
+
+    ```python
+    llm = XinferenceLLM(model_uid="qwen3", connection=conn)  # or endpoint= / base_url= / server_url=, api_key=
+    llm.complete("Hello")
+    ```
+
+    Parameters left out are the server's defaults; each can be given at a call too: `llm.chat(messages, temperature=0)`.
+    What the server must tell (context window, abilities) is asked once, when first needed; what is stated here is not
+    asked. Every error is a XinferenceError, which says the next step.
+    """
+
+    context_window: int | None = None
+    """Tokens of prompt and answer together. None: what the server says."""
+    is_chat_model: bool | None = None
+    """Whether the model takes messages; else they are made one prompt. None: what the server says."""
+    is_function_calling_model: bool | None = None
+    """Whether the model takes tools. None: what the server says."""
+
+    _known_to_server: ClassVar[frozenset[str]] = frozenset(RARE)
+
+    def __init__(  # noqa: PLR0917 - the order is that of `llama-index-llms-xinference`, whose calls work here
+        self,
+        model_uid: str | None = None,
+        endpoint: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        callback_manager: CallbackManager | None = None,
+        system_prompt: str | None = None,
+        messages_to_prompt: Callable[[Sequence[ChatMessage]], str] | None = None,
+        completion_to_prompt: Callable[[str], str] | None = None,
+        pydantic_program_mode: PydanticProgramMode = PydanticProgramMode.DEFAULT,
+        output_parser: BaseOutputParser | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(
+            model_uid=model_uid,
+            endpoint=endpoint,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            callback_manager=callback_manager,
+            system_prompt=system_prompt,
+            messages_to_prompt=messages_to_prompt,
+            completion_to_prompt=completion_to_prompt,
+            pydantic_program_mode=pydantic_program_mode,
+            output_parser=output_parser,
+            **settings,
+        )
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name in serialised objects and traces."""
+        return "XinferenceLLM"
+
+    # What the model is
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """Context window and abilities: stated, or asked of the server once.
+
+        Where it must be asked, it blocks: in an event loop, await `aprepare` first.
+        """
+        return self._metadata(None if self._states_all() else self._served.describe())
+
+    async def aprepare(self) -> LLMMetadata:
+        """`metadata`, awaited: learns all that it needs, so that later looks at it ask nothing.
+
+        Agents of llama-index-core read `metadata` inside the event loop; await this before they run.
+        """
+        return self._metadata(None if self._states_all() else await self._served.adescribe())
+
+    def _states_all(self) -> bool:
+        return None not in (self.context_window, self.is_chat_model, self.is_function_calling_model)
+
+    def _metadata(self, model: ModelInfo | None) -> LLMMetadata:
+        chats = self._chats(model)
+        calls = model is not None and chats and model.can("tools")
+        window = self.context_window
+        if window is None:
+            window = model.context_length if model is not None else None
+        if window is None:
+            window = DEFAULT_CONTEXT_WINDOW
+            _log.warning(
+                "The server does not tell the context of %r: taken as %d. State it as context_window=.",
+                self.model_uid,
+                window,
+            )
+        return LLMMetadata(
+            context_window=window,
+            num_output=self.max_tokens if self.max_tokens is not None else DEFAULT_NUM_OUTPUTS,
+            is_chat_model=chats,
+            is_function_calling_model=calls
+            if self.is_function_calling_model is None
+            else self.is_function_calling_model,
+            model_name=self.model_uid,
+        )
+
+    def _chats(self, model: ModelInfo | None) -> bool:
+        if self.is_chat_model is not None:
+            return self.is_chat_model
+        return model is None or model.can("chat")
+
+    def _is_chat(self) -> bool:
+        """Whether calls go to the chat endpoint; so they do where the credential may not look at the model."""
+        if self.is_chat_model is not None:
+            return self.is_chat_model
+        try:
+            return self._chats(self._served.describe())
+        except XinferencePermissionError:
+            return True
+
+    async def _ais_chat(self) -> bool:
+        if self.is_chat_model is not None:
+            return self.is_chat_model
+        try:
+            return self._chats(await self._served.adescribe())
+        except XinferencePermissionError:
+            return True
+
+    def to_payload(self) -> dict[str, Any]:
+        """What events tell of the model: only what is known without asking, and no credential."""
+        # The default reads `metadata`, which may ask the server, and that inside an event loop.
+        sampling = {name: value for name, value in self.stated_parameters().items() if name != "model_kwargs"}
+        return {"class_name": self.class_name(), "model": self.model_uid, "model_name": self.model_uid, **sampling}
+
+    # The four that ask: whole or streamed, called or awaited
+
+    def _ask(self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]) -> ChatResult:
+        if not self._is_chat():
+            parameters, options = completion_call(self.stated_parameters(), kwargs)
+            return self._served.complete(self._as_prompt(asked), parameters, options)
+        call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs)
+        return self._served.chat(call, options)
+
+    async def _aask(self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]) -> ChatResult:
+        if not await self._ais_chat():
+            parameters, options = completion_call(self.stated_parameters(), kwargs)
+            return await self._served.acomplete(self._as_prompt(asked), parameters, options)
+        call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs)
+        return await self._served.achat(call, options)
+
+    def _deltas(
+        self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]
+    ) -> Generator[ChatDelta, None, None]:
+        if self._is_chat():
+            call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs)
+            return self._served.stream_chat(call, options)
+        parameters, options = completion_call(self.stated_parameters(), kwargs)
+        return self._served.stream_complete(self._as_prompt(asked), parameters, options)
+
+    async def _adeltas(
+        self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]
+    ) -> AsyncGenerator[ChatDelta, None]:
+        if await self._ais_chat():
+            call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs)
+            return self._served.astream_chat(call, options)
+        parameters, options = completion_call(self.stated_parameters(), kwargs)
+        return self._served.astream_complete(self._as_prompt(asked), parameters, options)
+
+    def _as_prompt(self, asked: Sequence[ChatMessage] | str) -> str:
+        # llama-index-core fills both functions in where they are not given.
+        return asked if isinstance(asked, str) else cast("MessagesToPromptType", self.messages_to_prompt)(asked)
+
+    # Chat
+
+    @llm_chat_callback()
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """The model's answer to the messages; `kwargs` are parameters of this call.
+
+        Raises XinferenceContextOverflowError, XinferenceUnsupportedError, and what else the server answers with.
+        """
+        return chat_response(self._ask(messages, kwargs), one_call=wants_one_call(kwargs))
+
+    @llm_chat_callback()
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Same as `chat`, but awaited."""
+        return chat_response(await self._aask(messages, kwargs), one_call=wants_one_call(kwargs))
+
+    @llm_chat_callback()
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        """The answer as it grows: each response has all so far, and what is new as `delta`; the last has the tokens.
+
+        Raises XinferenceStreamError, with the text so far, when the stream breaks after it began.
+        """
+        growing = GrowingChat(one_call=wants_one_call(kwargs))
+        with closing(self._deltas(messages, kwargs)) as deltas:
+            for delta in deltas:
+                yield growing.take(delta)
+
+    @llm_chat_callback()
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
+        """Same as `stream_chat`, but awaited: await it, then iterate."""
+        growing = GrowingChat(one_call=wants_one_call(kwargs))
+
+        async def responses() -> ChatResponseAsyncGen:
+            async with aclosing(await self._adeltas(messages, kwargs)) as deltas:
+                async for delta in deltas:
+                    yield growing.take(delta)
+
+        return responses()
+
+    # Completion
+
+    @llm_completion_callback()
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """How the prompt goes on; a chat model answers to it as a user's message."""
+        return completion_response(self._ask(self._formatted(prompt, formatted), kwargs))
+
+    @llm_completion_callback()
+    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """Same as `complete`, but awaited."""
+        return completion_response(await self._aask(self._formatted(prompt, formatted), kwargs))
+
+    @llm_completion_callback()
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
+        """Same as `complete`, as it grows: each response has all so far, and what is new as `delta`."""
+        growing = GrowingCompletion()
+        with closing(self._deltas(self._formatted(prompt, formatted), kwargs)) as deltas:
+            for delta in deltas:
+                yield growing.take(delta)
+
+    @llm_completion_callback()
+    async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
+        """Same as `stream_complete`, but awaited: await it, then iterate."""
+        growing = GrowingCompletion()
+
+        async def responses() -> CompletionResponseAsyncGen:
+            async with aclosing(await self._adeltas(self._formatted(prompt, formatted), kwargs)) as deltas:
+                async for delta in deltas:
+                    yield growing.take(delta)
+
+        return responses()
+
+    def _formatted(self, prompt: str, formatted: bool) -> str:
+        return prompt if formatted else cast("CompletionToPromptType", self.completion_to_prompt)(prompt)
+
+    # Tools: `chat_with_tools`, its twins and `predict_and_call` of llama-index-core stand on these
+
+    def _prepare_chat_with_tools(  # noqa: PLR0917 - as llama-index-core calls it
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,  # noqa: ARG002 - llama-index-core prints what there is to print
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        keywords = tool_keywords(
+            tools,
+            user_msg,
+            chat_history,
+            allow_parallel_tool_calls=allow_parallel_tool_calls,
+            tool_required=tool_required,
+            tool_choice=tool_choice,
+        )
+        return {**keywords, **kwargs}
+
+    def get_tool_calls_from_response(
+        self,
+        response: ChatResponse,
+        error_on_no_tool_call: bool = True,
+        **kwargs: Any,  # noqa: ARG002
+    ) -> list[ToolSelection]:
+        """The tool calls of an answer; ValueError when there is none and the caller wants one."""
+        selections = selections_from_response(response)
+        if not selections and error_on_no_tool_call:
+            words = (response.message.content or "")[:200]
+            msg = f"Expected a tool call, and {self.model_uid!r} answered in words: {words!r}"
+            raise ValueError(msg)
+        return selections
+
+    # llama-index-core looks at `metadata` in these, inside the event loop
+
+    async def apredict_and_call(  # noqa: PLR0917 - as in llama-index-core
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        error_on_no_tool_call: bool = True,
+        error_on_tool_error: bool = False,
+        **kwargs: Any,
+    ) -> AgentChatResponse:
+        """Same as `predict_and_call`, but awaited."""
+        await self.aprepare()
+        return await super().apredict_and_call(
+            tools,
+            user_msg,
+            chat_history,
+            verbose,
+            allow_parallel_tool_calls,
+            error_on_no_tool_call,
+            error_on_tool_error,
+            **kwargs,
+        )
+
+    async def apredict(self, prompt: BasePromptTemplate, **prompt_args: Any) -> str:
+        """Same as `predict`, but awaited."""
+        await self.aprepare()
+        return await super().apredict(prompt, **prompt_args)
+
+    async def astream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenAsyncGen:
+        """Same as `stream`, but awaited: await it, then iterate."""
+        await self.aprepare()
+        return await super().astream(prompt, **prompt_args)
+
+
+def _as_messages(asked: Sequence[ChatMessage] | str) -> Sequence[ChatMessage]:
+    return [ChatMessage(role=MessageRole.USER, content=asked)] if isinstance(asked, str) else asked

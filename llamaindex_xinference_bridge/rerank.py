@@ -1,0 +1,106 @@
+"""A reranker that a Xinference server runs, as LlamaIndex calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from llama_index.core.bridge.pydantic import Field
+from llama_index.core.callbacks import CBEventType, EventPayload
+from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
+from llama_index_instrumentation import get_dispatcher
+
+from llamaindex_xinference_bridge._fields import ServedModelFields
+from xinference_bridge.errors import XinferenceConfigurationError
+from xinference_bridge.wire import JSON, RerankResult
+
+dispatcher = get_dispatcher(__name__)
+
+
+class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
+    """A reranker under its UID: the nodes that answer a query best, best first, with its scores.
+
+    ```python
+    reranker = XinferenceRerank(model_uid="bge-reranker-v2-m3", connection=conn, top_n=3)  # or model=, base_url=
+    index.as_query_engine(similarity_top_k=20, node_postprocessors=[reranker])
+    ```
+
+    The nodes that come in stay as they are: those that go out are new.
+    """
+
+    top_n: int | None = Field(default=5, ge=0)
+    """How many nodes are left. None: all."""
+    metadata_mode: MetadataMode = MetadataMode.EMBED
+    """Which metadata the reranker reads beside a node's text."""
+    model_kwargs: JSON = Field(default_factory=dict)
+    """Whatever else goes into the request, unchecked."""
+
+    def __init__(
+        self, model_uid: str | None = None, base_url: str | None = None, top_n: int | None = 5, **settings: Any
+    ) -> None:
+        if model_uid is None and "model" not in settings:
+            model_uid = "bge-reranker-base"  # the default of `llama-index-postprocessor-xinference-rerank`
+        super().__init__(model_uid=model_uid, base_url=base_url, **settings)
+        self.top_n = top_n  # here None is a wish, not a blank
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name in serialised objects and traces."""
+        return "XinferenceRerank"
+
+    def _postprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        query = _query_of(query_bundle)
+        with self._told(nodes, query_bundle, query) as best:
+            results = self._served.rerank(query, self._documents(nodes), self._parameters())
+            best.extend(_reranked(nodes, results))
+        return best
+
+    async def _apostprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        query = _query_of(query_bundle)
+        with self._told(nodes, query_bundle, query) as best:
+            results = await self._served.arerank(query, self._documents(nodes), self._parameters())
+            best.extend(_reranked(nodes, results))
+        return best
+
+    def _documents(self, nodes: list[NodeWithScore]) -> list[str]:
+        return [node.node.get_content(metadata_mode=self.metadata_mode) for node in nodes]
+
+    def _parameters(self) -> JSON:
+        return {"return_documents": False, **({} if self.top_n is None else {"top_n": self.top_n}), **self.model_kwargs}
+
+    @contextmanager
+    def _told(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None, query: str
+    ) -> Iterator[list[NodeWithScore]]:
+        """Tells callbacks and events that it begins, and of the nodes that are put into the list."""
+        wanted = len(nodes) if self.top_n is None else self.top_n
+        dispatcher.event(ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=wanted, model_name=self.model_uid))
+        best: list[NodeWithScore] = []
+        payload: dict[str, Any] = {
+            EventPayload.NODES: nodes,
+            EventPayload.MODEL_NAME: self.model_uid,
+            EventPayload.QUERY_STR: query,
+            EventPayload.TOP_K: wanted,
+        }
+        with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
+            yield best
+            event.on_end(payload={EventPayload.NODES: best})
+        dispatcher.event(ReRankEndEvent(nodes=best))
+
+
+def _query_of(query_bundle: QueryBundle | None) -> str:
+    if query_bundle is None:
+        msg = "Reranking needs a query: give query_bundle= or query_str="
+        raise XinferenceConfigurationError(msg)
+    return query_bundle.query_str
+
+
+def _reranked(nodes: list[NodeWithScore], results: list[RerankResult]) -> list[NodeWithScore]:
+    return [NodeWithScore(node=nodes[result.index].node, score=result.relevance_score) for result in results]
