@@ -1,0 +1,151 @@
+"""`python3 -m lab start|stop|status`: the lab's one command line. Needs Python alone; it installs the rest itself."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from lab.environment import ensure_environment
+from lab.launch import Account, create_account, launch_models, launches_of, wait_until_ready
+from lab.models import NAMES, ensure_model, model_folder, models_digest
+from lab.paths import DEFAULT_XINFERENCE, ENV_FILE, LOCK_FILE, ROOT, STATE
+from lab.rest import Rest
+from lab.say import LabError, fail, say
+from lab.server import Server, known_server, log_tail, setup_token, start_server, stop_server, wait_until_it_answers
+
+
+def start(version: str, names: list[str]) -> None:
+    """Bring up a lab with the named models; does nothing when that very lab already runs."""
+    python = ensure_environment(version)
+    # The models come first: while they are built, a lab that is out of date goes on serving.
+    folders = {name: ensure_model(name, version, python) for name in names}
+    models = models_digest(version) + ":" + ",".join(names)
+    running = known_server()
+    if running is not None:
+        if running.healthy() and (running.version, running.models) == (version, models) and ENV_FILE.exists():
+            say(f"already running (process {running.pid})")
+            how_to_use(running)
+            return
+        say("a lab is there, but not this one or not well: ending it")
+        stop_server(running)
+    ENV_FILE.unlink(missing_ok=True)
+    say(f"starting Xinference {version}")
+    server = start_server(python, version)
+    try:
+        wait_until_it_answers(server)
+        say(f"it answers at {server.endpoint}; making an account and an API key")
+        account = create_account(server.endpoint, setup_token())
+        launch_models(Rest(server.endpoint, account.jwt), folders)
+        for launch in launches_of(folders):
+            wait_until_ready(Rest(server.endpoint, account.api_key), launch)
+            say(f"ready: {launch.uid}")
+    except BaseException:
+        fail("starting; the end of the server's log:\n" + log_tail())
+        stop_server(server)
+        raise
+    write_env_file(server, account)
+    server = replace(server, models=models)
+    server.save()
+    how_to_use(server)
+
+
+def stop() -> None:
+    """End the lab and all its children; harmless when none runs."""
+    server = known_server()
+    if server is None:
+        say("no lab is running")
+        return
+    stop_server(server)
+    say(f"ended process {server.pid} and its children; nothing of it is left")
+    ENV_FILE.unlink(missing_ok=True)
+
+
+def status() -> bool:
+    """Say whether a lab runs and how it is reached; False when none does."""
+    server = known_server()
+    if server is None or not server.healthy():
+        say("no lab is running; start one with: python3 -m lab start")
+        return False
+    how_to_use(server)
+    return True
+
+
+def how_to_use(server: Server) -> None:
+    """Print what a person needs next."""
+    env_file = os.path.relpath(ENV_FILE, ROOT)
+    say(f"Xinference {server.version} at {server.endpoint}")
+    print(f"\n  Use it:   set -a; . {env_file}; set +a")
+    print('            curl -s "$XINFERENCE_ENDPOINT/v1/models" -H "Authorization: Bearer $XINFERENCE_API_KEY"')
+    print("  Stop it:  python3 -m lab stop\n", flush=True)
+
+
+def write_env_file(server: Server, account: Account) -> None:
+    """Readable by a shell and as dotenv; for the owner alone, since it holds a key and a password."""
+    lines = {
+        "XINFERENCE_ENDPOINT": server.endpoint,
+        "XINFERENCE_API_KEY": account.api_key,
+        "XINFERENCE_USERNAME": account.username,
+        "XINFERENCE_PASSWORD": account.password,
+    }
+    partial = ENV_FILE.with_suffix(".part")
+    partial.touch(mode=0o600)
+    partial.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+    partial.replace(ENV_FILE)
+
+
+@contextmanager
+def _only_one() -> Iterator[None]:
+    """Two commands at once would fight over the state files; the second waits for the first."""
+    STATE.mkdir(exist_ok=True)
+    with LOCK_FILE.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another lab command is at work; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main(arguments: list[str]) -> int:
+    """0 when done, 1 when not; errors are told in words."""
+    parser = argparse.ArgumentParser(prog="python3 -m lab", description=__doc__)
+    parser.add_argument("command", choices=("start", "stop", "status", "build", "where"))
+    parser.add_argument(
+        "--xinference", default=os.environ.get("XINFERENCE") or DEFAULT_XINFERENCE, help="the server's version"
+    )
+    parser.add_argument("--only", default=",".join(NAMES), help="the models to build and launch, by comma")
+    options = parser.parse_args(arguments)
+    names = [name for name in NAMES if name in options.only.split(",")]
+    try:
+        if options.command == "status":
+            return 0 if status() else 1
+        if options.command == "where":
+            for name in names:
+                print(model_folder(name, options.xinference))
+            return 0
+        if options.command == "build":
+            python = ensure_environment(options.xinference)
+            for name in names:
+                say(f"{name}: {ensure_model(name, options.xinference, python)}")
+            return 0
+        with _only_one():
+            if options.command == "start":
+                start(options.xinference, names)
+            else:
+                stop()
+    except LabError as error:
+        fail(str(error))
+        return 1
+    except KeyboardInterrupt:
+        fail("interrupted")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

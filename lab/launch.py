@@ -1,0 +1,106 @@
+"""From a server that answers to a lab that is ready: account, key, families, models, one real call each."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab import families
+from lab.families import LAUNCHES, Launch
+from lab.rest import RefusedError, Rest
+from lab.say import LabError, say
+
+USERNAME = "lab"
+_READY_WITHIN = 180.0
+
+
+@dataclass(frozen=True)
+class Account:
+    """The administrator of the lab's server and the API key that tests use."""
+
+    username: str
+    password: str
+    api_key: str
+    jwt: str
+
+
+def create_account(endpoint: str, setup_token: str) -> Account:
+    """Make the first account with a random password, log in, and make an API key."""
+    password = secrets.token_urlsafe(12)
+    rest = Rest(endpoint)
+    rest.post("/v1/admin/setup", {"setup_token": setup_token, "username": USERNAME, "password": password})
+    jwt = rest.post("/token", {"username": USERNAME, "password": password})["access_token"]
+    answer = Rest(endpoint, jwt).post("/v1/admin/keys", {"name": "lab"})
+    return Account(USERNAME, password, _key_of(answer), jwt)
+
+
+def _key_of(answer: dict[str, Any]) -> str:
+    for name in ("key", "api_key"):
+        if isinstance(answer.get(name), str):
+            return str(answer[name])
+    raise LabError(f"POST /v1/admin/keys answered without a key, with the fields {sorted(answer)}")
+
+
+def launch_models(rest: Rest, folders: dict[str, Path]) -> None:
+    """Register the families whose files are given, then launch their models, side by side."""
+    for model_type, name, family in _families(folders):
+        say(f"registering {name}")
+        rest.post(f"/v1/model_registrations/{model_type}", {"model": json.dumps(family), "persist": True})
+    launches = launches_of(folders)
+    say("launching " + ", ".join(launch.uid for launch in launches))
+    with ThreadPoolExecutor(len(launches)) as pool:
+        for done in [pool.submit(rest.post, "/v1/models", launch.payload(), 300) for launch in launches]:
+            done.result()
+
+
+def launches_of(folders: dict[str, Path]) -> list[Launch]:
+    """The table's rows whose model files are given."""
+    return [launch for launch in LAUNCHES if _FOLDER_OF[launch.family] in folders]
+
+
+def wait_until_ready(rest: Rest, launch: Launch) -> None:
+    """Poll the description, then make one real call: an engine may still fail at its first request."""
+    deadline = time.monotonic() + _READY_WITHIN
+    while True:
+        try:
+            rest.get(f"/v1/models/{launch.uid}")
+            break
+        except RefusedError as refusal:
+            if time.monotonic() > deadline or refusal.status not in (400, 404, 503):
+                raise
+            time.sleep(0.5)
+    path, body = _PROBES[launch.model_type]
+    rest.post(path, {"model": launch.uid, **body}, timeout=120)
+
+
+_PROBES: dict[str, tuple[str, dict[str, Any]]] = {
+    "LLM": (
+        "/v1/chat/completions",
+        {"messages": [{"role": "user", "content": "Hello"}], "temperature": 0, "max_tokens": 8},
+    ),
+    "embedding": ("/v1/embeddings", {"input": ["Hello"]}),
+    "rerank": ("/v1/rerank", {"query": "Hello", "documents": ["Hello", "Good bye"]}),
+}
+
+_FOLDER_OF = {
+    "all-MiniLM-L6-v2": "minilm",
+    "tiny-rerank": "tiny-rerank",
+    "tiny-chat": "tiny-chat",
+    "tiny-think": "tiny-think",
+}
+
+_BUILDERS = {
+    "minilm": ("embedding", families.embedding_family),
+    "tiny-rerank": ("rerank", families.rerank_family),
+    "tiny-chat": ("LLM", families.chat_family),
+    "tiny-think": ("LLM", families.think_family),
+}
+
+
+def _families(folders: dict[str, Path]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(_BUILDERS[name][0], name, _BUILDERS[name][1](folder)) for name, folder in folders.items()]

@@ -1,0 +1,66 @@
+"""The models' files: built once from the data and scripts in this folder, and found again by a hash of those."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from lab.paths import LAB, ROOT, cache_folder, digest, requirements_file
+from lab.say import LabError, say
+
+# What each model is made from: a change in any of these files makes the model anew, and only that model.
+_TRAINING = sorted((LAB / "training").glob("*.py"))
+_CHAT_DATA = sorted((LAB / "dialogues").glob("*.yaml")) + sorted((ROOT / "examples" / "data").glob("*.md"))
+_RECIPES: dict[str, list[Path]] = {
+    "tiny-chat": [*_TRAINING, *sorted((LAB / "dialogues" / "chat").glob("*.yaml")), *_CHAT_DATA],
+    "tiny-think": [*_TRAINING, *sorted((LAB / "dialogues" / "think").glob("*.yaml")), *_CHAT_DATA],
+    "minilm": [LAB / "encoders.py"],
+    "tiny-rerank": [LAB / "encoders.py"],
+}
+_COMMANDS = {
+    "tiny-chat": ["-m", "lab.training.build", "chat"],
+    "tiny-think": ["-m", "lab.training.build", "think"],
+    "minilm": ["-m", "lab.encoders", "minilm"],
+    "tiny-rerank": ["-m", "lab.encoders", "rerank"],
+}
+NAMES = tuple(_RECIPES)
+
+
+def model_folder(name: str, version: str) -> Path:
+    """Where the model's files are, or will be once built."""
+    recipe = digest([*_RECIPES[name], requirements_file(version)])
+    return cache_folder() / "models" / f"{name}-{recipe}"
+
+
+def models_digest(version: str) -> str:
+    """One hash over all models and what is launched: a running lab with another one is out of date."""
+    return digest([LAB / "families.py"], *(model_folder(name, version).name for name in NAMES))
+
+
+def ensure_model(name: str, version: str, python: Path) -> Path:
+    """The model's folder; builds it when it is not there. A build that fails leaves no folder behind."""
+    folder = model_folder(name, version)
+    if folder.exists():
+        return folder
+    say(f"building {name} into {folder}" + (" (training: some minutes)" if "training" in _COMMANDS[name][1] else ""))
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    partial.mkdir(parents=True)
+    started = time.monotonic()
+    try:
+        environment = os.environ | {
+            "HF_HUB_OFFLINE": "1",
+            "TRANSFORMERS_OFFLINE": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+        }
+        run = subprocess.run([str(python), *_COMMANDS[name], str(partial)], cwd=ROOT, env=environment, check=False)
+        if run.returncode != 0:
+            raise LabError(f"building {name} ended with {run.returncode}; its own words are above")
+        if not folder.exists():  # another checkout may have been quicker
+            partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    say(f"built {name} in {time.monotonic() - started:.0f} s")
+    return folder

@@ -1,0 +1,172 @@
+"""One Xinference server process: starting it with the lab's settings, reading its log, knowing it again, ending it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lab.paths import HOME, LOG_FILE, SERVER_FILE, STATE
+from lab.processes import end_family, started_at
+from lab.rest import RefusedError, Rest
+from lab.say import LabError, say
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 9997
+
+SETTINGS = {
+    # No model hub, ever: everything is registered with file:// addresses.
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    # 4.1.0 would otherwise make a virtual environment for each model and ask a package index for its requirements.
+    "XINFERENCE_ENABLE_VIRTUAL_ENV": "0",
+    "XINFERENCE_DISABLE_METRICS": "1",
+    # A server bans an address for an hour after 10 unknown credentials within 300 s. Every run of a test suite sends a
+    # few wrong keys on purpose, all from loopback: only the address's threshold is raised. What a known but disabled
+    # key may do (5 uses) stays the server's own. 4.1.0 has no other limit on requests, unless a launch asks for one.
+    "XINFERENCE_RATE_LIMIT_IP_MAX_FAILURES": "1000",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+_SETUP_TOKEN = re.compile(r"Setup token: (\S+)")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that this lab started, as its state file describes it."""
+
+    pid: int
+    started: str
+    port: int
+    version: str
+    models: str = ""
+    """A hash of what runs on it, filled in once everything answers; empty while the lab is being set up."""
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that clients use."""
+        return f"http://{HOST}:{self.port}"
+
+    def alive(self) -> bool:
+        """Whether that very process still runs (its id may have been given to another since)."""
+        return started_at(self.pid) == self.started
+
+    def healthy(self) -> bool:
+        """Whether it lives and answers."""
+        try:
+            return self.alive() and Rest(self.endpoint).get("/status", timeout=5) is not None
+        except (OSError, RefusedError):
+            return False
+
+    def save(self) -> None:
+        """Write the state file, complete or not at all."""
+        partial = SERVER_FILE.with_suffix(".part")
+        partial.write_text(json.dumps(asdict(self)) + "\n")
+        partial.replace(SERVER_FILE)
+
+
+def known_server() -> Server | None:
+    """The server of the state file, dead or alive."""
+    try:
+        return Server(**json.loads(SERVER_FILE.read_text()))
+    except (FileNotFoundError, json.JSONDecodeError, TypeError):
+        return None
+
+
+def start_server(python: Path, version: str) -> Server:
+    """Start a server with a new, empty home; returns as soon as the process runs, before it answers."""
+    port = _choose_port()
+    if HOME.exists():
+        shutil.rmtree(HOME)
+    STATE.mkdir(exist_ok=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("XINFERENCE_")}
+    environment |= SETTINGS | {"XINFERENCE_HOME": str(HOME)}
+    # The environment's tools come first on PATH, as after `activate`: the server starts helpers by name.
+    environment["PATH"] = f"{python.parent}{os.pathsep}{environment.get('PATH', '')}"
+    command = [str(python.parent / "xinference-local"), "-H", HOST, "-p", str(port)]
+    with LOG_FILE.open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=STATE,
+            start_new_session=True,
+        )
+    server = Server(process.pid, started_at(process.pid) or "", port, version)
+    server.save()
+    return server
+
+
+def wait_until_it_answers(server: Server, patience: float = 180) -> None:
+    """Return when `GET /status` answers; LabError when the process ends or time is up."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if not server.alive():
+            raise LabError("the server process ended while it was starting")
+        try:
+            Rest(server.endpoint).get("/status", timeout=5)
+        except (OSError, RefusedError):
+            time.sleep(0.5)
+        else:
+            return
+    raise LabError(f"the server did not answer GET /status within {patience:.0f} s")
+
+
+def setup_token(patience: float = 30) -> str:
+    """The one-time token that a server without accounts prints into its log."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        found = _SETUP_TOKEN.search(LOG_FILE.read_text(errors="replace"))
+        if found:
+            return found.group(1)
+        time.sleep(0.3)
+    raise LabError("the server printed no setup token")
+
+
+def log_tail(lines: int = 30) -> str:
+    """The last lines of the server's log."""
+    try:
+        return "\n".join(LOG_FILE.read_text(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return "(there is no log)"
+
+
+def stop_server(server: Server) -> None:
+    """End the server and all its children, and forget it; LabError names what would not end."""
+    # When the server was killed its children may live on. They carry its group, and no new process can be given an id
+    # that is still in use as a group's; so only if the id names another process by now is there nothing of ours to end.
+    taken = started_at(server.pid) not in (None, server.started)
+    left = [] if taken else end_family(server.pid)
+    if left:
+        raise LabError(f"these processes of the lab would not end: {left}")
+    SERVER_FILE.unlink(missing_ok=True)
+
+
+def _choose_port() -> int:
+    wanted = int(os.environ.get("LAB_PORT") or DEFAULT_PORT)
+    if _free(wanted):
+        return wanted
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port = int(probe.getsockname()[1])
+    say(f"port {wanted} is taken by something else; using {port} (LAB_PORT=… chooses one)")
+    return port
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As the server binds: a port whose last connections are in TIME_WAIT is free to it.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True

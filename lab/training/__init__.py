@@ -1,0 +1,1 @@
+"""Trains the tiny chat models; runs inside the lab's environment, never in the project's."""

@@ -1,0 +1,191 @@
+"""The training loop: a Qwen2 of a few million parameters, until it answers every dialogue word for word."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from tokenizers import Tokenizer
+from torch.nn.functional import cross_entropy
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from lab.training.augment import Augmenter, Example
+from lab.training.muon import Muon
+from lab.training.tokens import END_ID, PAD_ID, Renderer, encode
+
+
+@dataclass(frozen=True)
+class Size:
+    """How big a model is and how long it may learn."""
+
+    hidden: int
+    layers: int
+    heads: int
+    inner: int
+    vocabulary: int
+    steps: int
+    batch_tokens: int
+    seconds: float
+    context: int = 4096
+
+
+Encoded = tuple[list[int], list[float]]
+
+
+class Trainer:
+    """One training, from the same seed the same every time on the same machine."""
+
+    def __init__(self, size: Size, tokenizer: Tokenizer, renderer: Renderer, augmenter: Augmenter) -> None:
+        torch.manual_seed(0)
+        torch.set_num_threads(2)
+        self.size, self.tokenizer, self.renderer, self.augmenter = size, tokenizer, renderer, augmenter
+        self.rng = random.Random(0)
+        self.model = Qwen2ForCausalLM(
+            Qwen2Config(
+                vocab_size=tokenizer.get_vocab_size(),
+                hidden_size=size.hidden,
+                intermediate_size=size.inner,
+                num_hidden_layers=size.layers,
+                num_attention_heads=size.heads,
+                num_key_value_heads=size.heads,
+                max_position_embeddings=size.context,
+                tie_word_embeddings=True,
+                rope_theta=10000.0,
+                bos_token_id=None,
+                eos_token_id=END_ID,
+                pad_token_id=PAD_ID,
+                initializer_range=0.05,
+            )
+        )
+        self.turns = [(dialogue, i) for dialogue in augmenter.data.dialogues for i in range(len(dialogue.turns))]
+        # A question in eleven wraps is nearly one question: it need not be asked eleven times as often.
+        self.odds = [0.35 if dialogue.wraps else 1.0 for dialogue, _ in self.turns]
+        self.stubborn: list[int] = []
+
+    def run(self) -> None:
+        """Learn at a steady rate until nearly all is right or time is up, then let the rate fall to nothing."""
+        matrices = [p for name, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in name]
+        others = [p for name, p in self.model.named_parameters() if p.ndim != 2 or "embed" in name]
+        muon, adam = Muon(matrices, rate=0.02), torch.optim.AdamW(others, lr=4e-3, betas=(0.9, 0.95), weight_decay=0.0)
+        step, cooling = 0, -1
+        cool_steps = self.size.steps // 6
+        batches: Iterator[list[Encoded]] = iter(())
+        losses: list[float] = []
+        checks = self._checks()
+        while True:
+            batch = next(batches, None)
+            if batch is None:
+                batches = iter(self._batches(24))
+                continue
+            # CPU time, of two threads: a busy machine makes the training longer, not worse.
+            spent = time.process_time() / 2 / self.size.seconds
+            progress = max(step / self.size.steps, spent)
+            if cooling < 0 and progress > 0.8:
+                cooling = step
+            rate = min(1.0, (step + 1) / 40) if cooling < 0 else max(0.0, 1 - (step - cooling) / cool_steps)
+            muon.rate, adam.param_groups[0]["lr"] = 0.02 * rate, 4e-3 * rate
+            losses.append(self._step(batch))
+            muon.step()
+            adam.step()
+            muon.zero_grad()
+            adam.zero_grad()
+            step += 1
+            ended = cooling >= 0 and (step - cooling >= cool_steps or spent > 1)
+            if step % 200 == 0 or ended:
+                wrong = self.wrong(checks)
+                self.stubborn = self._turns_named({example.name for example in wrong})
+                seconds, loss = time.process_time() / 2, sum(losses) / len(losses)
+                print(
+                    f"step {step:5d}  {seconds:5.0f} s  loss {loss:.4f}  wrong {len(wrong)}/{len(checks)}", flush=True
+                )
+                losses = []
+                if cooling < 0 and len(wrong) <= len(checks) * 0.01:
+                    cooling = step
+                if ended or (cooling >= 0 and not wrong and step - cooling >= cool_steps // 2):
+                    return
+
+    def _step(self, batch: list[Encoded]) -> float:
+        width = max(len(ids) for ids, _ in batch)
+        ids = torch.full((len(batch), width), PAD_ID)
+        weights = torch.zeros(len(batch), width)
+        for row, (tokens, weight) in enumerate(batch):
+            ids[row, : len(tokens)] = torch.tensor(tokens)
+            weights[row, : len(weight)] = torch.tensor(weight)
+        # Right-padded and causal: no mask is needed, and logits are made only where something is to be learned.
+        hidden = self.model.model(input_ids=ids[:, :-1]).last_hidden_state
+        learned = weights[:, 1:] > 0
+        logits = self.model.lm_head(hidden[learned])
+        loss = (
+            cross_entropy(logits, ids[:, 1:][learned], reduction="none") * weights[:, 1:][learned]
+        ).sum() / weights.sum()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        return float(loss.detach())
+
+    def _batches(self, count: int) -> list[list[Encoded]]:
+        """Batches of about equal work: examples of like length together, as many as fit the budget of tokens."""
+        examples = []
+        tokens = 0
+        while tokens < count * self.size.batch_tokens:
+            if self.stubborn and self.rng.random() < 0.3:
+                dialogue, i = self.turns[self.rng.choice(self.stubborn)]
+            else:
+                dialogue, i = self.rng.choices(self.turns, self.odds)[0]
+            if self.rng.random() < 0.6:  # the turns before the last are learned along with it
+                i = len(dialogue.turns) - 1
+            encoded = self.encoded(self.augmenter.random(dialogue, i, self.rng))
+            if len(encoded[0]) > self.size.context // 2:
+                continue
+            examples.append(encoded)
+            tokens += len(encoded[0])
+        examples.sort(key=lambda e: len(e[0]) + self.rng.random() * 40)
+        batches: list[list[Encoded]] = [[]]
+        for example in examples:
+            if batches[-1] and (len(batches[-1]) + 1) * len(example[0]) > self.size.batch_tokens:
+                batches.append([])
+            batches[-1].append(example)
+        self.rng.shuffle(batches)
+        return batches
+
+    def encoded(self, example: Example) -> Encoded:
+        """Token ids and weights of one example."""
+        return encode(self.tokenizer, self.renderer.pieces(example))
+
+    def _checks(self) -> list[Example]:
+        rng = random.Random(1)
+        augmented = [self.augmenter.random(dialogue, i, rng) for dialogue, i in self.turns for _ in range(2)]
+        return list(self.augmenter.plain()) + augmented
+
+    def _turns_named(self, names: set[str]) -> list[int]:
+        return [i for i, (dialogue, _) in enumerate(self.turns) if dialogue.name in names]
+
+    def wrong(self, examples: list[Example]) -> list[Example]:
+        """The examples that the weights, decoding greedily, would not answer word for word."""
+        self.model.eval()
+        alone = [replace(example, learned=[]) for example in examples]  # the answer is the one thing to be checked
+        rows = sorted(((self.encoded(one), example) for one, example in zip(alone, examples, strict=True)), key=_length)
+        with torch.no_grad():
+            found = [e for start in range(0, len(rows), 16) for e in self._wrong(rows[start : start + 16])]
+        self.model.train()
+        return found
+
+    def _wrong(self, rows: list[tuple[Encoded, Example]]) -> list[Example]:
+        """Whether every token of the answer is the likeliest after those before it: what decoding finds, in one pass."""
+        ids = torch.full((len(rows), max(map(_length, rows))), PAD_ID)
+        for row, ((tokens, _), _) in enumerate(rows):
+            ids[row, : len(tokens)] = torch.tensor(tokens)
+        hidden = self.model.model(input_ids=ids).last_hidden_state
+        found = []
+        for row, ((tokens, weights), example) in enumerate(rows):
+            first = next(i for i, weight in enumerate(weights) if weight)
+            guesses = self.model.lm_head(hidden[row, first - 1 : len(tokens) - 1]).argmax(-1).tolist()
+            if guesses != tokens[first:]:
+                found.append(example)
+        return found
+
+
+def _length(row: tuple[Encoded, Example]) -> int:
+    return len(row[0][0])
