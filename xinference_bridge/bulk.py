@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -45,14 +45,14 @@ def batches_of(
 
 def in_order(
     send: Callable[[list[str]], Result], batches: Iterable[Batch], concurrency: int = DEFAULT_CONCURRENCY
-) -> Iterator[tuple[Batch, Result]]:
+) -> Generator[tuple[Batch, Result], None, None]:
     """Each batch with its result, in order; at most `concurrency` under way, and no more batches read than that.
 
     Fails fast: the first failure stops what has not begun, and the error names the inputs that were not answered.
     """
     todo = iter(batches)
     ahead = list(islice(todo, 2))
-    if len(ahead) < 2 or concurrency == 1:  # noqa: PLR2004 - one batch needs no threads
+    if len(ahead) < 2 or concurrency == 1:  # one batch needs no threads
         for batch in _chained(ahead, todo):
             with _naming(batch):
                 result = send(batch.texts)
@@ -81,7 +81,7 @@ async def ain_order(
     send: Callable[[list[str]], Awaitable[Result]],
     batches: Iterable[Batch],
     concurrency: int = DEFAULT_CONCURRENCY,
-) -> AsyncIterator[tuple[Batch, Result]]:
+) -> AsyncGenerator[tuple[Batch, Result], None]:
     """Same as `in_order`, but awaited."""
     window: deque[tuple[Batch, asyncio.Future[Result]]] = deque()
     try:

@@ -1,0 +1,120 @@
+"""The deltas of one answer → LangChain's chunks, which joined equal the answer that was not streamed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from langchain_core.messages import AIMessageChunk, ToolCallChunk
+from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.utils.json import parse_partial_json
+
+from langchain_xinference_bridge._messages import metadata_from_wire, usage_from_wire
+from xinference_bridge.chat_stream import ChatDelta, ChatResult, ToolCall, ToolCallDelta
+
+
+class ChunkWriter:
+    """Writes the chunks of one answer; with `blocks` (output version v1) their content is blocks, numbered by kind.
+
+    A chunk carries text, reasoning or tool calls, never two of them: LangChain's `content_blocks` drops the tool calls
+    of a chunk that has text too. What is said once of an answer stands in its last chunk alone, because joining chunks
+    joins their words: `stopstop`.
+    """
+
+    __slots__ = ("_blocks", "_numbers", "_uid")
+
+    def __init__(self, uid: str, *, blocks: bool) -> None:
+        self._uid = uid
+        self._blocks = blocks
+        self._numbers: dict[object, int] = {}
+
+    def chunks(self, delta: ChatDelta) -> Iterator[ChatGenerationChunk]:
+        """What this delta adds."""
+        info: dict[str, Any] | None = {"logprobs": {"content": delta.logprobs}} if delta.logprobs else None
+        if delta.reasoning:
+            yield self._chunk(self._reasoning(delta.reasoning), info)
+            info = None
+        if delta.text:
+            yield self._chunk(self._text(delta.text), info)
+            info = None
+        if delta.tool_calls:
+            yield self._chunk(self._tool_calls(delta.tool_calls), info)
+            info = None
+        if info is not None:
+            yield self._chunk(self._message(), info)
+        if delta.final is not None:
+            broken = [
+                ToolCallDelta(index, None, None, spoilt)
+                for index, call in enumerate(delta.final.tool_calls)
+                if (spoilt := _spoiling(call))
+            ]
+            if broken:
+                yield self._chunk(self._tool_calls(broken), None)
+            yield self._chunk(self._last(delta.final), None)
+
+    @staticmethod
+    def _chunk(message: AIMessageChunk, info: dict[str, Any] | None) -> ChatGenerationChunk:
+        return ChatGenerationChunk(message=message, generation_info=info)
+
+    def _message(self, block: dict[str, Any] | None = None, **fields: Any) -> AIMessageChunk:
+        """A chunk of blocks, or one without words."""
+        if not self._blocks:
+            return AIMessageChunk(content="", **fields)
+        metadata = {**fields.pop("response_metadata", {}), "output_version": "v1"}
+        return AIMessageChunk(content=[] if block is None else [block], response_metadata=metadata, **fields)
+
+    def _text(self, text: str) -> AIMessageChunk:
+        if not self._blocks:
+            return AIMessageChunk(content=text)
+        return self._message({"type": "text", "text": text, "index": self._number("text")})
+
+    def _reasoning(self, reasoning: str) -> AIMessageChunk:
+        if not self._blocks:
+            return AIMessageChunk(content="", additional_kwargs={"reasoning_content": reasoning})
+        return self._message({"type": "reasoning", "reasoning": reasoning, "index": self._number("reasoning")})
+
+    def _tool_calls(self, deltas: list[ToolCallDelta]) -> AIMessageChunk:
+        calls = [_call_chunk(delta) for delta in deltas]
+        message = self._message(tool_call_chunks=calls)
+        if self._blocks:
+            message.content = [
+                {**call, "type": "tool_call_chunk", "index": self._number(("call", call["index"]))} for call in calls
+            ]
+        return message
+
+    def _last(self, final: ChatResult) -> AIMessageChunk:
+        metadata = metadata_from_wire(final, self._uid)
+        metadata.pop("logprobs", None)  # told with each token
+        return self._message(
+            response_metadata=metadata, usage_metadata=usage_from_wire(final.usage), chunk_position="last"
+        )
+
+    def _number(self, kind: object) -> int:
+        """The number of the block that words of this kind belong to, in order of first appearance."""
+        return self._numbers.setdefault(kind, len(self._numbers))
+
+
+def _call_chunk(delta: ToolCallDelta) -> ToolCallChunk:
+    return tool_call_chunk(name=delta.name, args=delta.arguments, id=delta.id, index=delta.index)
+
+
+def _spoiling(call: ToolCall) -> str:
+    """What to add to the arguments of an unreadable call, so that LangChain finds it unreadable too.
+
+    When chunks are joined, LangChain completes JSON that broke off: `{"path": "/home/me` at max_tokens would become a
+    call to run, with half a path. A bracket that closes nothing is what its parser refuses.
+    """
+    if call.error is None:
+        return ""
+    for ending in ("", "]", '"]', '""]'):
+        if not _completes(call.arguments + ending):
+            return ending
+    return ""
+
+
+def _completes(arguments: str) -> bool:
+    try:
+        return isinstance(parse_partial_json(arguments), dict) if arguments else True
+    except ValueError:
+        return False

@@ -1,0 +1,186 @@
+"""LangChain's messages ⇄ the wire. Pure functions that never change what they are given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    InvalidToolCall,
+    SystemMessage,
+    ToolMessage,
+)
+from langchain_core.messages import ToolCall as LangChainToolCall
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
+from langchain_core.messages.tool import invalid_tool_call, tool_call
+
+from langchain_xinference_bridge._content import parts_of, reasoning_of
+from xinference_bridge.chat_stream import ChatResult, ToolCall, Usage
+from xinference_bridge.errors import XinferenceBadRequestError, XinferenceUnsupportedError
+from xinference_bridge.wire import WireMessage, WireToolCall
+from xinference_bridge.wire_messages import assistant_message, content_of_parts, tool_call_to_wire, tool_message
+
+PROVIDER = "xinference"
+
+# To the wire
+
+
+def messages_to_wire(messages: Sequence[BaseMessage]) -> list[WireMessage]:
+    """The messages as the server takes them, in order.
+
+    Raises XinferenceUnsupportedError that names a message or a content block which cannot be sent.
+    """
+    return [message_to_wire(message) for message in messages]
+
+
+def message_to_wire(message: BaseMessage) -> WireMessage:
+    """One message as the server takes it."""
+    for kind, convert in _BY_CLASS:
+        if isinstance(message, kind):
+            return convert(message)
+    msg = f"A message of type {message.type!r} ({type(message).__name__}) cannot be sent to a Xinference server."
+    raise XinferenceUnsupportedError(msg)
+
+
+def _plain(role: Any, message: BaseMessage) -> WireMessage:
+    wire: WireMessage = {"role": role, "content": content_of_parts(parts_of(message))}
+    if message.name is not None:
+        wire["name"] = message.name
+    return wire
+
+
+def _answer(message: AIMessage) -> WireMessage:
+    parts = parts_of(message)
+    if any(part["type"] != "text" for part in parts):
+        kinds = sorted({str(part["type"]) for part in parts} - {"text"})
+        msg = f"An AIMessage with content of type {', '.join(map(repr, kinds))} cannot be sent: an answer is text."
+        raise XinferenceUnsupportedError(msg)
+    # What the model wrote in one go and a translator cut into blocks is joined as it was written.
+    wire = assistant_message("".join(str(part["text"]) for part in parts), _calls_of(message), reasoning_of(message))
+    if message.name is not None:
+        wire["name"] = message.name
+    return wire
+
+
+def _calls_of(message: AIMessage) -> list[WireToolCall]:
+    """The calls that were made, in order, and those that could not be read: a tool message answers each of them."""
+    calls = [tool_call_to_wire(call.get("id") or "", call["name"], call["args"]) for call in message.tool_calls]
+    for broken in message.invalid_tool_calls:
+        # The engines parse a history's arguments: as a JSON string, what the model wrote arrives to the letter.
+        arguments = json.dumps({"invalid": broken.get("args") or ""}, ensure_ascii=False)
+        calls.append(tool_call_to_wire(broken.get("id") or "", broken.get("name") or "invalid", arguments))
+    return calls
+
+
+def _tool(message: ToolMessage) -> WireMessage:
+    content = content_of_parts(parts_of(message))
+    if message.status == "error" and isinstance(content, str) and "error" not in content.lower():
+        # The wire has no status: what the model shall know has to stand in the text.
+        content = f"Error: {content}"
+    wire = tool_message(content, message.tool_call_id)
+    if message.name is not None:
+        wire["name"] = message.name
+    return wire
+
+
+def _function(message: FunctionMessage) -> WireMessage:
+    return {"role": "tool", "name": message.name, "tool_call_id": message.name, "content": _text_of(message)}
+
+
+def _text_of(message: BaseMessage) -> str:
+    content = content_of_parts(parts_of(message))
+    if not isinstance(content, str):
+        msg = f"A message of type {message.type!r} takes text alone."
+        raise XinferenceUnsupportedError(msg)
+    return content
+
+
+_ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "ai": "assistant",
+}
+
+
+def _with_role(message: ChatMessage) -> WireMessage:
+    role = _ROLES.get(message.role.lower())
+    if role is None:
+        msg = f"ChatMessage(role={message.role!r}): the server knows the roles {', '.join(_ROLES)}."
+        raise XinferenceBadRequestError(msg)
+    return _plain(role, message)
+
+
+_BY_CLASS: tuple[tuple[type[BaseMessage], Callable[[Any], WireMessage]], ...] = (
+    (HumanMessage, lambda message: _plain("user", message)),
+    (AIMessage, _answer),
+    (ToolMessage, _tool),
+    (SystemMessage, lambda message: _plain("system", message)),
+    (FunctionMessage, _function),
+    (ChatMessage, _with_role),
+)
+
+# From the wire
+
+
+def message_from_wire(result: ChatResult, uid: str) -> AIMessage:
+    """The whole answer as a message: reasoning and broken tool calls kept apart, tokens counted once."""
+    calls, broken = tool_calls_from_wire(result.tool_calls)
+    return AIMessage(
+        content=result.text,
+        additional_kwargs={"reasoning_content": result.reasoning} if result.reasoning else {},
+        tool_calls=calls,
+        invalid_tool_calls=broken,
+        usage_metadata=usage_from_wire(result.usage),
+        response_metadata=metadata_from_wire(result, uid),
+    )
+
+
+def tool_calls_from_wire(wire: Sequence[ToolCall]) -> tuple[list[LangChainToolCall], list[InvalidToolCall]]:
+    """The calls whose arguments are the JSON of an object, and the others with the reason."""
+    calls, broken = [], []
+    for call in wire:
+        if call.error is None:
+            calls.append(tool_call(name=call.name, args=orjson.loads(call.arguments), id=call.id))
+        else:
+            broken.append(invalid_tool_call(name=call.name or None, args=call.arguments, id=call.id, error=call.error))
+    return calls, broken
+
+
+def usage_from_wire(usage: Usage | None) -> UsageMetadata | None:
+    """The tokens that the server counted; None where it did not count."""
+    if usage is None:
+        return None
+    metadata = UsageMetadata(
+        input_tokens=usage.prompt_tokens, output_tokens=usage.completion_tokens, total_tokens=usage.total_tokens
+    )
+    if usage.cached_tokens is not None:
+        metadata["input_token_details"] = InputTokenDetails(cache_read=usage.cached_tokens)
+    if usage.reasoning_tokens is not None:
+        metadata["output_token_details"] = OutputTokenDetails(reasoning=usage.reasoning_tokens)
+    return metadata
+
+
+def metadata_from_wire(result: ChatResult, uid: str) -> dict[str, Any]:
+    """What is known of the answer beside its words; `model_name` is the UID, where llama.cpp says its file's path."""
+    stated = {
+        "finish_reason": result.finish_reason,
+        "model_name": uid,
+        "model_provider": PROVIDER,
+        "id": result.id,
+        "request_id": getattr(result, "request_id", None),
+        "created": result.created,
+        "model_replica": result.model_replica,
+        "system_fingerprint": result.system_fingerprint,
+        "logprobs": {"content": result.logprobs} if result.logprobs else None,
+    }
+    return {name: value for name, value in stated.items() if value is not None}

@@ -1,0 +1,241 @@
+"""`with_structured_output`: a schema in any form → what the core asks for; the answer → the schema's value."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, get_args
+
+import orjson
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.output_parsers import BaseGenerationOutputParser
+from langchain_core.outputs import ChatGeneration, Generation
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.utils import AddableDict
+from langchain_core.utils.function_calling import convert_to_openai_function
+from langchain_core.utils.json import parse_partial_json
+from langchain_core.utils.pydantic import is_basemodel_subclass
+from pydantic import BaseModel, ConfigDict
+from typing_extensions import override
+
+from langchain_xinference_bridge.errors import XinferenceConfigurationError, XinferenceStructuredOutputError
+from xinference_bridge.chat_plan import StructuredMethod, StructuredOutput
+from xinference_bridge.schema_check import violation
+from xinference_bridge.structured_answer import json_of_answer, not_structured
+
+#: The keyword under which a model is bound to a schema.
+STRUCTURED = "structured_output"
+
+Schema = dict[str, Any] | type
+
+
+def wanted_from_schema(
+    schema: Schema | None, method: StructuredMethod | None = None, *, strict: bool | None = None
+) -> StructuredOutput:
+    """What to ask the engine for.
+
+    `schema` is a pydantic class, a TypedDict, a JSON schema, an OpenAI function, tool or response_format; None is any
+    object, for json_mode alone. Raises XinferenceConfigurationError for an unknown method or an unusable schema.
+    """
+    if method is not None and method not in get_args(StructuredMethod):
+        known = ", ".join(map(repr, get_args(StructuredMethod)))
+        msg = f"method={method!r} is none of {known}; left out, it is picked by what the model's engine enforces"
+        raise XinferenceConfigurationError(msg)
+    if schema is None:
+        if method != "json_mode":
+            msg = "with_structured_output needs a schema; without one there is method='json_mode' alone"
+            raise XinferenceConfigurationError(msg)
+        return StructuredOutput("Answer", {"type": "object"}, method=method)
+    function = _function_of(schema)
+    if strict is None:
+        strict = function.get("strict")
+    return StructuredOutput(
+        name=function["name"],
+        schema=function.get("parameters") or {"type": "object", "properties": {}},
+        description=str(function.get("description") or ""),
+        strict=strict,
+        method=method,
+    )
+
+
+def _function_of(schema: Schema) -> dict[str, Any]:
+    """Name, description and parameters, out of whatever form the schema has."""
+    if isinstance(schema, dict):
+        # OpenAI's forms: {"type": "json_schema", "json_schema": …}, {"type": "function", "function": …}
+        form: dict[str, Any] = schema
+        for outer in ("json_schema", "function"):
+            if isinstance(form.get(outer), dict):
+                form = form[outer]
+        if isinstance(form.get("schema"), dict) and "name" in form:
+            return {**form, "parameters": form["schema"]}
+        if "name" in form and "parameters" in form:
+            return form
+        schema = form if "title" in form or "name" in form else {"title": "Answer", **form}
+    try:
+        return convert_to_openai_function(schema)
+    except (ValueError, TypeError) as unusable:
+        msg = f"the schema {schema!r} cannot be used: {unusable}"
+        raise XinferenceConfigurationError(msg) from None
+
+
+class StructuredReader(BaseGenerationOutputParser[Any]):
+    """Reads the value of one schema out of an answer, which holds it as a tool call or as JSON text.
+
+    Of a stream it gives the value as it grows, as far as it satisfies the schema's class. Raises
+    XinferenceStructuredOutputError when the whole answer is not of the schema. With `include_raw` it gives a dict of
+    `raw`, `parsed` and `parsing_error`, and raises nothing.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    wanted: StructuredOutput
+    target: Any = None
+    """A pydantic class to build; None leaves the value a dict, checked against the schema."""
+    include_raw: bool = False
+
+    @override
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        message = result[0].message if isinstance(result[0], ChatGeneration) else AIMessage(result[0].text)
+        return self.with_raw(message) if self.include_raw else self.value_of(message)
+
+    def with_raw(self, message: BaseMessage) -> AddableDict:
+        """The answer, its value, and why there is none."""
+        try:
+            return AddableDict(raw=message, parsed=self.value_of(message), parsing_error=None)
+        except XinferenceStructuredOutputError as error:
+            return AddableDict(raw=message, parsed=None, parsing_error=error)
+
+    @override
+    def transform(
+        self, input: Iterator[str | BaseMessage], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[Any]:
+        yield from self._transform_stream_with_config(input, self._read, config, run_type="parser")
+
+    @override
+    async def atransform(
+        self, input: AsyncIterator[str | BaseMessage], config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        async for value in self._atransform_stream_with_config(input, self._aread, config, run_type="parser"):
+            yield value
+
+    def _read(self, answers: Iterator[str | BaseMessage]) -> Iterator[Any]:
+        growing = _Growing(self)
+        for answer in answers:
+            yield from growing.add(answer)
+        yield from growing.end()
+
+    async def _aread(self, answers: AsyncIterator[str | BaseMessage]) -> AsyncIterator[Any]:
+        growing = _Growing(self)
+        async for answer in answers:
+            for value in growing.add(answer):
+                yield value
+        for value in growing.end():
+            yield value
+
+    def value_of(self, message: BaseMessage) -> Any:
+        """The value of a whole answer."""
+        calls = message.tool_calls if isinstance(message, AIMessage) else []
+        shown = str(message.text) or " ".join(f"{call['name']}({call['args']})" for call in calls)
+        why = "there is no JSON in it"
+        try:
+            return self.of_schema(self._json_of(message, shown))
+        except _NotOfSchema as wrong:
+            why = str(wrong)
+        error = not_structured(shown, self.wanted, why, message.response_metadata.get("finish_reason"))
+        raise XinferenceStructuredOutputError(error.message, llm_output=shown, body=error.body)
+
+    def _json_of(self, message: BaseMessage, shown: str) -> Any:
+        if isinstance(message, AIMessage):
+            for call in message.tool_calls:
+                if call["name"] == self.wanted.name:
+                    return call["args"]
+            for broken in message.invalid_tool_calls:
+                if broken["name"] == self.wanted.name:
+                    raise _NotOfSchema(broken["error"] or "its arguments are not JSON")
+        try:
+            return orjson.loads(json_of_answer(shown, (), self.wanted))
+        except orjson.JSONDecodeError as wrong:
+            raise _NotOfSchema(f"it is not JSON ({wrong})") from None
+
+    def of_schema(self, value: Any) -> Any:
+        """The value as the schema's class, or as the dict that was checked against the schema."""
+        if not isinstance(value, dict):
+            raise _NotOfSchema("its JSON is not an object")
+        if self.target is None:
+            if wrong := violation(value, self.wanted.schema):
+                raise _NotOfSchema(wrong)
+            return value
+        try:
+            # Of pydantic 1, which LangChain's users still have, the method has the older name.
+            return (
+                self.target.model_validate(value)
+                if issubclass(self.target, BaseModel)
+                else self.target.parse_obj(value)
+            )
+        except ValueError as wrong:
+            raise _NotOfSchema(str(wrong)) from None
+
+
+class _NotOfSchema(Exception):  # noqa: N818 - turned into the public error where it is caught
+    """Why an answer is not of the schema."""
+
+
+class _Growing:
+    """The messages of one stream, and the value so far."""
+
+    def __init__(self, reader: StructuredReader) -> None:
+        self._reader = reader
+        self._messages: list[BaseMessage] = []
+        self._text: list[str] = []
+        self._arguments: list[str] = []
+        self._last: Any = None
+
+    def add(self, answer: str | BaseMessage) -> Iterator[Any]:
+        """What is new after this message."""
+        message = AIMessageChunk(content=answer) if isinstance(answer, str) else answer
+        self._messages.append(message)
+        if self._reader.include_raw:
+            yield AddableDict(raw=message)
+        if not isinstance(message, AIMessageChunk):
+            return
+        self._text.append(str(message.text))
+        self._arguments += [call["args"] or "" for call in message.tool_call_chunks if not call["index"]]
+        value = self._partial("".join(self._arguments or self._text))
+        if value is not None and value != self._last:
+            self._last = value
+            yield AddableDict(parsed=value) if self._reader.include_raw else value
+
+    def end(self) -> Iterator[Any]:
+        """The value of the whole, unless it was given already. Raises when it is not of the schema."""
+        if not self._messages:
+            return
+        first, *rest = self._messages
+        whole = first + rest if isinstance(first, AIMessageChunk) and rest else first
+        if self._reader.include_raw:
+            said = self._reader.with_raw(whole)
+            del said["raw"]  # told already, piece by piece
+            yield said
+        elif (value := self._reader.value_of(whole)) != self._last:
+            yield value
+
+    def _partial(self, text: str) -> Any:
+        start = text.find("{")
+        if start < 0:
+            return None
+        try:
+            value = parse_partial_json(text[start:])
+        except ValueError:
+            return None
+        if not isinstance(value, dict):
+            return None
+        if self._reader.target is None:
+            return value
+        try:
+            return self._reader.of_schema(value)
+        except _NotOfSchema:
+            return None
+
+
+def reader_for(schema: Schema | None, wanted: StructuredOutput, *, include_raw: bool) -> StructuredReader:
+    """What reads the schema's value out of an answer."""
+    target = schema if isinstance(schema, type) and is_basemodel_subclass(schema) else None
+    return StructuredReader(wanted=wanted, target=target, include_raw=include_raw)

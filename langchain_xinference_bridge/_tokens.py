@@ -1,0 +1,77 @@
+"""How many tokens a text or a conversation has: counted by the server where its engine counts, else estimated."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.language_models import BaseLanguageModel
+from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages.utils import count_tokens_approximately
+
+from langchain_xinference_bridge._messages import messages_to_wire
+from langchain_xinference_bridge._tools import ToolLike, tools_to_wire
+from langchain_xinference_bridge.errors import translated_errors
+from xinference_bridge.errors import XinferenceUnsupportedError
+
+if TYPE_CHECKING:
+    from xinference_bridge.served_model import ServedModel
+
+
+class EstimateWarning(UserWarning):
+    """A number of tokens is an estimate, because the model's engine does not count them."""
+
+
+class TokenCounting(BaseLanguageModel[Any]):
+    """Counts without ever downloading a tokenizer, which LangChain's own way would."""
+
+    if TYPE_CHECKING:
+
+        def _served(self, uid: str | None = None) -> ServedModel: ...
+
+    def get_num_tokens_from_messages(
+        self, messages: Sequence[BaseMessage], tools: Sequence[ToolLike] | None = None
+    ) -> int:
+        """The tokens that these messages and tools are as a prompt, the template's own included.
+
+        Exact on transformers, vLLM and SGLang, whose server counts. Elsewhere an estimate of four characters a token,
+        said by an EstimateWarning.
+        """
+        with translated_errors():
+            wire = tools_to_wire(tools or ())
+            try:
+                return self._served().count_tokens(messages_to_wire(messages), wire)
+            except XinferenceUnsupportedError:
+                pass
+        self._warn()
+        return count_tokens_approximately(messages) + len(str(wire)) // 4 * bool(wire)
+
+    def get_num_tokens(self, text: str) -> int:
+        """The tokens of this text alone; exact or estimated as for messages."""
+        if self.custom_get_token_ids is not None:
+            return len(self.custom_get_token_ids(text))
+        with translated_errors():
+            try:
+                served = self._served()
+                with_text = served.count_tokens(messages_to_wire([HumanMessage(text)]))
+                return with_text - served.count_tokens(messages_to_wire([HumanMessage("")]))
+            except XinferenceUnsupportedError:
+                pass
+        self._warn()
+        return -(-len(text) // 4)
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """The ids that `custom_get_token_ids` gives: the server tells none.
+
+        Raises XinferenceUnsupportedError without it.
+        """
+        if self.custom_get_token_ids is not None:
+            return self.custom_get_token_ids(text)
+        msg = "A Xinference server tells no token ids; get_num_tokens tells their number. Give custom_get_token_ids= to have ids."
+        with translated_errors():
+            raise XinferenceUnsupportedError(msg)
+
+    def _warn(self) -> None:
+        msg = f"The engine of {self._served().uid!r} does not count tokens: the number is an estimate."
+        warnings.warn(msg, EstimateWarning, stacklevel=3)

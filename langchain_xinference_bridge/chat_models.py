@@ -1,0 +1,221 @@
+"""ChatXinference: a chat model that runs on a Xinference server, as LangChain and LangGraph use one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing
+from typing import Any, ClassVar
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
+from langchain_core.language_models.model_profile import ModelProfile
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from typing_extensions import Self, override
+
+from langchain_xinference_bridge._chat_call import PreparedCall, prepared
+from langchain_xinference_bridge._chunks import ChunkWriter
+from langchain_xinference_bridge._fields import XinferenceFields
+from langchain_xinference_bridge._messages import message_from_wire
+from langchain_xinference_bridge._structured import STRUCTURED, Schema, reader_for, wanted_from_schema
+from langchain_xinference_bridge._tokens import TokenCounting
+from langchain_xinference_bridge._tools import choice_to_wire, tools_to_wire
+from langchain_xinference_bridge.errors import translated_errors
+from langchain_xinference_bridge.profile import LazyProfile
+from xinference_bridge.chat_plan import StructuredMethod
+from xinference_bridge.parameters import CHAT
+from xinference_bridge.sampling import SamplingFields
+
+
+class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatModel):
+    """A chat model that runs on a Xinference server.
+
+    Every parameter can be given here, in `bind` and at call time, and what is left alone is the server's default.
+    """
+
+    streaming: bool | None = None
+    """Whether `invoke` streams under the hood. None: when a callback wants the tokens."""
+    stream_usage: bool = True
+    """Whether a stream tells the tokens it used, in its last chunk."""
+
+    _known_to_server: ClassVar[frozenset[str]] = CHAT
+    _unknown_is_sent: ClassVar[bool] = True
+
+    @override
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        return LazyProfile(self)  # type: ignore[return-value] # a Mapping with its keys; asks at the first look
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        if isinstance(settings.get("profile"), LazyProfile):
+            # configurable_fields builds a model of all the fields of another, whose description this one may not share.
+            del settings["profile"]
+        super().__init__(*args, **settings)
+
+    @override
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        copied = super().model_copy(update=update, deep=deep)
+        if isinstance(copied.profile, LazyProfile):
+            copied.profile = LazyProfile(copied)  # type: ignore[assignment] # as below
+        return copied
+
+    # One answer
+
+    def _prepared(self, messages: list[BaseMessage], stop: list[str] | None, keywords: dict[str, Any]) -> PreparedCall:
+        return prepared(
+            messages,
+            uid=self.model_uid,
+            stated=self.stated_parameters(),
+            stop=stop,
+            keywords=keywords,
+            stream_usage=self.stream_usage,
+        )
+
+    @override
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        with translated_errors():
+            asked = self._prepared(messages, stop, kwargs)
+            answer = self._served(asked.uid).chat(asked.call, asked.options)
+        return ChatResult(generations=[ChatGeneration(message=message_from_wire(answer, asked.uid))])
+
+    @override
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        with translated_errors():
+            asked = self._prepared(messages, stop, kwargs)
+            answer = await self._served(asked.uid).achat(asked.call, asked.options)
+        return ChatResult(generations=[ChatGeneration(message=message_from_wire(answer, asked.uid))])
+
+    @override
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        # LangChain's own loop tells its callbacks of each chunk; to tell them here too would tell them twice.
+        with translated_errors():
+            asked = self._prepared(messages, stop, kwargs)
+            writer = ChunkWriter(asked.uid, blocks=self.output_version == "v1")
+            deltas = self._served(asked.uid).stream_chat(asked.call, asked.options, stream_usage=asked.stream_usage)
+            with closing(deltas):
+                for delta in deltas:
+                    yield from writer.chunks(delta)
+
+    @override
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        with translated_errors():
+            asked = self._prepared(messages, stop, kwargs)
+            writer = ChunkWriter(asked.uid, blocks=self.output_version == "v1")
+            deltas = self._served(asked.uid).astream_chat(asked.call, asked.options, stream_usage=asked.stream_usage)
+            async with aclosing(deltas):
+                async for delta in deltas:
+                    for chunk in writer.chunks(delta):
+                        yield chunk
+
+    # Tools and structured output
+
+    @override
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: dict[str, Any] | str | bool | None = None,
+        strict: bool | None = None,
+        parallel_tool_calls: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """The model with tools it may call.
+
+        `tools` are functions, pydantic classes, TypedDicts, BaseTools or dicts. `tool_choice` is "auto", "none", "any"
+        (or "required", or True: some tool has to be called), a tool's name, or OpenAI's dict. Which way a forced choice
+        takes depends on the engine, which is looked up when the call is made; an answer without the call that was
+        forced raises XinferenceUnsupportedError.
+        """
+        with translated_errors():
+            wire = tools_to_wire(tools, strict=strict)
+            choice = choice_to_wire(tool_choice, wire)
+        if choice is not None:
+            kwargs["tool_choice"] = choice
+        if parallel_tool_calls is not None:
+            kwargs["parallel_tool_calls"] = parallel_tool_calls
+        return self.bind(tools=wire, **kwargs)
+
+    @override
+    def with_structured_output(
+        self,
+        schema: Schema | None = None,
+        *,
+        method: StructuredMethod | None = None,
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """The model, answering with a value of this schema.
+
+        `schema` is a pydantic class, a TypedDict, a JSON schema, or one of OpenAI's dicts. `method` is "json_schema", "function_calling" or "json_mode"; left out, it is what this model's engine enforces,
+        looked up when the call is made. An answer that is not of the schema raises XinferenceStructuredOutputError,
+        which is LangChain's OutputParserException too; with `include_raw` it is told as `parsing_error` beside `raw`
+        and `parsed`.
+        """
+        with translated_errors():
+            wanted = wanted_from_schema(schema, method, strict=strict)
+        traced = {"name": wanted.name, "description": wanted.description, "parameters": wanted.schema}
+        bound = self.bind(
+            **{STRUCTURED: wanted},
+            ls_structured_output_format={
+                "kwargs": {"method": method or "by engine", "strict": strict},
+                "schema": {"type": "function", "function": traced},
+            },
+            **kwargs,
+        )
+        return bound | reader_for(schema, wanted, include_raw=include_raw)
+
+    # What is told of a run
+
+    @property
+    @override
+    def _llm_type(self) -> str:
+        return "xinference-chat"
+
+    @property
+    @override
+    def _identifying_params(self) -> dict[str, Any]:
+        return {
+            "model_uid": self.model_uid,
+            "server_url": self._connection().server_url,
+            **self.stated_parameters(),
+        }
+
+    @override
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        named = {**self.stated_parameters(), **kwargs}
+        model = kwargs.get("model") or kwargs.get("model_uid") or self.model_uid
+        params = LangSmithParams(ls_provider="xinference", ls_model_name=model, ls_model_type="chat")
+        temperature, max_tokens, stops = named.get("temperature"), named.get("max_tokens"), stop or named.get("stop")
+        if isinstance(temperature, (int, float)):
+            params["ls_temperature"] = temperature
+        if isinstance(max_tokens, int):
+            params["ls_max_tokens"] = max_tokens
+        if stops:
+            params["ls_stop"] = [stops] if isinstance(stops, str) else list(stops)
+        return params

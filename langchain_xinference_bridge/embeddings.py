@@ -1,0 +1,129 @@
+"""XinferenceEmbeddings: texts in, vectors out, many texts a request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import aclosing, closing
+from typing import Any
+
+from langchain_core.embeddings import Embeddings
+from pydantic import Field
+
+from langchain_xinference_bridge._fields import XinferenceFields
+from langchain_xinference_bridge._progress import progress
+from langchain_xinference_bridge.errors import translated_errors
+from xinference_bridge.bulk import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_CONCURRENCY,
+    Batch,
+    ain_order,
+    batches_of,
+    in_order,
+)
+from xinference_bridge.errors import XinferenceProtocolError
+from xinference_bridge.wire import JSON
+from xinference_bridge.wire import Embeddings as Vectors
+
+
+class XinferenceEmbeddings(XinferenceFields, Embeddings):
+    """An embedding model on a Xinference server.
+
+    The texts go out in batches, several requests at once, and the vectors come back in the order of the texts, as
+    Python floats.
+    """
+
+    batch_size: int = Field(default=DEFAULT_BATCH_SIZE, ge=1)
+    """Texts a request, at most."""
+    max_concurrency: int = Field(default=DEFAULT_CONCURRENCY, ge=1)
+    """Requests under way at once."""
+    show_progress: bool = False
+    """Whether a bar shows how many texts are done; needs tqdm."""
+    truncate: bool | int | None = None
+    """True cuts each text at the model's limit, a number at so many tokens. None: the server's default."""
+    dimensions: int | None = Field(default=None, ge=1)
+    """The length that vectors shall have: asked for, and checked against what came."""
+    query_instruction: str = ""
+    """Set before each query. BGE, E5 and Qwen3-Embedding want one."""
+    document_instruction: str = ""
+    """Set before each document, as `passage: ` for E5."""
+    extra_body: dict[str, Any] | None = None
+    """Parameters for the server alone, as `model_kwargs`."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """One vector a text, in their order: `len(texts)` lists of Python floats; none for none.
+
+        Raises the error that names the inputs which were not embedded, when a request fails.
+        """
+        with translated_errors(), progress(self.show_progress, len(texts)) as done:
+            vectors: list[list[float]] = []
+            for batch, answer in in_order(self._send, self._batches(texts), self.max_concurrency):
+                vectors += self._checked(answer)
+                done(len(batch.texts))
+            return vectors
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Same as `embed_documents`, but awaited."""
+        with translated_errors(), progress(self.show_progress, len(texts)) as done:
+            vectors: list[list[float]] = []
+            async with aclosing(ain_order(self._asend, self._batches(texts), self.max_concurrency)) as answers:
+                async for batch, answer in answers:
+                    vectors += self._checked(answer)
+                    done(len(batch.texts))
+            return vectors
+
+    def embed_query(self, text: str) -> list[float]:
+        """The vector of a query."""
+        with translated_errors():
+            return self._checked(self._send([self.query_instruction + text]))[0]
+
+    async def aembed_query(self, text: str) -> list[float]:
+        """Same as `embed_query`, but awaited."""
+        with translated_errors():
+            return self._checked(await self._asend([self.query_instruction + text]))[0]
+
+    def embed_stream(self, texts: Iterable[str]) -> Iterator[list[float]]:
+        """The vectors of a corpus of any length, one a text and in order; no more is held than is under way."""
+        answers = in_order(self._send, self._batches(texts), self.max_concurrency)
+        with translated_errors(), progress(self.show_progress, None) as done, closing(answers):
+            for batch, answer in answers:
+                yield from self._checked(answer)
+                done(len(batch.texts))
+
+    async def aembed_stream(self, texts: Iterable[str]) -> AsyncIterator[list[float]]:
+        """Same as `embed_stream`, but awaited."""
+        with translated_errors(), progress(self.show_progress, None) as done:
+            async with aclosing(ain_order(self._asend, self._batches(texts), self.max_concurrency)) as answers:
+                async for batch, answer in answers:
+                    for vector in self._checked(answer):
+                        yield vector
+                    done(len(batch.texts))
+
+    def _batches(self, texts: Iterable[str]) -> Iterator[Batch]:
+        if self.document_instruction:
+            texts = (self.document_instruction + text for text in texts)
+        return batches_of(texts, self.batch_size)
+
+    def _send(self, texts: list[str]) -> Vectors:
+        return self._served().embed(texts, self._parameters())
+
+    async def _asend(self, texts: list[str]) -> Vectors:
+        return await self._served().aembed(texts, self._parameters())
+
+    def _parameters(self) -> JSON:
+        parameters: JSON = {}
+        if self.dimensions is not None:
+            parameters["dimensions"] = self.dimensions
+        if self.truncate is not None and self.truncate is not False:
+            # A negative number is the server's word for the model's own limit.
+            parameters["truncate_prompt_tokens"] = -1 if self.truncate is True else self.truncate
+        return {**parameters, **self.model_kwargs, **(self.extra_body or {})}
+
+    def _checked(self, answer: Vectors) -> list[list[float]]:
+        vectors = answer.vectors
+        if self.dimensions is not None and vectors and len(vectors[0]) != self.dimensions:
+            msg = (
+                f"{self.model_uid!r} was asked for vectors of {self.dimensions} dimensions and gave {len(vectors[0])}: "
+                "its engine ignores the wish. Leave dimensions= out, or give the model's own."
+            )
+            raise XinferenceProtocolError(msg, model_uid=self.model_uid)
+        return vectors

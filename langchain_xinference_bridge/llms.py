@@ -1,0 +1,190 @@
+"""XinferenceLLM: text in, text out, on a Xinference server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, closing
+from typing import Any, ClassVar
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseLLM, LangSmithParams
+from langchain_core.outputs import Generation, GenerationChunk, LLMResult
+from pydantic import Field
+from typing_extensions import override
+
+from langchain_xinference_bridge._fields import XinferenceFields, taken_uid
+from langchain_xinference_bridge._messages import metadata_from_wire
+from langchain_xinference_bridge._tokens import TokenCounting
+from langchain_xinference_bridge.errors import translated_errors
+from xinference_bridge.chat_stream import ChatDelta
+from xinference_bridge.chat_stream import ChatResult as Answer
+from xinference_bridge.parameters import CHAT, COMPLETION, merged, options_from
+from xinference_bridge.sampling import SamplingFields
+from xinference_bridge.served_model import ServedModel
+from xinference_bridge.wire import JSON, CallOptions
+
+_KNOWN = COMPLETION | CHAT
+
+
+class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
+    """A language model on a Xinference server: a prompt in, how it goes on out.
+
+    On a model whose engine only lets it chat, the prompt is sent as a user's message, so that an old chain works there
+    too. Every parameter can be given here, in `bind` and at call time.
+    """
+
+    max_concurrency: int = Field(default=8, ge=1)
+    """How many prompts of one `batch` or `generate` are under way at once."""
+
+    _known_to_server: ClassVar[frozenset[str]] = _KNOWN
+
+    def _prepared(
+        self, stop: list[str] | None, keywords: dict[str, Any]
+    ) -> tuple[ServedModel, dict[str, Any], CallOptions]:
+        own = dict(keywords)
+        own.pop("stream", None)
+        options = options_from(own)
+        served = self._served(taken_uid(own, self.model_uid))
+        return served, merged(_KNOWN, self.stated_parameters(), {"stop": stop}, own, where=type(self).__name__), options
+
+    @override
+    def _generate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        with translated_errors():
+            served, parameters, options = self._prepared(stop, kwargs)
+            if len(prompts) == 1:
+                return _result([served.complete(prompts[0], parameters, options)], served.uid)
+            with ThreadPoolExecutor(min(self.max_concurrency, len(prompts) or 1), "xinference-llm") as pool:
+                asked = [pool.submit(served.complete, prompt, parameters, options) for prompt in prompts]
+                try:
+                    return _result([future.result() for future in asked], served.uid)
+                finally:
+                    pool.shutdown(wait=False, cancel_futures=True)
+
+    @override
+    async def _agenerate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        with translated_errors():
+            served, parameters, options = self._prepared(stop, kwargs)
+            turn = asyncio.Semaphore(self.max_concurrency)
+
+            async def answer(prompt: str) -> Answer:
+                async with turn:
+                    return await served.acomplete(prompt, parameters, options)
+
+            asked = [asyncio.ensure_future(answer(prompt)) for prompt in prompts]
+            try:
+                return _result([await future for future in asked], served.uid)
+            finally:
+                for future in asked:
+                    future.cancel()
+
+    @override
+    def _stream(
+        self,
+        prompt: str,
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[GenerationChunk]:
+        with translated_errors():
+            served, parameters, options = self._prepared(stop, kwargs)
+            with closing(served.stream_complete(prompt, parameters, options)) as deltas:
+                for delta in deltas:
+                    for chunk in _chunks(delta, served.uid):
+                        # BaseLLM leaves it to its subclasses to tell the callbacks of a chunk, BaseChatModel does not.
+                        if run_manager is not None:
+                            run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                        yield chunk
+
+    @override
+    async def _astream(
+        self,
+        prompt: str,
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[GenerationChunk]:
+        with translated_errors():
+            served, parameters, options = self._prepared(stop, kwargs)
+            async with aclosing(served.astream_complete(prompt, parameters, options)) as deltas:
+                async for delta in deltas:
+                    for chunk in _chunks(delta, served.uid):
+                        if run_manager is not None:
+                            await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                        yield chunk
+
+    @property
+    @override
+    def _llm_type(self) -> str:
+        return "xinference"
+
+    @property
+    @override
+    def _identifying_params(self) -> dict[str, Any]:
+        return {
+            "model_uid": self.model_uid,
+            "server_url": self._connection().server_url,
+            **self.stated_parameters(),
+        }
+
+    @override
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop, **kwargs)
+        params["ls_provider"] = "xinference"
+        params["ls_model_name"] = kwargs.get("model") or kwargs.get("model_uid") or self.model_uid
+        return params
+
+
+class Xinference(XinferenceLLM):
+    """XinferenceLLM under the older packages' name: an unknown keyword is sent to the server, with a warning."""
+
+    _unknown_is_sent: ClassVar[bool] = True
+
+
+def _result(answers: list[Answer], uid: str) -> LLMResult:
+    generations = [[Generation(text=answer.text, generation_info=_info(answer, uid))] for answer in answers]
+    return LLMResult(generations=generations, llm_output={"token_usage": _usage(answers), "model_name": uid})
+
+
+def _usage(answers: list[Answer]) -> dict[str, int]:
+    """The tokens of all prompts together; none where the server did not count."""
+    counted = [answer.usage for answer in answers if answer.usage is not None]
+    if not counted:
+        return {}
+    return {
+        "prompt_tokens": sum(usage.prompt_tokens for usage in counted),
+        "completion_tokens": sum(usage.completion_tokens for usage in counted),
+        "total_tokens": sum(usage.total_tokens for usage in counted),
+    }
+
+
+def _info(answer: Answer, uid: str) -> JSON:
+    info = metadata_from_wire(answer, uid)
+    if answer.reasoning:
+        info["reasoning_content"] = answer.reasoning
+    return info
+
+
+def _chunks(delta: ChatDelta, uid: str) -> Iterator[GenerationChunk]:
+    """What a delta adds; the last chunk says what is said once, the tokens used among it."""
+    if delta.text or delta.logprobs:
+        info = {"logprobs": {"content": delta.logprobs}} if delta.logprobs else None
+        yield GenerationChunk(text=delta.text, generation_info=info)
+    if delta.final is not None:
+        info = _info(delta.final, uid)
+        info.pop("logprobs", None)
+        usage = _usage([delta.final])
+        yield GenerationChunk(text="", generation_info={**info, "token_usage": usage} if usage else info)

@@ -1,0 +1,86 @@
+"""What a chat model can do, as LangChain asks for it, out of the server's description; asked at the first look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from langchain_xinference_bridge.errors import translated_errors
+from xinference_bridge.engines import engine_named
+from xinference_bridge.errors import XinferencePermissionError
+from xinference_bridge.models import ModelInfo
+
+if TYPE_CHECKING:
+    from langchain_xinference_bridge.chat_models import ChatXinference
+
+
+def profile_of(model: ModelInfo) -> dict[str, Any]:
+    """LangChain's profile of a model: what its abilities allow and what its engine enforces."""
+    engine = engine_named(model.engine)
+    able = set(model.abilities)
+    everything = "omni" in able
+    profile: dict[str, Any] = {
+        "name": model.name or model.uid,
+        "text_inputs": True,
+        "text_outputs": True,
+        "image_inputs": "vision" in able or everything,
+        "image_url_inputs": "vision" in able or everything,
+        "audio_inputs": "audio" in able or everything,
+        "video_inputs": "vision" in able or "video" in able or everything,
+        "pdf_inputs": False,
+        "reasoning_output": bool(able & {"reasoning", "hybrid"}),
+        "tool_calling": model.can("tools"),
+        "tool_choice": engine.tool_choice_required,
+        # By it create_agent decides between a response_format and a forced tool call. The core honours either where
+        # the engine does.
+        "structured_output": engine.json_schema,
+        # Tags in the text of an engine that parses nothing are read while they stream, so chunks come in any case.
+        "tool_call_streaming": model.can("tools"),
+    }
+    if model.context_length is not None:
+        profile["max_input_tokens"] = model.context_length
+    return profile
+
+
+class LazyProfile(Mapping[str, Any]):
+    """The profile of one model, asked of the server at the first look and kept with its connection.
+
+    Empty where the credential may use the model but not look at its description.
+    """
+
+    __slots__ = ("_model",)
+
+    def __init__(self, model: ChatXinference) -> None:
+        self._model = model
+
+    def _known(self) -> dict[str, Any]:
+        with translated_errors():
+            try:
+                return profile_of(self._model._served().describe())  # noqa: SLF001 - its own profile
+            except XinferencePermissionError:
+                return {}
+
+    def __getitem__(self, key: str) -> Any:
+        return self._known()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known())
+
+    def __len__(self) -> int:
+        return len(self._known())
+
+    def __bool__(self) -> bool:
+        # Truth is asked while the model is built, and building makes no call.
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, LazyProfile):
+            mine, its = self._model, other._model
+            return mine.model_uid == its.model_uid and mine._connection() == its._connection()
+        return dict(self) == other if isinstance(other, Mapping) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        known = self._model._served().known_description()  # noqa: SLF001 - its own profile
+        return repr(profile_of(known)) if known is not None else "<asked of the server at the first look>"

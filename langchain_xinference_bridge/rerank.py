@@ -1,0 +1,108 @@
+"""XinferenceRerank: documents in, the most relevant ones to a query out, best first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from typing import Any, TypedDict
+
+from langchain_core.callbacks import Callbacks
+from langchain_core.documents import BaseDocumentCompressor, Document
+from pydantic import Field
+from typing_extensions import override
+
+from langchain_xinference_bridge._fields import XinferenceFields
+from langchain_xinference_bridge.errors import translated_errors
+from xinference_bridge.parameters import options_from
+from xinference_bridge.wire import JSON, CallOptions, RerankResult
+
+
+class Ranked(TypedDict):
+    """How relevant one document is: its place in the list that was given, and the score."""
+
+    index: int
+    relevance_score: float
+
+
+class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
+    """A reranking model on a Xinference server, for `ContextualCompressionRetriever` or alone."""
+
+    top_n: int | None = Field(default=3, ge=0)
+    """How many documents are kept. None: all of them."""
+    score_threshold: float | None = None
+    """Documents with a lower score are left out."""
+    extra_body: dict[str, Any] | None = None
+    """Parameters for the server alone, as `model_kwargs`."""
+
+    def rerank(
+        self,
+        query: str,
+        documents: Sequence[str | Document],
+        *,
+        top_n: int | None = None,
+        score_threshold: float | None = None,
+        **keywords: Any,
+    ) -> list[Ranked]:
+        """The documents' places and scores, best first."""
+        with translated_errors():
+            parameters, options = self._asked(top_n, keywords)
+            results = self._served().rerank(query, _texts(documents), parameters, options)
+            return self._kept(results, score_threshold)
+
+    async def arerank(
+        self,
+        query: str,
+        documents: Sequence[str | Document],
+        *,
+        top_n: int | None = None,
+        score_threshold: float | None = None,
+        **keywords: Any,
+    ) -> list[Ranked]:
+        """Same as `rerank`, but awaited."""
+        with translated_errors():
+            parameters, options = self._asked(top_n, keywords)
+            results = await self._served().arerank(query, _texts(documents), parameters, options)
+            return self._kept(results, score_threshold)
+
+    @override
+    def compress_documents(
+        self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
+    ) -> Sequence[Document]:
+        """Copies of the most relevant documents, best first, each with its score as metadata `relevance_score`."""
+        return _scored(documents, self.rerank(query, documents))
+
+    @override
+    async def acompress_documents(
+        self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
+    ) -> Sequence[Document]:
+        """Same as `compress_documents`, but awaited."""
+        return _scored(documents, await self.arerank(query, documents))
+
+    def _asked(self, top_n: int | None, keywords: dict[str, Any]) -> tuple[JSON, CallOptions]:
+        own = dict(keywords)
+        options = options_from(own)
+        most = self.top_n if top_n is None else top_n
+        parameters = {} if most is None else {"top_n": most}
+        return {**parameters, **self.model_kwargs, **(self.extra_body or {}), **own}, options
+
+    def _kept(self, results: list[RerankResult], score_threshold: float | None) -> list[Ranked]:
+        least = self.score_threshold if score_threshold is None else score_threshold
+        return [
+            Ranked(index=result.index, relevance_score=result.relevance_score)
+            for result in results
+            if least is None or result.relevance_score >= least
+        ]
+
+
+def _texts(documents: Iterable[str | Document]) -> list[str]:
+    return [document.page_content if isinstance(document, Document) else document for document in documents]
+
+
+def _scored(documents: Sequence[Document], ranked: Iterable[Ranked]) -> list[Document]:
+    kept = []
+    for place in ranked:
+        # The caller's documents stay as they are, nested metadata included.
+        document = documents[place["index"]].model_copy()
+        document.metadata = {**deepcopy(document.metadata), "relevance_score": place["relevance_score"]}
+        kept.append(document)
+    return kept
