@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import threading
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from xinference_bridge import failures
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: The server closes idle connections after 5 s; aiohttp would offer one for 15.
 _KEEP_IDLE_SECONDS = 4.0
+#: How long the end of a stream that has said `[DONE]` is waited for, so that its socket can be kept.
+_GRACE_SECONDS = 0.2
 
 
 class AsyncTransport:
@@ -32,6 +35,7 @@ class AsyncTransport:
     def __init__(self, connection: XinferenceConnection) -> None:
         self._connection = connection
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
+        self._lock = threading.Lock()  # loops of several threads add to the pools and look through them
         self._proxy = connection.proxy or proxy_from_environment(connection.server_url)
 
     @property
@@ -47,7 +51,7 @@ class AsyncTransport:
             body = await answer.read()
         except _failures() as failure:
             answer.close()
-            raise _while_reading(call, failure) from _without_frames(failure)
+            raise _while_reading(call, failure) from failures.without_frames(failure)
         except BaseException:  # a cancelled caller: the socket is closed, and with it the generation ends
             answer.close()
             raise
@@ -72,40 +76,55 @@ class AsyncTransport:
                 headers=call.headers(authorization),
                 allow_redirects=False,
                 proxy=self._proxy,
+                # The deadline bounds all of it: the wait for a socket of the pool, and a body that drips.
                 timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=call.connect_timeout, sock_read=call.read_timeout()
+                    total=call.remaining(), sock_connect=call.connect_timeout, sock_read=call.read_timeout()
                 ),
             )
         except _failures() as failure:
-            raise _while_opening(call, failure) from _without_frames(failure)
+            raise _while_opening(call, failure) from failures.without_frames(failure)
         return answer, pool
 
     async def _pool(self) -> _Pool:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None or pool.session.closed:
-            self._abandon_closed_loops()
-            pool = self._pools[loop] = await _Pool.open(self._connection)
+            # Nothing else of this loop runs meanwhile: opening waits for nothing.
+            pool = await _Pool.open(self._connection)
+            with self._lock:
+                self._abandon_closed_loops()
+                self._pools[loop] = pool
         return pool
 
     def _abandon_closed_loops(self) -> None:
         for loop, pool in list(self._pools.items()):
             if loop.is_closed():
-                pool.abandon()
+                pool.abandon(loop)
                 del self._pools[loop]
 
     async def aclose(self) -> None:
         """Close this loop's sockets with a proper goodbye, and abandon those of other loops."""
-        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        with self._lock:
+            pool = self._pools.pop(asyncio.get_running_loop(), None)
         if pool is not None:
             await pool.close()
         self.abandon()
 
     def abandon(self) -> None:
-        """Close every socket without its event loop: what a sync `close()` can do."""
-        for pool in self._pools.values():
-            pool.abandon()
-        self._pools.clear()
+        """Close every idle socket without waiting for its event loop: what a sync `close()` can do."""
+        with self._lock:
+            for loop, pool in list(self._pools.items()):
+                pool.abandon(loop)
+            self._pools.clear()
+
+    def drop_after_fork(self) -> None:
+        """In a forked child: close its copies of the idle sockets, and touch nothing of the parent's event loops.
+
+        A loop's selector is shared with the parent: taking a socket out of it here would take it out there.
+        """
+        for pool in list(self._pools.values()):
+            for transport in pool.idle():
+                _close_below(transport)
 
 
 class _Pool:
@@ -133,18 +152,58 @@ class _Pool:
         with contextlib.suppress(RuntimeError):  # its loop is closing it already
             await self._keeper.aclose()
 
-    def abandon(self) -> None:
+    def idle(self) -> list[asyncio.Transport]:
+        connector = self.session.connector
+        if connector is None:
+            return []
+        held = list(connector._conns.values())  # noqa: SLF001 - aiohttp has no public way
+        return [transport for kept in held for protocol, *_ in kept if (transport := protocol.transport) is not None]
+
+    def in_use(self) -> list[asyncio.Transport]:
+        connector = self.session.connector
+        acquired = [] if connector is None else list(connector._acquired)  # noqa: SLF001 - as above
+        return [transport for protocol in acquired if (transport := protocol.transport) is not None]
+
+    def abandon(self, loop: asyncio.AbstractEventLoop) -> None:
+        if loop.is_closed():
+            for transport in (*self.idle(), *self.in_use()):
+                _close_below(transport)
+            self._detach()
+        elif _is_running_here(loop):
+            self._abort()
+        else:
+            # Another thread's loop, or one that rests: transports are its own affair. One that never runs again
+            # closes its sockets when it is collected.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._abort)
+
+    def _abort(self) -> None:
+        for transport in self.idle():
+            transport.abort()
+        self._detach()
+
+    def _detach(self) -> None:
         connector = self.session.connector
         if connector is not None:
-            # The transports belong to a loop that may be closed: only aborting works without it.
-            for connections in list(connector._conns.values()):  # noqa: SLF001 - aiohttp has no public way
-                for protocol, _ in connections:
-                    if protocol.transport is not None:
-                        with contextlib.suppress(RuntimeError):
-                            protocol.transport.abort()
             connector._conns.clear()  # noqa: SLF001 - as above
             connector._closed = True  # noqa: SLF001 - as above
         self.session.detach()
+
+
+def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
+
+
+def _close_below(transport: Any) -> None:
+    """Close the socket under a transport whose loop cannot: `abort` would call the loop."""
+    inner = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None) or transport
+    sock = getattr(inner, "_sock", None)
+    if sock is not None:
+        sock.close()
+        inner._sock = None  # noqa: SLF001 - else its destructor warns of a socket that is closed
 
 
 async def _keep_session(connection: XinferenceConnection) -> AsyncGenerator[aiohttp.ClientSession, None]:
@@ -205,15 +264,19 @@ class AsyncStream:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for chunk in self._answer.content.iter_any():
-                self._call.check_deadline()
                 yield chunk
         except _failures() as failure:
-            raise _while_reading(self._call, failure) from _without_frames(failure)
+            raise _while_reading(self._call, failure) from failures.without_frames(failure)
 
     async def read(self) -> Response:
         """The rest as one answer: how an error under a stream's URL is read."""
         body = b"".join([chunk async for chunk in self])
         return Response(self.status, body, self.headers, self._call.url, self.request_id)
+
+    async def finish(self, chunks: AsyncIterator[bytes]) -> None:
+        """Same as `SyncStream.finish`, but awaited."""
+        with contextlib.suppress(XinferenceError, StopAsyncIteration, asyncio.TimeoutError):
+            await asyncio.wait_for(chunks.__anext__(), _GRACE_SECONDS)
 
     def close(self) -> None:
         """Give the socket back when the answer was read to its end, else close it, which ends the generation."""
@@ -245,19 +308,20 @@ def _while_opening(call: Call, failure: BaseException) -> XinferenceError:
         return failures.cannot_connect(call.url, str(failure.os_error))
     if isinstance(failure, aiohttp.InvalidURL):
         return XinferenceConfigurationError(f"{call.url} cannot be asked: {failure}", url=call.url)
+    if isinstance(failure, aiohttp.ClientResponseError):  # the first line of the answer, or a header, is none
+        return failures.not_http(call.url, _one_line(failure.message), request_id=call.request_id)
     return failures.hung_up(call.url, str(failure) or type(failure).__name__, request_id=call.request_id)
+
+
+def _one_line(text: str) -> str:
+    # aiohttp points with a caret below the place: "Invalid HTTP version:\n\n  b'SSH-…'\n    ^".
+    return " ".join(text.replace("^", " ").split())
 
 
 def _while_reading(call: Call, failure: BaseException) -> XinferenceError:
     if isinstance(failure, (TimeoutError, asyncio.TimeoutError)):
         return call.timed_out()
     return failures.cut_short(call.url, str(failure) or type(failure).__name__, request_id=call.request_id)
-
-
-def _without_frames(failure: BaseException) -> BaseException:
-    """The cause without its frames, whose locals hold the credential."""
-    failure.__context__ = None
-    return failure.with_traceback(None)
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:

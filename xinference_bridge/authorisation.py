@@ -9,6 +9,7 @@ from xinference_bridge import failures
 from xinference_bridge.call import Call
 from xinference_bridge.credentials import gate_for
 from xinference_bridge.errors import XinferenceAuthenticationError
+from xinference_bridge.sync_transport import SyncTransport
 from xinference_bridge.wire import CallOptions, Request, Response
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from xinference_bridge.connection import XinferenceConnection
     from xinference_bridge.credentials import Permit
-    from xinference_bridge.sync_transport import SyncTransport
 
 #: Logging in, renewing a token and probing a key are short; a caller's own patience is bounded apart from this.
 _SHORT = CallOptions(timeout=30.0, max_retries=0)
@@ -25,9 +25,8 @@ _SHORT = CallOptions(timeout=30.0, max_retries=0)
 class Authorisation:
     """The credential of one connection; connections to one server with one credential share its gate."""
 
-    def __init__(self, connection: XinferenceConnection, transport: SyncTransport) -> None:
+    def __init__(self, connection: XinferenceConnection) -> None:
         self._connection = connection
-        self._transport = transport
         self._gate = gate_for(
             connection.server_url,
             _plain(connection.api_key),
@@ -77,7 +76,12 @@ class Authorisation:
         return self._ask(Request("POST", path, json), authorization)
 
     def _ask(self, request: Request, authorization: str | None) -> tuple[int, bytes, Mapping[str, str]]:
-        response = self._transport.send(Call(self._connection, request, _SHORT), authorization)
+        # A socket of its own: the gate outlives this connection, whose pool may be closed by then.
+        transport = SyncTransport(self._connection)
+        try:
+            response = transport.send(Call(self._connection, request, _SHORT), authorization)
+        finally:
+            transport.close()
         return response.status, response.body, response.headers
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -72,7 +73,11 @@ class Call:
         if authorization is not None:
             headers["Authorization"] = authorization
         headers.update(self.request.headers)
-        headers.update(self._connection_headers)
+        if self._connection_headers:
+            # By any spelling of the name: aiohttp would else send both, `Authorization` and `authorization`.
+            stated = {name.lower() for name, _ in self._connection_headers}
+            headers = {name: value for name, value in headers.items() if name.lower() not in stated}
+            headers.update(self._connection_headers)
         return headers
 
     def encoded_url(self) -> URL:
@@ -112,22 +117,44 @@ class Call:
 def encode(request: Request) -> bytes:
     """The body as JSON. Raises XinferenceBadRequestError that names the place of what JSON cannot say."""
     try:
-        return orjson.dumps(request.json)
+        body = orjson.dumps(request.json)
     except TypeError as refused:
         place = _first_unencodable(request.json)
         msg = f"{place or 'the request'} cannot be sent as JSON ({refused}); it was not sent"
         raise XinferenceBadRequestError(msg, model_uid=request.model_uid) from None
+    # orjson writes `null` for a float that is no number, which the server takes for a parameter left alone.
+    if b"null" in body and (place := _first_without_number(request.json)) is not None:
+        msg = f"{place} is NaN or infinite, which cannot be sent as JSON; it was not sent"
+        raise XinferenceBadRequestError(msg, model_uid=request.model_uid)
+    return body
+
+
+def _first_without_number(value: Any, place: str = "") -> str | None:
+    """Where the first float stands that is none."""
+    kind = type(value)
+    if kind is str:
+        return None
+    if kind is float:
+        return None if math.isfinite(value) else place
+    if not isinstance(value, (Mapping, list, tuple)):
+        return None
+    for name, item in _inside(value, place):
+        if type(item) is not str and (found := _first_without_number(item, name)) is not None:
+            return found
+    return None
+
+
+def _inside(value: Mapping[Any, Any] | list[Any] | tuple[Any, ...], place: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        return ((f"{place}.{key}" if place else str(key), item) for key, item in value.items())
+    return ((f"{place}[{index}]", item) for index, item in enumerate(value))
 
 
 def _first_unencodable(value: Any, place: str = "") -> str | None:
     """Where the first value stands that orjson refuses: a lone surrogate, a number beyond 64 bits, an object."""
-    if isinstance(value, Mapping):
-        inner = ((f"{place}.{key}" if place else str(key), item) for key, item in value.items())
-    elif isinstance(value, (list, tuple)):
-        inner = ((f"{place}[{index}]", item) for index, item in enumerate(value))
-    else:
+    if not isinstance(value, (Mapping, list, tuple)):
         return None if _encodable(value) else place
-    return next((found for name, item in inner if (found := _first_unencodable(item, name))), None)
+    return next((found for name, item in _inside(value, place) if (found := _first_unencodable(item, name))), None)
 
 
 def _encodable(value: Any) -> bool:

@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakKeyDictionary
 
-from tenacity import AsyncRetrying, Retrying
-
 from xinference_bridge import endpoints, failures
 from xinference_bridge.async_transport import AsyncStream, AsyncTransport
 from xinference_bridge.authorisation import Authorisation
@@ -28,7 +26,7 @@ from xinference_bridge.errors import (
     XinferenceTimeoutError,
 )
 from xinference_bridge.models import ModelInfo, find_model, not_found, wrong_type
-from xinference_bridge.retry import policy
+from xinference_bridge.retry import awith_retries, with_retries
 from xinference_bridge.sse import SSEDecoder
 from xinference_bridge.sync_transport import SyncStream, SyncTransport
 from xinference_bridge.wire import DEFAULT_OPTIONS, JSON, CallOptions, Request, Response
@@ -37,6 +35,8 @@ if TYPE_CHECKING:
     from xinference_bridge.connection import XinferenceConnection
     from xinference_bridge.credentials import Permit
 
+#: After these a model may come back on another engine: what was kept of it is forgotten.
+_GONE = (XinferenceModelNotFoundError, XinferenceModelLoadingError, XinferenceConnectionError, XinferenceServerError)
 #: A look at the server to explain a failure must not make the caller wait long.
 _LOOK = CallOptions(timeout=5.0, connect_timeout=2.0, deadline=6.0, max_retries=0)
 _POLL_SECONDS = 0.5
@@ -49,7 +49,7 @@ class Client:
         self.connection = connection
         self._sync = SyncTransport(connection)
         self._async = AsyncTransport(connection)
-        self._authorisation = Authorisation(connection, self._sync)
+        self._authorisation = Authorisation(connection)
         self._descriptions: dict[str, ModelInfo] = {}
         self._limit = threading.BoundedSemaphore(connection.max_concurrency) if connection.max_concurrency else None
         self._limits: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
@@ -64,9 +64,9 @@ class Client:
         call = Call(self.connection, request, options)
         try:
             with self._turn(call):
-                return Retrying(**policy(call))(self._send_once, call)
+                return with_retries(self._send_once, call)
         except XinferenceError as error:
-            self._learn_from(error, request)
+            self._learn_from(error, call)
             better = self._explained(error, request)
             if better is error:
                 raise
@@ -77,9 +77,9 @@ class Client:
         call = Call(self.connection, request, options)
         try:
             async with self._aturn(call):
-                return await AsyncRetrying(**policy(call))(self._asend_once, call)
+                return await awith_retries(self._asend_once, call)
         except XinferenceError as error:
-            self._learn_from(error, request)
+            self._learn_from(error, call)
             better = await self._aexplained(error, request)
             if better is error:
                 raise
@@ -123,38 +123,52 @@ class Client:
         """The events of one stream as JSON objects, and None where the server says `[DONE]`.
 
         Closing the generator closes the socket, which ends the generation on the server. Raises as `send` does; once
-        the first event was given nothing is tried again.
+        the first event was given nothing is tried again. What follows `[DONE]` is nobody's matter.
         """
-        call = Call(self.connection, request, options)
+        return self.stream_call(self.call(request, options))
+
+    def astream(self, request: Request, options: CallOptions = DEFAULT_OPTIONS) -> AsyncGenerator[JSON | None, None]:
+        """Same as `stream`, but awaited."""
+        return self.astream_call(self.call(request, options))
+
+    def call(self, request: Request, options: CallOptions = DEFAULT_OPTIONS) -> Call:
+        """One call about to be made, whose id is known beforehand; its deadline begins now."""
+        return Call(self.connection, request, options)
+
+    def stream_call(self, call: Call) -> Generator[JSON | None, None, None]:
+        """Same as `stream`, of a call that was made by `call`."""
         with self._turn(call):
             try:
-                opened: _Opened = Retrying(**policy(call))(self._open_stream, call)
+                opened = with_retries(self._open_stream, call)
             except XinferenceError as error:
-                self._learn_from(error, request)
-                better = self._explained(error, request)
+                self._learn_from(error, call)
+                better = self._explained(error, call.request)
                 if better is error:
                     raise
                 raise better from error
             stream, chunks, events = opened
             try:
                 yield from events.ready()
-                for chunk in chunks:
+                while not events.done and (chunk := next(chunks, None)) is not None:
                     yield from events.read(chunk)
-                events.end()
+                if events.done:
+                    stream.finish(chunks)
+                else:
+                    events.end()
+            except XinferenceError as error:
+                self._learn_from(error, call)
+                raise
             finally:
                 stream.close()
 
-    async def astream(
-        self, request: Request, options: CallOptions = DEFAULT_OPTIONS
-    ) -> AsyncGenerator[JSON | None, None]:
-        """Same as `stream`, but awaited."""
-        call = Call(self.connection, request, options)
+    async def astream_call(self, call: Call) -> AsyncGenerator[JSON | None, None]:
+        """Same as `stream_call`, but awaited."""
         async with self._aturn(call):
             try:
-                opened: _AOpened = await AsyncRetrying(**policy(call))(self._aopen_stream, call)
+                opened = await awith_retries(self._aopen_stream, call)
             except XinferenceError as error:
-                self._learn_from(error, request)
-                better = await self._aexplained(error, request)
+                self._learn_from(error, call)
+                better = await self._aexplained(error, call.request)
                 if better is error:
                     raise
                 raise better from error
@@ -162,10 +176,16 @@ class Client:
             try:
                 for event in events.ready():
                     yield event
-                async for chunk in chunks:
+                while not events.done and (chunk := await anext(chunks, None)) is not None:
                     for event in events.read(chunk):
                         yield event
-                events.end()
+                if events.done:
+                    await stream.finish(chunks)
+                else:
+                    events.end()
+            except XinferenceError as error:
+                self._learn_from(error, call)
+                raise
             finally:
                 stream.close()
 
@@ -175,7 +195,9 @@ class Client:
         try:
             if stream.status != 200:
                 raise failures.error_from_response(call.request, stream.read())
-            events = _Events(call, stream)
+            if not _is_event_stream(stream):
+                raise failures.not_a_stream(call.request, stream.read())
+            events = _Events(call, stream.request_id)
             chunks = iter(stream)
             for chunk in chunks:
                 if events.hold(chunk):
@@ -190,7 +212,9 @@ class Client:
         try:
             if stream.status != 200:
                 raise failures.error_from_response(call.request, await stream.read())
-            events = _Events(call, stream)
+            if not _is_event_stream(stream):
+                raise failures.not_a_stream(call.request, await stream.read())
+            events = _Events(call, stream.request_id)
             chunks = aiter(stream)
             async for chunk in chunks:
                 if events.hold(chunk):
@@ -212,11 +236,14 @@ class Client:
         except BaseException:
             permit.undecided()
             raise
-        if stream.status == 401:
-            if self._authorisation.wants_another_try(call, permit, stream.read()):
-                return self._open_stream_once(call)
-        else:
-            permit.accepted()
+        try:
+            again = stream.status == 401 and self._authorisation.wants_another_try(call, permit, stream.read())
+        except BaseException:
+            stream.close()
+            raise
+        if again:
+            return self._open_stream_once(call)
+        permit.answered(stream.status)
         return stream
 
     async def _aopen_stream_once(self, call: Call) -> AsyncStream:
@@ -231,11 +258,14 @@ class Client:
         except BaseException:
             permit.undecided()
             raise
-        if stream.status == 401:
-            if self._authorisation.wants_another_try(call, permit, await stream.read()):
-                return await self._aopen_stream_once(call)
-        else:
-            permit.accepted()
+        try:
+            again = stream.status == 401 and self._authorisation.wants_another_try(call, permit, await stream.read())
+        except BaseException:
+            stream.close()
+            raise
+        if again:
+            return await self._aopen_stream_once(call)
+        permit.answered(stream.status)
         return stream
 
     # Which models run
@@ -343,11 +373,12 @@ class Client:
 
     # Failures
 
-    def _learn_from(self, error: XinferenceError, request: Request) -> None:
-        """Forget a model that is gone or was restarted: it may come back on another engine."""
-        gone = (XinferenceModelNotFoundError, XinferenceModelLoadingError, XinferenceConnectionError, XinferenceServerError)
-        if request.model_uid is not None and isinstance(error, gone):
-            self._descriptions.pop(request.model_uid, None)
+    def _learn_from(self, error: XinferenceError, call: Call) -> None:
+        """Forget a model that is gone or was restarted: it may come back on another engine; name the call it was."""
+        uid = call.request.model_uid
+        error.fill(url=call.url, model_uid=uid, request_id=call.request_id)
+        if uid is not None and isinstance(error, _GONE):
+            self._descriptions.pop(uid, None)
 
     def _explained(self, error: XinferenceError, request: Request) -> XinferenceError:
         """The error with what one look at the running models tells; made only after a failure that it can explain."""
@@ -404,16 +435,24 @@ class Client:
         if not self.connection.max_concurrency:
             yield
             return
-        loop = asyncio.get_running_loop()
-        limit = self._limits.setdefault(loop, asyncio.Semaphore(self.connection.max_concurrency))
-        try:
-            await asyncio.wait_for(limit.acquire(), call.remaining())
-        except asyncio.TimeoutError:
-            raise failures.deadline_passed(call.url, call.deadline) from None
+        limit = self._limits.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(self.connection.max_concurrency))
+        left = call.remaining()
+        if left is None:
+            await limit.acquire()
+        else:
+            try:
+                await asyncio.wait_for(limit.acquire(), left)
+            except asyncio.TimeoutError:
+                raise failures.deadline_passed(call.url, call.deadline) from None
         try:
             yield
         finally:
             limit.release()
+
+    def drop_after_fork(self) -> None:
+        """In a forked child: close its copies of the parent's idle sockets, without a word to the server."""
+        self._sync.drop_after_fork()
+        self._async.drop_after_fork()
 
     def close(self) -> None:
         """Close every socket."""
@@ -429,33 +468,42 @@ class Client:
 class _Events:
     """Bytes of one stream → events; an error event becomes the error it stands for."""
 
-    def __init__(self, call: Call, stream: SyncStream | AsyncStream) -> None:
+    def __init__(self, call: Call, request_id: str) -> None:
+        self.done = False
+        """Whether the server said `[DONE]`."""
         self._call = call
         self._decoder = SSEDecoder()
         self._held: list[JSON | None] = []
-        self._request_id = stream.request_id
-        self._content_type = stream.headers.get("content-type", "")
-        if "event-stream" not in self._content_type and "json" not in self._content_type:
-            raise failures.not_a_stream(call.url, self._content_type)
+        self._broken: XinferenceError | None = None
+        self._request_id = request_id
 
     def hold(self, chunk: bytes) -> bool:
         """Read bytes ahead of the caller; whether an event has come."""
-        self._held.extend(self.read(chunk))
+        try:
+            for event in self.read(chunk):
+                self._held.append(event)
+        except XinferenceError as error:
+            if not self._held:
+                raise
+            # Text came before the error in the same bytes: the caller gets it first.
+            self._broken = error
         return bool(self._held)
 
-    def ready(self) -> list[JSON | None]:
+    def ready(self) -> Iterator[JSON | None]:
         """The events that were read ahead."""
-        held, self._held = self._held, []
-        return held
+        yield from self._held
+        if self._broken is not None:
+            raise self._broken
 
     def read(self, chunk: bytes) -> Iterator[JSON | None]:
-        """The events that these bytes complete."""
+        """The events that these bytes complete, until the server says that it is done."""
         for payload in self._decoder.feed(chunk):
             if payload == endpoints.DONE:
+                self.done = True
                 yield None
-                continue
+                return
             event = endpoints.event_from_payload(payload, self._call.url)
-            if "error" in event:
+            if event.get("error") is not None:
                 raise failures.error_from_event(
                     self._call.request, event, url=self._call.url, request_id=self._request_id
                 )
@@ -466,6 +514,10 @@ class _Events:
         self._decoder.close()
         if self._decoder.pending:
             raise failures.cut_short(self._call.url, "amid an event", request_id=self._request_id)
+
+
+def _is_event_stream(stream: SyncStream | AsyncStream) -> bool:
+    return "event-stream" in stream.headers.get("content-type", "")
 
 
 _Opened: TypeAlias = tuple[SyncStream, Iterator[bytes], _Events]

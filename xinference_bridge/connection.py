@@ -78,7 +78,9 @@ def _as_secret(value: Any) -> Any:
 
 
 Secret = Annotated[SecretStr, BeforeValidator(_as_secret)]
-ServerUrl = Annotated[str, BeforeValidator(lambda value: normalise_server_url(value) if isinstance(value, str) else value)]
+ServerUrl = Annotated[
+    str, BeforeValidator(lambda value: normalise_server_url(value) if isinstance(value, str) else value)
+]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -132,7 +134,9 @@ class XinferenceConnection(BaseModel):
         except ValidationError as invalid:
             raise _configuration_error(invalid) from None
         if self.api_key is None and (self.username is None) is not (self.password is None):
-            missing, name = ("password", "XINFERENCE_PASSWORD") if self.password is None else ("username", "XINFERENCE_USERNAME")
+            missing, name = (
+                ("password", "XINFERENCE_PASSWORD") if self.password is None else ("username", "XINFERENCE_USERNAME")
+            )
             msg = f"to log in, {missing} is needed too: give {missing}= or set {name}"
             raise XinferenceConfigurationError(msg, url=self.server_url)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import binascii
+import math
 import sys
 from array import array
 from collections.abc import Mapping, Sequence
@@ -137,15 +139,20 @@ def _refuse_uneven(response: Response, vectors: Sequence[Sequence[float]]) -> No
 def _vector(response: Response, index: int, value: Any) -> list[float]:
     if isinstance(value, str):
         try:
-            floats = array("f", binascii.a2b_base64(value))
+            floats = array("f", base64.b64decode(value, validate=True))
         except (binascii.Error, ValueError):
             raise _unexpected(response, f"base64 of little-endian float32 for input {index}") from None
         if sys.byteorder == "big":
             floats.byteswap()
-        return floats.tolist()
-    if isinstance(value, list) and value and all(type(number) in (float, int) for number in value):
-        return list(map(float, value))
-    raise _unexpected(response, f"a vector of numbers for input {index}")
+        vector = floats.tolist()
+    elif isinstance(value, list) and all(type(number) in (float, int) for number in value):
+        vector = list(map(float, value))
+    else:
+        raise _unexpected(response, f"a vector of numbers for input {index}")
+    # A sum is finite when all are: a model that overflowed in half precision would else poison an index.
+    if not vector or not math.isfinite(sum(vector)):
+        raise _unexpected(response, f"a vector of finite numbers for input {index}")
+    return vector
 
 
 def _sparse(response: Response, index: int, value: Any) -> dict[str, float]:
@@ -160,8 +167,11 @@ def rerank_request(uid: str, query: str, documents: Sequence[str], parameters: M
     return Request("POST", "/v1/rerank", body, model_uid=uid, ability="rerank")
 
 
-def rerank_from_response(response: Response, count: int) -> list[RerankResult]:
-    """The server's ranking, best first. Raises XinferenceProtocolError when it names documents that were not sent."""
+def rerank_from_response(response: Response, count: int, top_n: int | None = None) -> list[RerankResult]:
+    """The server's ranking, best first: of each of `count` documents, or of the best `top_n`.
+
+    Raises XinferenceProtocolError when it names documents that were not sent, or leaves out some that were.
+    """
     data = response.json()
     entries = data.get("results") if isinstance(data, Mapping) else None
     if not isinstance(entries, list):
@@ -173,10 +183,13 @@ def rerank_from_response(response: Response, count: int) -> list[RerankResult]:
         score = entry.get("relevance_score") if isinstance(entry, dict) else None
         if not isinstance(index, int) or not 0 <= index < count or index in seen:
             raise _unexpected(response, f"documents numbered 0 to {count - 1}, each once; one is numbered {index!r}")
-        if not isinstance(score, (int, float)) or isinstance(score, bool):
+        if not isinstance(score, (int, float)) or isinstance(score, bool) or not math.isfinite(score):
             raise _unexpected(response, f"a relevance_score for document {index}")
         seen.add(index)
         results.append(RerankResult(index, float(score)))
+    wanted = count if top_n is None or top_n < 0 else min(count, top_n)
+    if len(results) < wanted:
+        raise _unexpected(response, f"a score for {wanted} of {count} documents; it has {len(results)}")
     return sorted(results, key=lambda result: -result.relevance_score)
 
 

@@ -58,6 +58,12 @@ class XinferenceError(Exception):
         if retryable is not None:
             self.retryable = retryable
 
+    def fill(self, *, url: str | None = None, model_uid: str | None = None, request_id: str | None = None) -> None:
+        """State what the place that raised this could not know; what it did state stays."""
+        self.url = self.url if self.url is not None else url
+        self.model_uid = self.model_uid if self.model_uid is not None else model_uid
+        self.request_id = self.request_id if self.request_id is not None else request_id
+
     def __str__(self) -> str:
         return self.message
 

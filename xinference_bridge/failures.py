@@ -21,7 +21,9 @@ _NOT_FOUND = re.compile(
     r"Available model uids|Model not found|not found in the model list|does not exist|is not launched|cached, retry after",
     re.IGNORECASE,
 )
-_WRONG_TYPE = re.compile(r"is not for (chat|generat|embed|rerank)|does not support (chat|generate|embedding|rerank)", re.I)
+_WRONG_TYPE = re.compile(
+    r"is not for (chat|generat|embed|rerank)|does not support (chat|generate|embedding|rerank)", re.I
+)
 _CONTEXT = re.compile(
     r"context (size|length|window)|maximum context|exceeds? the (available )?context|n_ctx|prompt is too long|"
     r"longer than the maximum model length|input.{0,40}too long",
@@ -30,7 +32,10 @@ _CONTEXT = re.compile(
 _LOADING = re.compile(r"is loading|not ready|still launching|model is being", re.IGNORECASE)
 _BANNED = re.compile(r"Too many failed attempts", re.IGNORECASE)
 _RATE_LIMIT = re.compile(r"rate limit", re.IGNORECASE)
-_UNSUPPORTED = re.compile(r"Only .{0,2000}support tool|not implemented|not supported|unsupported", re.I | re.S)
+# "unsupported operand type(s) for +" is Python's own, and means that the server stumbled.
+_UNSUPPORTED = re.compile(
+    r"Only .{0,2000}support tool|not implemented|not supported|unsupported(?! operand)", re.I | re.S
+)
 _VALIDATION = re.compile(r"\d+ validation errors? for", re.IGNORECASE)
 
 _BY_STATUS: dict[int, type[e.XinferenceError]] = {
@@ -45,6 +50,9 @@ _BY_STATUS: dict[int, type[e.XinferenceError]] = {
     429: e.XinferenceRateLimitError,
     501: e.XinferenceUnsupportedError,
 }
+
+#: An unknown model's 404 has a type of its own, so these are about the path.
+_NO_SUCH_PATH = frozenset({404, 405})
 
 #: The status stands for a server that is busy or away just now, so that the same request may succeed in a moment.
 PASSING_STATUS = frozenset({502, 503, 504})
@@ -70,12 +78,13 @@ def error_from_response(request: Request, response: Response) -> e.XinferenceErr
     return error
 
 
-def error_from_event(request: Request, event: Mapping[str, Any], *, url: str, request_id: str | None) -> e.XinferenceError:
+def error_from_event(
+    request: Request, event: Mapping[str, Any], *, url: str, request_id: str | None
+) -> e.XinferenceError:
     """The typed error that a `data: {"error": …}` event of a stream of HTTP 200 stands for."""
     said = _text_of(event.get("error"))
-    status = 429 if _RATE_LIMIT.search(said) else 500
-    kind = _kind(status, said, request)
-    response = Response(status, said.encode(), {}, url, request_id)
+    kind = _kind(429 if _RATE_LIMIT.search(said) else 500, said, request)
+    response = Response(200, said.encode(), {}, url, request_id)
     return kind(
         _sentence(kind, said, request, response), url=url, model_uid=request.model_uid, request_id=request_id, body=said
     )
@@ -87,14 +96,21 @@ def what_the_server_said(body: bytes) -> str:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
         text = body.decode("utf-8", "replace").strip()
-        if text[:1] == "<":  # a page of a proxy: its title says more than its markup
-            text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text)).strip()
-        return text[:_LONGEST_QUOTE]
+        return (_page_in_words(text) if text[:1] == "<" else text)[:_LONGEST_QUOTE]
     if isinstance(data, dict):
         for name in ("detail", "error", "message"):
             if data.get(name):
                 return _text_of(data[name])
     return _text_of(data)
+
+
+def _page_in_words(page: str) -> str:
+    """What a page says to a reader: of a proxy its few words, of the server's own 31 KB page for a wrong path the title."""
+    title = re.search(r"<title[^>]*>(.*?)</title>", page, re.I | re.S)
+    text = re.sub(r"<(script|style|head)\b.*?(</\1>|$)", " ", page, flags=re.I | re.S)
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text)).strip()
+    name = re.sub(r"\s+", " ", title[1]).strip() if title else ""
+    return f"a page titled {name!r}" if name and (len(words) > _LONGEST_QUOTE or not words) else words or "a page"
 
 
 def _text_of(said: Any) -> str:
@@ -144,12 +160,20 @@ def _sentence(kind: type[e.XinferenceError], said: str, request: Request, respon
 
 def _asked(request: Request, response: Response) -> str:
     model = f" for model {request.model_uid!r}" if request.model_uid else ""
-    return f"{response.url or request.path} answered {response.status}{model}"
+    what = "began a stream with an error" if response.status == 200 else f"answered {response.status}"
+    return f"{response.url or request.path} {what}{model}"
 
 
 def _plain(said: str, request: Request, response: Response) -> str:
-    hint = f" The server's log has more under request id {response.request_id}." if response.request_id else ""
-    return f"{_asked(request, response)}: {said or 'nothing'}.{hint if response.status >= 500 else ''}"
+    hint = ""
+    if response.status in _NO_SUCH_PATH:
+        hint = (
+            f" Is {base_of(response.url)} a Xinference server, of a version that has this endpoint, and does server_url hold "
+            "the path, if any, under which a proxy offers it?"
+        )
+    elif response.request_id and (response.status >= 500 or response.status == 200):
+        hint = f" The server's log has more under request id {response.request_id}."
+    return f"{_asked(request, response)}: {said or 'nothing'}.{hint}"
 
 
 def _authentication(said: str, request: Request, response: Response) -> str:
@@ -278,14 +302,56 @@ def read_timed_out(url: str, seconds: float | None, *, request_id: str | None = 
 
 def deadline_passed(url: str, seconds: float | None) -> e.XinferenceTimeoutError:
     """The whole call took longer than its deadline."""
-    msg = f"The call to {url} was not done within its deadline of {seconds:g} s." if seconds else f"{url}: deadline passed."
+    msg = (
+        f"The call to {url} was not done within its deadline of {seconds:g} s."
+        if seconds
+        else f"{url}: deadline passed."
+    )
     return e.XinferenceTimeoutError(msg, url=url)
 
 
-def not_a_stream(url: str, content_type: str) -> e.XinferenceProtocolError:
-    """A stream was asked for, and something else came."""
+def not_http(url: str, why: str, *, request_id: str | None = None) -> e.XinferenceProtocolError:
+    """Something answered, but it does not speak HTTP."""
     msg = (
-        f"{url} answered a stream with the content type {content_type or 'none'!r}, not text/event-stream. Is server_url "
-        "a Xinference server, and does a proxy in between pass its streams on?"
+        f"{base_of(url)} does not speak HTTP as a Xinference server does ({why}). Is the port that of another service, or "
+        "does it want https:// where server_url says http://?"
     )
-    return e.XinferenceProtocolError(msg, url=url)
+    return e.XinferenceProtocolError(msg, url=url, request_id=request_id)
+
+
+def not_a_stream(request: Request, response: Response) -> e.XinferenceError:
+    """A stream was asked for, and something else came: the error that it tells of, where it is JSON."""
+    try:
+        data = orjson.loads(response.body)
+    except orjson.JSONDecodeError:
+        data = None
+    if isinstance(data, dict) and (data.get("error") or data.get("detail")):
+        event = {"error": data.get("error") or data["detail"]}
+        return error_from_event(request, event, url=response.url, request_id=response.request_id)
+    kind = response.headers.get("content-type") or "none"
+    said = what_the_server_said(response.body)
+    msg = (
+        f"{response.url} answered a stream with the content type {kind!r}, not text/event-stream: {said[:200]!r}. Is "
+        "server_url a Xinference server, and does a proxy in between pass its streams on?"
+    )
+    return e.XinferenceProtocolError(
+        msg,
+        url=response.url,
+        model_uid=request.model_uid,
+        status_code=response.status,
+        request_id=response.request_id,
+        body=said,
+    )
+
+
+def without_frames(failure: BaseException) -> BaseException:
+    """The failure, its causes too, without tracebacks: the frames of an HTTP library hold the credential."""
+    seen: set[int] = set()
+    link: BaseException | None = failure
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        link.__traceback__ = None
+        if hasattr(link, "request"):  # requests' own errors carry the request, with its headers
+            link.request = None
+        link = link.__cause__ or link.__context__
+    return failure

@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tenacity import RetryCallState, wait_exponential, wait_random
+from tenacity import AsyncRetrying, RetryCallState, Retrying, wait_exponential, wait_random
 
 from xinference_bridge.errors import XinferenceError, XinferenceTimeoutError
 
 if TYPE_CHECKING:
     from xinference_bridge.call import Call
 
+Result = TypeVar("Result")
+
 _backoff = wait_exponential(multiplier=0.2, max=20.0) + wait_random(0.0, 0.2)
+
+
+def with_retries(send: Callable[[Call], Result], call: Call) -> Result:
+    """What `send(call)` gives, tried as often as the call allows; raises its last failure."""
+    try:
+        return send(call)
+    except XinferenceError as failure:
+        if not failure.retryable:
+            raise
+        failures = [failure]
+
+    def send_again(call: Call) -> Result:
+        if failures:
+            raise failures.pop()
+        return send(call)
+
+    # Only now: what tenacity does around a call that succeeds is a third of an awaited call's time. Its first attempt
+    # is the one that has failed already, so that its counting and waiting are as if it had been there from the start.
+    return Retrying(**policy(call))(send_again, call)
+
+
+async def awith_retries(send: Callable[[Call], Awaitable[Result]], call: Call) -> Result:
+    """Same as `with_retries`, but awaited."""
+    try:
+        return await send(call)
+    except XinferenceError as failure:
+        if not failure.retryable:
+            raise
+        failures = [failure]
+
+    async def send_again(call: Call) -> Result:
+        if failures:
+            raise failures.pop()
+        return await send(call)
+
+    return await AsyncRetrying(**policy(call))(send_again, call)
 
 
 def policy(call: Call) -> dict[str, Any]:

@@ -51,11 +51,13 @@ def _abandon_after_fork() -> None:
     # closing a TLS session properly would end the parent's too.
     global _lock  # noqa: PLW0603 - a lock that was held at the fork stays held for ever
     _lock = threading.Lock()
+    for client in _clients.values():
+        client.drop_after_fork()
     _abandoned.extend(_clients.values())
     _clients.clear()
 
 
-#: Kept so that no destructor of the parent's sockets runs in the child.
+#: Kept so that no destructor runs in the child, which would speak to the parent's event loops.
 _abandoned: list[Client] = []
 
 atexit.register(close_all)

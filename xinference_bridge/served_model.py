@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import aclosing, closing
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from xinference_bridge import context_guard, endpoints
@@ -16,14 +16,19 @@ from xinference_bridge.chat_stream import (
     completion_result_from_wire,
 )
 from xinference_bridge.engines import engine_named
-from xinference_bridge.errors import XinferenceError, XinferencePermissionError, XinferenceStreamError
+from xinference_bridge.errors import (
+    XinferenceError,
+    XinferencePermissionError,
+    XinferenceProtocolError,
+    XinferenceStreamError,
+)
 from xinference_bridge.wire import DEFAULT_OPTIONS, CallOptions, Embeddings, Request, RerankResult
 
 if TYPE_CHECKING:
     from xinference_bridge.client import Client
     from xinference_bridge.connection import XinferenceConnection
     from xinference_bridge.models import ModelInfo
-    from xinference_bridge.wire import JSON
+    from xinference_bridge.wire import JSON, Response
 
 
 class ServedModel:
@@ -59,12 +64,16 @@ class ServedModel:
         Raises XinferenceContextOverflowError, XinferenceUnsupportedError, and whatever the server answers with.
         """
         plan = self._plan(call, options, stream=False)
-        return self._whole(plan, endpoints.json_answer(self._client.send(plan.request, options)))
+        response = self._client.send(plan.request, options)
+        with _placing(response, self.uid):
+            return self._whole(plan, endpoints.json_answer(response))
 
     async def achat(self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS) -> ChatResult:
         """Same as `chat`, but awaited."""
         plan = await self._aplan(call, options, stream=False)
-        return self._whole(plan, endpoints.json_answer(await self._client.asend(plan.request, options)))
+        response = await self._client.asend(plan.request, options)
+        with _placing(response, self.uid):
+            return self._whole(plan, endpoints.json_answer(response))
 
     def stream_chat(
         self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS, *, stream_usage: bool = True
@@ -123,14 +132,18 @@ class ServedModel:
     ) -> int:
         """The prompt's tokens, counted by the server; XinferenceUnsupportedError where its engine does not count."""
         request = endpoints.count_tokens_request(self.uid, messages, tools)
-        return endpoints.token_count_from_response(self._client.send(request, options))
+        response = self._client.send(request, options)
+        with _placing(response, self.uid):
+            return endpoints.token_count_from_response(response)
 
     async def acount_tokens(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] = (), options: CallOptions = DEFAULT_OPTIONS
     ) -> int:
         """Same as `count_tokens`, but awaited."""
         request = endpoints.count_tokens_request(self.uid, messages, tools)
-        return endpoints.token_count_from_response(await self._client.asend(request, options))
+        response = await self._client.asend(request, options)
+        with _placing(response, self.uid):
+            return endpoints.token_count_from_response(response)
 
     # Completion
 
@@ -141,7 +154,9 @@ class ServedModel:
         if self._only_chats(self._described()):
             return self.chat(_as_chat(prompt, parameters), options)
         request = endpoints.completion_request(self.uid, prompt, parameters)
-        return completion_result_from_wire(endpoints.json_answer(self._client.send(request, options)))
+        response = self._client.send(request, options)
+        with _placing(response, self.uid):
+            return completion_result_from_wire(endpoints.json_answer(response))
 
     async def acomplete(
         self, prompt: str, parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
@@ -150,7 +165,9 @@ class ServedModel:
         if self._only_chats(await self._adescribed()):
             return await self.achat(_as_chat(prompt, parameters), options)
         request = endpoints.completion_request(self.uid, prompt, parameters)
-        return completion_result_from_wire(endpoints.json_answer(await self._client.asend(request, options)))
+        response = await self._client.asend(request, options)
+        with _placing(response, self.uid):
+            return completion_result_from_wire(endpoints.json_answer(response))
 
     def stream_complete(
         self, prompt: str, parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
@@ -198,8 +215,9 @@ class ServedModel:
         self, request: Request, options: CallOptions, answer: ChatAccumulator
     ) -> Generator[ChatDelta, None, None]:
         begun = False
+        call = self._client.call(request, options)
         try:
-            with closing(self._client.stream(request, options)) as events:
+            with closing(self._client.stream_call(call)) as events:
                 for event in events:
                     begun = True
                     if event is None:
@@ -208,16 +226,18 @@ class ServedModel:
                         yield delta
             yield answer.finish()
         except XinferenceError as error:
+            error.fill(url=call.url, model_uid=self.uid, request_id=call.request_id)
             if not begun or isinstance(error, XinferenceStreamError):
                 raise
-            raise _broken_off(error, answer, request) from error
+            raise _broken_off(error, answer) from error
 
     async def _astream(
         self, request: Request, options: CallOptions, answer: ChatAccumulator
     ) -> AsyncGenerator[ChatDelta, None]:
         begun = False
+        call = self._client.call(request, options)
         try:
-            async with aclosing(self._client.astream(request, options)) as events:
+            async with aclosing(self._client.astream_call(call)) as events:
                 async for event in events:
                     begun = True
                     if event is None:
@@ -226,9 +246,10 @@ class ServedModel:
                         yield delta
             yield answer.finish()
         except XinferenceError as error:
+            error.fill(url=call.url, model_uid=self.uid, request_id=call.request_id)
             if not begun or isinstance(error, XinferenceStreamError):
                 raise
-            raise _broken_off(error, answer, request) from error
+            raise _broken_off(error, answer) from error
 
     # Embeddings and rerank
 
@@ -239,7 +260,9 @@ class ServedModel:
         if not texts:
             return Embeddings([])
         request = endpoints.embeddings_request(self.uid, texts, parameters)
-        return endpoints.embeddings_from_response(self._client.send(request, options), len(texts))
+        response = self._client.send(request, options)
+        with _placing(response, self.uid):
+            return endpoints.embeddings_from_response(response, len(texts))
 
     async def aembed(
         self, texts: Sequence[str], parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
@@ -248,7 +271,9 @@ class ServedModel:
         if not texts:
             return Embeddings([])
         request = endpoints.embeddings_request(self.uid, texts, parameters)
-        return endpoints.embeddings_from_response(await self._client.asend(request, options), len(texts))
+        response = await self._client.asend(request, options)
+        with _placing(response, self.uid):
+            return endpoints.embeddings_from_response(response, len(texts))
 
     def rerank(
         self,
@@ -261,7 +286,9 @@ class ServedModel:
         if not documents:
             return []
         request = endpoints.rerank_request(self.uid, query, documents, parameters)
-        return endpoints.rerank_from_response(self._client.send(request, options), len(documents))
+        response = self._client.send(request, options)
+        with _placing(response, self.uid):
+            return endpoints.rerank_from_response(response, len(documents), parameters.get("top_n"))
 
     async def arerank(
         self,
@@ -274,7 +301,9 @@ class ServedModel:
         if not documents:
             return []
         request = endpoints.rerank_request(self.uid, query, documents, parameters)
-        return endpoints.rerank_from_response(await self._client.asend(request, options), len(documents))
+        response = await self._client.asend(request, options)
+        with _placing(response, self.uid):
+            return endpoints.rerank_from_response(response, len(documents), parameters.get("top_n"))
 
 
 def _as_chat(prompt: str, parameters: Mapping[str, Any]) -> ChatCall:
@@ -289,12 +318,24 @@ def _streamed(parameters: Mapping[str, Any]) -> JSON:
     return {"stream_options": {"include_usage": True}, **parameters, "stream": True}
 
 
-def _broken_off(error: XinferenceError, answer: ChatAccumulator, request: Request) -> XinferenceStreamError:
+@contextmanager
+def _placing(response: Response, uid: str) -> Iterator[None]:
+    """Name the request in the error of an answer that cannot be read: its readers see JSON alone."""
+    try:
+        yield
+    except XinferenceError as error:
+        error.fill(url=response.url, model_uid=uid, request_id=response.request_id)
+        if isinstance(error, XinferenceProtocolError):
+            error.status_code = response.status
+        raise
+
+
+def _broken_off(error: XinferenceError, answer: ChatAccumulator) -> XinferenceStreamError:
     """A failure amid a stream, with the text so far; one before its first event stays what it is."""
     broken = XinferenceStreamError(
         f"The stream broke off after {len(answer.text)} characters: {error.message}",
         url=error.url,
-        model_uid=request.model_uid,
+        model_uid=error.model_uid,
         status_code=error.status_code,
         request_id=error.request_id,
         body=error.body,

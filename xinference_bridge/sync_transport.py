@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import requests
 import urllib3
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from xinference_bridge.call import Call
     from xinference_bridge.connection import XinferenceConnection
 
-#: A read of the socket; a chunk of a chunked answer is passed on as it comes, however short.
+#: The most that one read of the socket takes; what comes is passed on at once, however short.
 _READ_SIZE = 65536
+#: How long the end of a stream that has said `[DONE]` is waited for, so that its socket can be kept.
+_GRACE_SECONDS = 0.2
 
 
 class SyncTransport:
@@ -47,10 +50,14 @@ class SyncTransport:
         """The whole answer, whatever its status. Raises XinferenceConnectionError or XinferenceTimeoutError."""
         answer = self._open(call, authorization)
         try:
-            body = answer.raw.read(decode_content=True)
+            # Under a deadline piece by piece, so that a server which drips cannot draw the answer out.
+            body = answer.raw.read(decode_content=True) if call.deadline is None else SyncStream(answer, call).body()
         except _READ_FAILURES as failure:
             answer.close()
-            raise _while_reading(call, failure) from _without_frames(failure)
+            raise _while_reading(call, failure) from failures.without_frames(failure)
+        except BaseException:
+            answer.close()
+            raise
         self.has_answered = True
         return Response(answer.status_code, body, _lower(answer.headers), call.url, _request_id(answer, call))
 
@@ -64,6 +71,18 @@ class SyncTransport:
         """Close every pooled socket."""
         self._adapter.close()
 
+    def drop_after_fork(self) -> None:
+        """In a forked child: close its copies of the idle sockets, which says nothing to the server.
+
+        Takes none of the pools' locks, since another thread of the parent may have held them. A copy that stayed open
+        would keep the server from noticing when the parent closes its own.
+        """
+        pools = getattr(self._adapter.poolmanager.pools, "_container", {})
+        for pool in list(pools.values()):
+            for connection in list(getattr(pool.pool, "queue", ())):
+                if connection is not None and connection.sock is not None:
+                    connection.sock.close()
+
     def _open(self, call: Call, authorization: str | None) -> requests.Response:
         try:
             return self._adapter.send(
@@ -75,9 +94,9 @@ class SyncTransport:
                 proxies=self._proxies,
             )
         except requests.RequestException as failure:
-            raise _while_opening(call, failure) from _without_frames(failure)
+            raise _while_opening(call, failure) from failures.without_frames(failure)
         except OSError as failure:  # a CA bundle or client certificate that is not there
-            raise _unusable_file(call, failure) from _without_frames(failure)
+            raise _unusable_file(call, failure) from failures.without_frames(failure)
 
 
 class SyncStream:
@@ -92,24 +111,27 @@ class SyncStream:
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            for chunk in self._chunks():
-                self._call.check_deadline()
+            # Not `stream`, which waits for the whole of a chunk, or, without chunks, for a full buffer.
+            while chunk := self._answer.raw.read1(_READ_SIZE, decode_content=True):
                 yield chunk
+                if self._call.deadline is not None:
+                    _wait_at_most(self._answer.raw, self._call.read_timeout())
         except _READ_FAILURES as failure:
-            raise _while_reading(self._call, failure) from _without_frames(failure)
+            raise _while_reading(self._call, failure) from failures.without_frames(failure)
 
-    def _chunks(self) -> Iterator[bytes]:
-        raw = self._answer.raw
-        if raw.chunked and raw.supports_chunked_reads():
-            yield from raw.stream(_READ_SIZE, decode_content=True)
-            return
-        # Without chunks (a proxy that speaks HTTP/1.0) `stream` would wait for a full buffer.
-        while chunk := raw.read1(_READ_SIZE, decode_content=True):
-            yield chunk
+    def body(self) -> bytes:
+        """All of it."""
+        return b"".join(self)
 
     def read(self) -> Response:
         """The rest as one answer: how an error under a stream's URL is read."""
-        return Response(self.status, b"".join(self), self.headers, self._call.url, self.request_id)
+        return Response(self.status, self.body(), self.headers, self._call.url, self.request_id)
+
+    def finish(self, chunks: Iterator[bytes]) -> None:
+        """Read the end of a stream that has said all, so that its socket can be kept; not for long, and never fail."""
+        _wait_at_most(self._answer.raw, _GRACE_SECONDS)
+        with suppress(XinferenceError):
+            next(chunks, None)
 
     def close(self) -> None:
         """Give the socket back when the answer was read to its end, else close it, which ends the generation."""
@@ -144,6 +166,8 @@ def _while_opening(call: Call, failure: requests.RequestException) -> Xinference
         reason = _reason(failure)
         if isinstance(reason, urllib3.exceptions.NewConnectionError):
             return failures.cannot_connect(call.url, _short(reason))
+        if isinstance(reason, http.client.HTTPException) and not isinstance(reason, http.client.RemoteDisconnected):
+            return failures.not_http(call.url, _short(reason), request_id=call.request_id)
         return failures.hung_up(call.url, _short(reason), request_id=call.request_id)
     return XinferenceConfigurationError(f"{call.url} cannot be asked: {failure}", url=call.url)
 
@@ -182,12 +206,12 @@ def _short(failure: BaseException) -> str:
     return text.rsplit(": ", 1)[-1].strip() if "Connection" in text.split(":", 1)[0] else text
 
 
-def _without_frames(failure: BaseException) -> BaseException:
-    """The cause without its frames and its request, whose headers hold the credential."""
-    if isinstance(failure, requests.RequestException):
-        failure.request = None
-    failure.__context__ = None
-    return failure.with_traceback(None)
+def _wait_at_most(raw: Any, seconds: float | None) -> None:
+    """Bound the next reads of an answer that is under way: urllib3 has no public way to do so."""
+    sock = getattr(getattr(getattr(getattr(raw, "_fp", None), "fp", None), "raw", None), "_sock", None)
+    if sock is not None:
+        with suppress(OSError):  # closed meanwhile: the read itself will tell
+            sock.settimeout(seconds)
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,31 @@
+"""What the core's tests share: a server that answers as a real one did, until a test breaks it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.core.asks import healthy
+from tests.support.fault_proxy import fault_server
+from xinference_bridge import credentials, failures, runtime
+
+
+@pytest.fixture
+def server():
+    """A server on a port of its own with the recorded answers of a real one."""
+    with fault_server() as running:
+        yield healthy(running)
+
+
+@pytest.fixture(autouse=True)
+def _outside_a_container(monkeypatch):
+    """What an error advises depends on where the tests run, unless they say."""
+    monkeypatch.setattr(failures, "inside_container", lambda: False)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_of_other_tests():
+    """Verdicts on credentials and open sockets are kept for the whole process: each test starts without."""
+    credentials.reset()
+    yield
+    runtime.close_all()
+    credentials.reset()

@@ -1,0 +1,273 @@
+"""A server of raw sockets that breaks where a test says: bytes as recorded, a stall, a reset, a goodbye too early.
+
+It answers by path, one script a request, and remembers every request and every hang-up. `TcpProxy` does the same to the
+bytes of a real server behind it.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Do(Enum):
+    """What a script does beside sending bytes and waiting."""
+
+    RESET = "reset"
+    """Close so that the peer's next read fails (RST)."""
+    CLOSE = "close"
+    """Close with a goodbye (FIN)."""
+    STALL = "stall"
+    """Send nothing until the client hangs up."""
+
+
+RESET, CLOSE, STALL = Do.RESET, Do.CLOSE, Do.STALL
+Step: TypeAlias = "bytes | float | Do"
+Script: TypeAlias = "tuple[Step, ...]"
+PATIENCE = 10.0  # for what must not hang
+
+
+@dataclass
+class Seen:
+    """One request as it came; `connection` counts from 0."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    connection: int
+
+
+@dataclass
+class FaultServer:
+    """Answers each path by its scripts, one a request; the last one is repeated."""
+
+    idle_seconds: float | None = None
+    """After so long without a request a connection is closed, as uvicorn does after 5 s."""
+    answer: Callable[[Seen], Script | None] | None = None
+    """Asked first, when given; None leaves the request to the scripts."""
+    requests: list[Seen] = field(default_factory=list)
+    hang_ups: list[float] = field(default_factory=list)
+    """When clients hung up during a script."""
+    connections: int = 0
+
+    def __post_init__(self) -> None:
+        self._scripts: dict[str, deque[Script]] = {}
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._stopped = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._open: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.port: int = self._listener.getsockname()[1]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def open_connections(self) -> int:
+        with self._lock:
+            return len(self._open)
+
+    def on(self, path: str, *scripts: Script | bytes) -> FaultServer:
+        """From now on requests of this path get these scripts in turn, and then the last one for ever."""
+        with self._lock:
+            self._scripts[path] = deque(script if isinstance(script, tuple) else (script,) for script in scripts)
+        return self
+
+    def seen(self, path: str) -> list[Seen]:
+        """The requests of this path."""
+        with self._lock:
+            return [request for request in self.requests if request.path == path]
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+        """Whether the condition came true in time; looked at whenever something happens."""
+        until = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > until:
+                return False
+            with self._lock:
+                self._changed.wait(0.01)
+        return True
+
+    def start(self) -> None:
+        """Take connections."""
+        self._spawn(self._accept)
+
+    def stop(self) -> None:
+        """Hang up on everybody and stop listening."""
+        self._stopped.set()
+        with self._lock:
+            everybody = list(self._open)
+        # Closing alone would not wake the thread that waits in `accept`.
+        _shut(self._listener)
+        for sock in everybody:
+            _shut(sock)
+        for thread in list(self._threads):
+            thread.join(PATIENCE)
+
+    def _spawn(self, target: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=target, args=args, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with self._listener:
+            while not self._stopped.is_set():
+                try:
+                    sock, _ = self._listener.accept()
+                except OSError:
+                    return
+                with self._lock:
+                    number = self.connections
+                    self.connections += 1
+                    self._open.add(sock)
+                self._threads = [thread for thread in self._threads if thread.is_alive()]
+                self._spawn(self._serve, sock, number)
+
+    def _serve(self, sock: socket.socket, number: int) -> None:
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            held = b""
+            while not self._stopped.is_set():
+                sock.settimeout(self.idle_seconds)
+                request, held = _read_request(sock, held, number)
+                if request is None:
+                    return
+                with self._lock:
+                    self.requests.append(request)
+                    self._changed.notify_all()
+                sock.settimeout(None)
+                if not self._play(sock, self._script_for(request)):
+                    return
+        except OSError:
+            return
+        finally:
+            with self._lock:
+                self._open.discard(sock)
+                self._changed.notify_all()
+            sock.close()
+
+    def _script_for(self, request: Seen) -> Script:
+        if self.answer is not None:
+            script = self.answer(request)
+            if script is not None:
+                return script
+        with self._lock:
+            scripts = self._scripts.get(request.path)
+            if not scripts:
+                return (http(404, b'{"detail":"Not Found"}'),)
+            return scripts.popleft() if len(scripts) > 1 else scripts[0]
+
+    def _play(self, sock: socket.socket, script: Script) -> bool:
+        """Whether the connection lives on."""
+        for step in script:
+            if isinstance(step, bytes):
+                sock.sendall(step)
+            elif step is RESET:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                return False
+            elif step is CLOSE or self._hung_up_within(sock, step if isinstance(step, float) else PATIENCE):
+                return False
+        return True
+
+    def _hung_up_within(self, sock: socket.socket, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._stopped.is_set():
+            ready, _, _ = select.select([sock], [], [], min(left, 0.05))
+            if ready and not _peek(sock):
+                with self._lock:
+                    self.hang_ups.append(time.monotonic())
+                    self._changed.notify_all()
+                return True
+        return False
+
+
+def _peek(sock: socket.socket) -> bytes:
+    try:
+        return sock.recv(1, socket.MSG_PEEK)
+    except OSError:
+        return b""
+
+
+def _shut(sock: socket.socket) -> None:
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return
+
+
+def _read_request(sock: socket.socket, held: bytes, number: int) -> tuple[Seen | None, bytes]:
+    while b"\r\n\r\n" not in held:
+        chunk = sock.recv(65536)
+        if not chunk:
+            return None, b""
+        held += chunk
+    head, _, body = held.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    length = int(headers.get("content-length", 0))
+    while len(body) < length:
+        chunk = sock.recv(65536)
+        if not chunk:
+            return None, b""
+        body += chunk
+    method, path, _ = first.split(" ", 2)
+    return Seen(method, path, headers, body[:length], number), body[length:]
+
+
+_REASONS = {200: "OK", 307: "Temporary Redirect", 401: "Unauthorized", 404: "Not Found", 500: "Internal Server Error"}
+
+
+def http(
+    status: int, body: bytes, *, kind: str = "application/json", length: int | None = None, **headers: str
+) -> bytes:
+    """One whole answer; `length` is what the header claims, where that is to be a lie."""
+    lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}", f"content-type: {kind}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    lines += [f"content-length: {len(body) if length is None else length}", "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
+STREAM_END = b"0\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk of a chunked answer."""
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+def event(data: str) -> bytes:
+    """One event as Xinference 4.1.0 sends it, in a chunk of its own."""
+    return chunk(f"data: {data}\r\n\r\n".encode())
+
+
+@contextmanager
+def fault_server(**settings: object) -> Iterator[FaultServer]:
+    """A running server; no longer running afterwards."""
+    server = FaultServer(**settings)  # type: ignore[arg-type]
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def unused_port() -> int:
+    """A port of this process on which nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
