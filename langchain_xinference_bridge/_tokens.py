@@ -68,7 +68,9 @@ class TokenCounting(BaseLanguageModel[Any]):
         """
         if self.custom_get_token_ids is not None:
             return self.custom_get_token_ids(text)
-        msg = "A Xinference server tells no token ids; get_num_tokens tells their number. Give custom_get_token_ids= to have ids."
+        msg = (
+            "A Xinference server tells no token ids: give custom_get_token_ids=, or ask get_num_tokens for the number."
+        )
         with translated_errors():
             raise XinferenceUnsupportedError(msg)
 

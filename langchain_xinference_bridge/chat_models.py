@@ -13,12 +13,14 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
-from typing_extensions import Self, override
+from pydantic import SecretStr
+from typing_extensions import Self, Unpack, override
 
 from langchain_xinference_bridge._chat_call import PreparedCall, prepared
 from langchain_xinference_bridge._chunks import ChunkWriter
 from langchain_xinference_bridge._fields import XinferenceFields
 from langchain_xinference_bridge._messages import message_from_wire
+from langchain_xinference_bridge._settings import ChatSettings
 from langchain_xinference_bridge._structured import STRUCTURED, Schema, reader_for, wanted_from_schema
 from langchain_xinference_bridge._tokens import TokenCounting
 from langchain_xinference_bridge._tools import choice_to_wire, tools_to_wire
@@ -43,15 +45,21 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
     _known_to_server: ClassVar[frozenset[str]] = CHAT
     _unknown_is_sent: ClassVar[bool] = True
 
-    @override
-    def _resolve_model_profile(self) -> ModelProfile | None:
-        return LazyProfile(self)  # type: ignore[return-value] # a Mapping with its keys; asks at the first look
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
+    def __init__(
+        self,
+        server_url: str | None = None,
+        model_uid: str | None = None,
+        api_key: SecretStr | str | None = None,
+        **settings: Unpack[ChatSettings],
+    ) -> None:
         if isinstance(settings.get("profile"), LazyProfile):
             # configurable_fields builds a model of all the fields of another, whose description this one may not share.
             del settings["profile"]
-        super().__init__(*args, **settings)
+        super().__init__(server_url, model_uid, api_key, **settings)
+
+    @override
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        return LazyProfile(self)  # type: ignore[return-value] # a Mapping with its keys; asks at the first look
 
     @override
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -172,10 +180,10 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
     ) -> Runnable[LanguageModelInput, Any]:
         """The model, answering with a value of this schema.
 
-        `schema` is a pydantic class, a TypedDict, a JSON schema, or one of OpenAI's dicts. `method` is "json_schema", "function_calling" or "json_mode"; left out, it is what this model's engine enforces,
-        looked up when the call is made. An answer that is not of the schema raises XinferenceStructuredOutputError,
-        which is LangChain's OutputParserException too; with `include_raw` it is told as `parsing_error` beside `raw`
-        and `parsed`.
+        `schema` is a pydantic class, a TypedDict, a JSON schema, or one of OpenAI's dicts. `method` is "json_schema",
+        "function_calling" or "json_mode"; left out, it is what this model's engine enforces, looked up when the call is
+        made. An answer that is not of the schema raises XinferenceStructuredOutputError, which is LangChain's
+        OutputParserException too; with `include_raw` it is told as `parsing_error` beside `raw` and `parsed`.
         """
         with translated_errors():
             wanted = wanted_from_schema(schema, method, strict=strict)

@@ -7,10 +7,12 @@ from contextlib import aclosing, closing
 from typing import Any
 
 from langchain_core.embeddings import Embeddings
-from pydantic import Field
+from pydantic import Field, SecretStr
+from typing_extensions import Unpack
 
 from langchain_xinference_bridge._fields import XinferenceFields
 from langchain_xinference_bridge._progress import progress
+from langchain_xinference_bridge._settings import EmbeddingsSettings
 from langchain_xinference_bridge.errors import translated_errors
 from xinference_bridge.bulk import (
     DEFAULT_BATCH_SIZE,
@@ -46,8 +48,15 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
     """Set before each query. BGE, E5 and Qwen3-Embedding want one."""
     document_instruction: str = ""
     """Set before each document, as `passage: ` for E5."""
-    extra_body: dict[str, Any] | None = None
-    """Parameters for the server alone, as `model_kwargs`."""
+
+    def __init__(
+        self,
+        server_url: str | None = None,
+        model_uid: str | None = None,
+        api_key: SecretStr | str | None = None,
+        **settings: Unpack[EmbeddingsSettings],
+    ) -> None:
+        super().__init__(server_url, model_uid, api_key, **settings)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """One vector a text, in their order: `len(texts)` lists of Python floats; none for none.
@@ -116,7 +125,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         if self.truncate is not None and self.truncate is not False:
             # A negative number is the server's word for the model's own limit.
             parameters["truncate_prompt_tokens"] = -1 if self.truncate is True else self.truncate
-        return {**parameters, **self.model_kwargs, **(self.extra_body or {})}
+        return {**parameters, **self.model_kwargs}
 
     def _checked(self, answer: Vectors) -> list[list[float]]:
         vectors = answer.vectors

@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseLLM, LangSmithParams
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
-from pydantic import Field
-from typing_extensions import override
+from pydantic import Field, SecretStr
+from typing_extensions import Unpack, override
 
 from langchain_xinference_bridge._fields import XinferenceFields, taken_uid
 from langchain_xinference_bridge._messages import metadata_from_wire
+from langchain_xinference_bridge._settings import LLMSettings
 from langchain_xinference_bridge._tokens import TokenCounting
 from langchain_xinference_bridge.errors import translated_errors
 from xinference_bridge.chat_stream import ChatDelta
@@ -39,6 +40,15 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
     """How many prompts of one `batch` or `generate` are under way at once."""
 
     _known_to_server: ClassVar[frozenset[str]] = _KNOWN
+
+    def __init__(
+        self,
+        server_url: str | None = None,
+        model_uid: str | None = None,
+        api_key: SecretStr | str | None = None,
+        **settings: Unpack[LLMSettings],
+    ) -> None:
+        super().__init__(server_url, model_uid, api_key, **settings)
 
     def _prepared(
         self, stop: list[str] | None, keywords: dict[str, Any]

@@ -8,10 +8,11 @@ from typing import Any, TypedDict
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
-from pydantic import Field
-from typing_extensions import override
+from pydantic import Field, SecretStr
+from typing_extensions import Unpack, override
 
 from langchain_xinference_bridge._fields import XinferenceFields
+from langchain_xinference_bridge._settings import RerankSettings
 from langchain_xinference_bridge.errors import translated_errors
 from xinference_bridge.parameters import options_from
 from xinference_bridge.wire import JSON, CallOptions, RerankResult
@@ -31,8 +32,15 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
     """How many documents are kept. None: all of them."""
     score_threshold: float | None = None
     """Documents with a lower score are left out."""
-    extra_body: dict[str, Any] | None = None
-    """Parameters for the server alone, as `model_kwargs`."""
+
+    def __init__(
+        self,
+        server_url: str | None = None,
+        model_uid: str | None = None,
+        api_key: SecretStr | str | None = None,
+        **settings: Unpack[RerankSettings],
+    ) -> None:
+        super().__init__(server_url, model_uid, api_key, **settings)
 
     def rerank(
         self,
@@ -83,7 +91,7 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         options = options_from(own)
         most = self.top_n if top_n is None else top_n
         parameters = {} if most is None else {"top_n": most}
-        return {**parameters, **self.model_kwargs, **(self.extra_body or {}), **own}, options
+        return {**parameters, **self.model_kwargs, **own}, options
 
     def _kept(self, results: list[RerankResult], score_threshold: float | None) -> list[Ranked]:
         least = self.score_threshold if score_threshold is None else score_threshold
