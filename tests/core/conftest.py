@@ -6,7 +6,7 @@ import pytest
 
 from tests.core.asks import healthy
 from tests.support.fault_proxy import fault_server
-from xinference_bridge import credentials, failures, runtime
+from xinference_bridge import credentials, failures, retry, runtime
 
 
 @pytest.fixture
@@ -20,6 +20,12 @@ def server():
 def _outside_a_container(monkeypatch):
     """What an error advises depends on where the tests run, unless they say."""
     monkeypatch.setattr(failures, "inside_container", lambda: False)
+
+
+@pytest.fixture(autouse=True)
+def _short_backoff(monkeypatch):
+    """Between two tries a test waits for a hundredth of a second, unless the server asks for more."""
+    monkeypatch.setattr(retry, "_backoff", lambda _: 0.01)
 
 
 @pytest.fixture(autouse=True)
