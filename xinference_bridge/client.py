@@ -33,7 +33,6 @@ from xinference_bridge.wire import DEFAULT_OPTIONS, JSON, CallOptions, Request, 
 
 if TYPE_CHECKING:
     from xinference_bridge.connection import XinferenceConnection
-    from xinference_bridge.credentials import Permit
 
 #: After these a model may come back on another engine: what was kept of it is forgotten.
 _GONE = (XinferenceModelNotFoundError, XinferenceModelLoadingError, XinferenceConnectionError, XinferenceServerError)
@@ -291,7 +290,7 @@ class Client:
         return find_model(uid_or_name, await self.amodels(), self.connection.server_url)
 
     def server_version(self, options: CallOptions = DEFAULT_OPTIONS) -> str | None:
-        """The server's version, or None where it is not told: to an API key it answers 403, without a credential 401."""
+        """The server's version, or None where it is not told: to a key it answers 403, without a credential 401."""
         try:
             return endpoints.version_from_response(self.send(endpoints.CLUSTER_VERSION, options))
         except (XinferencePermissionError, XinferenceAuthenticationError):
@@ -356,7 +355,7 @@ class Client:
                     raise _not_ready(uid, timeout, error) from error
             time.sleep(_POLL_SECONDS)
 
-    async def await_until_ready(self, uid: str, timeout: float) -> ModelInfo:  # noqa: ASYNC109 - as the sync twin
+    async def await_until_ready(self, uid: str, timeout: float) -> ModelInfo:
         """Same as `wait_until_ready`, but awaited."""
         until = time.monotonic() + timeout
         while True:

@@ -38,7 +38,7 @@ def normalise_server_url(url: str) -> str:
     parts = urlsplit(text)
     _refuse_unusable(parts)
     # A server started with `-H 0.0.0.0` prints that address, but it names no host that can be called.
-    host = parts.netloc
+    host = parts.netloc.lower()  # one server, one connection, however its name is written
     host = re.sub(r"^0\.0\.0\.0(?=:|$)", "127.0.0.1", host)
     host = re.sub(r"^\[::\](?=:|$)", "[::1]", host)
     # People paste the OpenAI-style base, the docs page or the web page of the same server.
@@ -68,6 +68,20 @@ def _as_pairs(value: Any) -> Any:
     return tuple((str(name), str(content)) for name, content in value.items()) if isinstance(value, Mapping) else value
 
 
+def _as_header_pairs(value: Any) -> Any:
+    pairs = _as_pairs(value)
+    for name, content in pairs if isinstance(pairs, tuple) else ():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_TEXT.fullmatch(content):
+            # The libraries' own errors repeat the content, which may be a key; other letters each writes its own way.
+            msg = f"the header {name!r} cannot be sent: it takes a name without spaces, and printable ASCII"
+            raise XinferenceConfigurationError(msg)
+    return pairs
+
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_TEXT = re.compile(r"[\t\x20-\x7e]*")
+
+
 def _as_secret(value: Any) -> Any:
     secret = value.get_secret_value() if isinstance(value, SecretStr) else value
     if isinstance(secret, str) and secret and set(secret) == {"*"}:
@@ -77,7 +91,21 @@ def _as_secret(value: Any) -> Any:
     return value
 
 
+def _as_key(value: Any) -> Any:
+    _as_secret(value)
+    secret = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if not isinstance(secret, str):
+        return value
+    key = secret.strip()  # a key out of a file ends in a newline
+    if not key or not _HEADER_TEXT.fullmatch(key):
+        # It would be refused while the header is written, by an error that repeats it.
+        msg = "this key is empty, or has characters that no key has"
+        raise XinferenceConfigurationError(msg)
+    return SecretStr(key)
+
+
 Secret = Annotated[SecretStr, BeforeValidator(_as_secret)]
+Key = Annotated[SecretStr, BeforeValidator(_as_key)]
 ServerUrl = Annotated[
     str, BeforeValidator(lambda value: normalise_server_url(value) if isinstance(value, str) else value)
 ]
@@ -99,7 +127,7 @@ class XinferenceConnection(BaseModel):
 
     server_url: ServerUrl = Field(DEFAULT_SERVER_URL, validate_default=False)
     """The server's address, in any form it is pasted: with `/v1`, a trailing slash, `0.0.0.0`."""
-    api_key: Secret | None = Field(None, exclude=True, repr=False)
+    api_key: Key | None = Field(None, exclude=True, repr=False)
     """An API key of the server (`sk-…` or `xf-…`). Comes before username and password where both are given."""
     username: str | None = None
     """Log in as this user at first need, with `password`; the token is refreshed before it runs out."""
@@ -115,18 +143,23 @@ class XinferenceConnection(BaseModel):
     max_concurrency: int | None = Field(None, ge=1)
     """Requests under way at once: in the process for sync callers, in each event loop for async ones."""
     pool_size: int = Field(100, ge=1)
-    """Connections kept open for the next call."""
+    """Idle connections kept for the next call; an event loop has no more than these, and its other callers wait."""
     verify: bool | str = True
     """Whether the server's certificate is checked, or the path of the CA bundle to check it with."""
     cert: str | tuple[str, str] | None = None
     """A client certificate: the path of a PEM file, or of certificate and key."""
-    headers: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_as_pairs)] = Field((), exclude=True, repr=False)
+    headers: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_as_header_pairs)] = Field(
+        (), exclude=True, repr=False
+    )
     """Headers sent with every request, for a gateway in front of the server."""
     proxy: str | None = Field(None, exclude=True, repr=False)
     """The proxy to go through. None: as `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say."""
 
     def __init__(self, server_url: str | None = None, /, **settings: Any) -> None:
         if server_url is not None:
+            if "server_url" in settings:
+                msg = "server_url was given twice, by place and by name"
+                raise XinferenceConfigurationError(msg)
             settings["server_url"] = server_url
         _refuse_misspelt(settings, type(self))
         try:
@@ -141,8 +174,15 @@ class XinferenceConnection(BaseModel):
             raise XinferenceConfigurationError(msg, url=self.server_url)
 
     def derive(self, **changes: Any) -> Self:
-        """A connection like this one but for the given settings, which are checked as at construction."""
+        """A connection like this one but for the given settings, which are checked as at construction.
+
+        A credential of one kind takes the place of one of the other.
+        """
         mine = {name: getattr(self, name) for name in type(self).model_fields}
+        if changes.get("api_key") is not None:
+            mine["username"] = mine["password"] = None
+        elif changes.get("username") is not None or changes.get("password") is not None:
+            mine["api_key"] = None
         return type(self)(**(mine | changes))
 
     # The three that every user meets; everything else is asked of the models themselves.
@@ -183,14 +223,14 @@ class XinferenceConnection(BaseModel):
         """Same as `check`, but awaited."""
         return await self.client.acheck(uid_or_name, ability, try_it=try_it)
 
-    def wait_until_ready(self, uid: str, timeout: float = 300.0) -> ModelInfo:  # noqa: ASYNC109 - seconds, as in check
+    def wait_until_ready(self, uid: str, timeout: float = 300.0) -> ModelInfo:
         """Wait until the model answers to its description, at most `timeout` seconds.
 
         Raises XinferenceTimeoutError when it has not come up by then.
         """
         return self.client.wait_until_ready(uid, timeout)
 
-    async def await_until_ready(self, uid: str, timeout: float = 300.0) -> ModelInfo:  # noqa: ASYNC109 - as the sync twin
+    async def await_until_ready(self, uid: str, timeout: float = 300.0) -> ModelInfo:
         """Same as `wait_until_ready`, but awaited."""
         return await self.client.await_until_ready(uid, timeout)
 
@@ -280,5 +320,5 @@ def _configuration_error(invalid: ValidationError) -> XinferenceConfigurationErr
         name = ".".join(str(part) for part in error["loc"][:1])
         variables = ENVIRONMENT_NAMES.get(name)
         source = f" (or the variable {' or '.join(variables)})" if variables else ""
-        wrong.append(f"{name}{source}: {error['msg']}")
+        wrong.append(f"{name}{source}: {error['msg'].removeprefix('Value error, ')}")
     return XinferenceConfigurationError("XinferenceConnection cannot use " + "; ".join(wrong))

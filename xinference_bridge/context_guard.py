@@ -24,7 +24,10 @@ _SPARE_TOKENS = 8
 
 def prompt_bytes(call: ChatCall) -> int:
     """The size of messages and tools in bytes: no fewer than their tokens, since a token holds at least one byte."""
-    return len(orjson.dumps([call.messages, call.tools], default=str))
+    try:
+        return len(orjson.dumps([call.messages, call.tools], default=str))
+    except TypeError:  # a lone surrogate: it is refused, by its place, where the request is written
+        return 0
 
 
 def must_count(call: ChatCall, model: ModelInfo | None, size: int) -> bool:

@@ -28,6 +28,8 @@ def models_from_response(response: Response) -> list[ModelInfo]:
     entries = data.get("data") if isinstance(data, Mapping) else None
     if not isinstance(entries, list):
         raise _unexpected(response, "a list of models under 'data'")
+    if not all(isinstance(entry, Mapping) and entry.get("id") for entry in entries):
+        raise _unexpected(response, "an id for each model")
     return [model_from_wire(entry) for entry in entries]
 
 
@@ -39,7 +41,7 @@ def describe_request(uid: str, ability: Ability | None = None) -> Request:
 def model_from_response(response: Response, uid: str) -> ModelInfo:
     """The description of the model that was asked for."""
     data = response.json()
-    if not isinstance(data, Mapping):
+    if not isinstance(data, Mapping) or "model_type" not in data:
         raise _unexpected(response, "a model's description")
     return model_from_wire(data, uid)
 

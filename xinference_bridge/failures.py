@@ -18,11 +18,12 @@ _LONGEST_QUOTE = 600
 
 # Seen on 4.1.0; each stands in the text of an answer, whose status alone does not tell the case.
 _NOT_FOUND = re.compile(
-    r"Available model uids|Model not found|not found in the model list|does not exist|is not launched|cached, retry after",
+    r"Available model uids|Model not found|not found in the model list|does not exist|is not launched|"
+    r"cached, retry after",
     re.IGNORECASE,
 )
 _WRONG_TYPE = re.compile(
-    r"is not for (chat|generat|embed|rerank)|does not support (chat|generate|embedding|rerank)", re.I
+    r"is not for (chat|generat|embed|rerank)|does not support (chat|generate|embedding|rerank)", re.IGNORECASE
 )
 _CONTEXT = re.compile(
     r"context (size|length|window)|maximum context|exceeds? the (available )?context|n_ctx|prompt is too long|"
@@ -34,7 +35,7 @@ _BANNED = re.compile(r"Too many failed attempts", re.IGNORECASE)
 _RATE_LIMIT = re.compile(r"rate limit", re.IGNORECASE)
 # "unsupported operand type(s) for +" is Python's own, and means that the server stumbled.
 _UNSUPPORTED = re.compile(
-    r"Only .{0,2000}support tool|not implemented|not supported|unsupported(?! operand)", re.I | re.S
+    r"Only .{0,2000}support tool|not implemented|not supported|unsupported(?! operand)", re.IGNORECASE | re.DOTALL
 )
 _VALIDATION = re.compile(r"\d+ validation errors? for", re.IGNORECASE)
 
@@ -105,9 +106,9 @@ def what_the_server_said(body: bytes) -> str:
 
 
 def _page_in_words(page: str) -> str:
-    """What a page says to a reader: of a proxy its few words, of the server's own 31 KB page for a wrong path the title."""
-    title = re.search(r"<title[^>]*>(.*?)</title>", page, re.I | re.S)
-    text = re.sub(r"<(script|style|head)\b.*?(</\1>|$)", " ", page, flags=re.I | re.S)
+    """What a page says to a reader: a proxy's few words, or of a long one (Xinference's own for a 404) the title."""
+    title = re.search(r"<title[^>]*>(.*?)</title>", page, re.IGNORECASE | re.DOTALL)
+    text = re.sub(r"<(script|style|head)\b.*?(</\1>|$)", " ", page, flags=re.IGNORECASE | re.DOTALL)
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text)).strip()
     name = re.sub(r"\s+", " ", title[1]).strip() if title else ""
     return f"a page titled {name!r}" if name and (len(words) > _LONGEST_QUOTE or not words) else words or "a page"
@@ -168,8 +169,8 @@ def _plain(said: str, request: Request, response: Response) -> str:
     hint = ""
     if response.status in _NO_SUCH_PATH:
         hint = (
-            f" Is {base_of(response.url)} a Xinference server, of a version that has this endpoint, and does server_url hold "
-            "the path, if any, under which a proxy offers it?"
+            f" Is {base_of(response.url)} a Xinference server, of a version that has this endpoint, and does server_url "
+            "hold the path, if any, under which a proxy offers it?"
         )
     elif response.request_id and (response.status >= 500 or response.status == 200):
         hint = f" The server's log has more under request id {response.request_id}."
@@ -210,7 +211,7 @@ def _loading(said: str, request: Request, response: Response) -> str:
     return f"{_asked(request, response)}: {said}. Wait for it with connection.wait_until_ready({request.model_uid!r})."
 
 
-def _context(said: str, request: Request, response: Response) -> str:
+def _context(said: str, request: Request, _response: Response) -> str:
     return (
         f"The prompt is longer than the context of model {request.model_uid!r}: {said}. Send less, ask for fewer "
         "max_tokens, or launch the model with a larger context."
@@ -313,8 +314,8 @@ def deadline_passed(url: str, seconds: float | None) -> e.XinferenceTimeoutError
 def not_http(url: str, why: str, *, request_id: str | None = None) -> e.XinferenceProtocolError:
     """Something answered, but it does not speak HTTP."""
     msg = (
-        f"{base_of(url)} does not speak HTTP as a Xinference server does ({why}). Is the port that of another service, or "
-        "does it want https:// where server_url says http://?"
+        f"{base_of(url)} does not speak HTTP as a Xinference server does ({why}). Is the port that of another service, "
+        "or does it want https:// where server_url says http://?"
     )
     return e.XinferenceProtocolError(msg, url=url, request_id=request_id)
 

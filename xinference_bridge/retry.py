@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+#: A server that asks for more is not waited for: the caller is told, and `retry_after` says how long it would take.
+LONGEST_WAIT = 60.0
+
 _backoff = wait_exponential(multiplier=0.2, max=20.0) + wait_random(0.0, 0.2)
 
 
@@ -61,7 +64,8 @@ def policy(call: Call) -> dict[str, Any]:
     """
 
     def stop(state: RetryCallState) -> bool:
-        return state.attempt_number > call.max_retries or _too_late(call, state.upcoming_sleep)
+        wait = state.upcoming_sleep
+        return state.attempt_number > call.max_retries or wait > LONGEST_WAIT * 1.1 or _too_late(call, wait)
 
     return {"retry": _may_pass, "wait": _wait, "stop": stop, "reraise": True}
 

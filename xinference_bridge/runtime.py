@@ -16,6 +16,10 @@ from xinference_bridge.client import Client
 if TYPE_CHECKING:
     from xinference_bridge.connection import XinferenceConnection
 
+#: A service that passes on its users' own keys has a client for each; the oldest close their idle sockets and go.
+#: One that is still in use is made anew at its next call.
+MOST_CLIENTS = 256
+
 _clients: dict[XinferenceConnection, Client] = {}
 _lock = threading.Lock()
 
@@ -24,10 +28,15 @@ def client_for(connection: XinferenceConnection) -> Client:
     """The process's one client for these settings, made at first need."""
     client = _clients.get(connection)
     if client is None:
+        superseded: list[Client] = []
         with _lock:
             client = _clients.get(connection)
             if client is None:
+                while len(_clients) >= MOST_CLIENTS:
+                    superseded.append(_clients.pop(next(iter(_clients))))
                 client = _clients[connection] = Client(connection)
+        for old in superseded:
+            old.close()
     return client
 
 

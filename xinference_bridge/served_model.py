@@ -206,7 +206,7 @@ class ServedModel:
             return None
 
     def _only_chats(self, model: ModelInfo | None) -> bool:
-        """Whether completions go to the chat endpoint; "generate" is among the abilities of such a model all the same."""
+        """Whether completions go to the chat endpoint; such a model has the ability "generate" all the same."""
         if model is None or not model.can("chat"):
             return False
         return not model.can("generate") or not engine_named(model.engine).completes_chat_models

@@ -51,7 +51,7 @@ def from_environment() -> dict[str, Any]:
     """
     names = (name for names in ENVIRONMENT_NAMES.values() for name in names)
     values = tuple(os.environ.get(name) for name in (*names, *_CA_BUNDLE_NAMES))
-    return dict(_read(values, os.getcwd(), _changed(Path(".env")), _changed(_SECRETS_DIR)))
+    return dict(_read(values, str(Path.cwd()), _changed(Path(".env")), _changed(_SECRETS_DIR)))
 
 
 def proxy_from_environment(url: str) -> str | None:
