@@ -11,6 +11,7 @@ from xinference_bridge.connection import XinferenceConnection, connection_from
 from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.keywords import Keywords
 from xinference_bridge.served_model import ServedModel
+from xinference_bridge.settings import from_environment
 from xinference_bridge.wire import JSON
 
 #: Keywords of the constructors that change the connection, and are kept in it alone.
@@ -65,7 +66,10 @@ class ServedModelFields(BaseModel):
     def _connection_without_secrets(self, connection: XinferenceConnection) -> JSON:
         # Of the two halves of a login the name is left out too: from_dict would have to refuse it without its password.
         told = connection.model_dump(mode="json", exclude={"username"}, exclude_defaults=True)
-        return {"server_url": connection.server_url, **told}
+        # What this machine's environment adds (the path of its CA bundle) is not meant for the one that reads it.
+        here = from_environment()
+        told = {name: value for name, value in told.items() if here.get(name) != value}
+        return {**told, "server_url": connection.server_url}
 
     @property
     def _served(self) -> ServedModel:

@@ -69,11 +69,11 @@ def _assistant_to_wire(message: ChatMessage) -> WireMessage:
             raise _no_place(block, "an assistant's message")
     if not calls:
         # The same calls stand in both places of our own answers: the blocks come first, and only one of them is sent.
-        calls = [_kwargs_call_to_wire(call) for call in message.additional_kwargs.get("tool_calls") or ()]
+        calls = [kwargs_call_to_wire(call) for call in message.additional_kwargs.get("tool_calls") or ()]
     return wire_messages.assistant_message("".join(texts), calls, "".join(reasoning))
 
 
-def _kwargs_call_to_wire(call: Any) -> WireToolCall:
+def kwargs_call_to_wire(call: Any) -> WireToolCall:
     """A call in `additional_kwargs`, as other integrations leave it: OpenAI's object, or the dict of it."""
     wire = call if isinstance(call, Mapping) else call.model_dump()
     function = wire["function"]

@@ -11,6 +11,7 @@ from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.llms.utils import parse_partial_json
 from llama_index.core.tools.types import BaseTool
 
+from llamaindex_xinference_bridge._messages import kwargs_call_to_wire
 from xinference_bridge.wire import JSON, WireTool
 
 _log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ def selections_from_response(response: ChatResponse) -> list[ToolSelection]:
     are missing, and the model can mend its call. A growing call gets the arguments that are known so far.
     """
     message = response.message
-    calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
+    calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)] or _calls_from_kwargs(message)
     errors = _errors(message)
     selections = []
     for block in calls:
@@ -69,6 +70,17 @@ def selections_from_response(response: ChatResponse) -> list[ToolSelection]:
             ToolSelection(tool_id=block.tool_call_id or "", tool_name=block.tool_name, tool_kwargs=arguments)
         )
     return selections
+
+
+def _calls_from_kwargs(message: ChatMessage) -> list[ToolCallBlock]:
+    """The calls of a message that another integration made, which has them there alone."""
+    calls = [kwargs_call_to_wire(call) for call in message.additional_kwargs.get("tool_calls") or ()]
+    return [
+        ToolCallBlock(
+            tool_call_id=call["id"], tool_name=call["function"]["name"], tool_kwargs=call["function"]["arguments"]
+        )
+        for call in calls
+    ]
 
 
 def _errors(message: ChatMessage) -> dict[str, str]:

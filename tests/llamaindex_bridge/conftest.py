@@ -1,0 +1,50 @@
+"""What the LlamaIndex tests share: a connection to the lab that starts and ends with each test, and its models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llamaindex_xinference_bridge import XinferenceEmbedding, XinferenceLLM, XinferenceRerank
+from xinference_bridge import XinferenceConnection, credentials, runtime
+
+DATA = Path(__file__).parent.parent.parent / "examples" / "data"
+
+#: The same weights on two engines: llama.cpp enforces schemas and parses tool calls, transformers does neither.
+ENGINES = {"llama.cpp": "tiny-chat", "transformers": "tiny-chat-hf"}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_of_other_tests():
+    """What is known of models and keys is kept for the whole process: each test's recording starts without."""
+    credentials.reset()
+    yield
+    runtime.close_all()
+    credentials.reset()
+
+
+@pytest.fixture
+def connection(lab):
+    return XinferenceConnection(lab.url, api_key=lab.api_key)
+
+
+@pytest.fixture
+def llm(connection):
+    return XinferenceLLM("tiny-chat", connection=connection, temperature=0, max_tokens=120)
+
+
+@pytest.fixture(params=ENGINES.values(), ids=ENGINES)
+def either_llm(request, connection):
+    """The chat model on llama.cpp, then on transformers."""
+    return XinferenceLLM(request.param, connection=connection, temperature=0, max_tokens=120)
+
+
+@pytest.fixture
+def embed_model(connection):
+    return XinferenceEmbedding("minilm", connection=connection)
+
+
+@pytest.fixture
+def reranker(connection):
+    return XinferenceRerank("tiny-rerank", connection=connection, top_n=2)
