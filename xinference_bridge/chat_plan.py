@@ -93,6 +93,11 @@ class ChatPlan:
     """A choice of tool that the caller forced, to be found in the answer."""
     engine: str = ""
 
+    def _enforcement(self) -> str:
+        if engine_named(self.engine).tool_choice_required:
+            return f"The engine {self.engine} enforces a call, but lets words come before it: allow more max_tokens."
+        return f"The engine {self.engine} does not enforce a choice of tool; llama.cpp does."
+
     def check(self, result: ChatResult) -> None:
         """Raise XinferenceUnsupportedError when a forced tool was not called: it is never ignored in silence."""
         if self.forced is None:
@@ -105,7 +110,7 @@ class ChatPlan:
         because = " (the answer reached max_tokens)" if result.finish_reason == "length" else ""
         msg = (
             f"{which} had to be called, and the model {self.request.model_uid!r} answered without{because}: "
-            f"{result.text[:200]!r}. The engine {self.engine} does not enforce a choice of tool; llama.cpp does."
+            f"{result.text[:200]!r}. {self._enforcement()}"
         )
         raise XinferenceUnsupportedError(msg, model_uid=self.request.model_uid, body=result.text)
 
@@ -128,7 +133,7 @@ def plan_chat(
         _refuse_media(call.messages, model)
     call = _structured(call, engine, model)
     parameters: JSON = dict(call.parameters)
-    forced = _choose_tools(parameters, call, engine)
+    forced = _choose_tools(parameters, call)
     _warn_of_ignored(parameters, engine)
     if stream:
         parameters["stream"] = True
@@ -143,7 +148,7 @@ def plan_chat(
     )
 
 
-def _choose_tools(parameters: JSON, call: ChatCall, engine: Engine) -> ToolChoice | None:
+def _choose_tools(parameters: JSON, call: ChatCall) -> ToolChoice | None:
     """Put tools and choice on the wire as this engine honours them; the choice that is left to check afterwards."""
     choice = call.tool_choice
     if not call.tools:
