@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from xinference_bridge import failures
+from xinference_bridge.credential_gate import Secret
 from xinference_bridge.errors import XinferenceConfigurationError, XinferenceConnectionError, XinferenceError
 from xinference_bridge.settings import proxy_from_environment
 from xinference_bridge.wire import Response
@@ -36,7 +37,8 @@ class AsyncTransport:
         self._connection = connection
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
         self._lock = threading.Lock()  # loops of several threads add to the pools and look through them
-        self._proxy = connection.proxy or proxy_from_environment(connection.server_url)
+        proxy = connection.proxy or proxy_from_environment(connection.server_url)
+        self._proxy = Secret(proxy) if proxy else None
 
     @property
     def has_answered(self) -> bool:
@@ -81,9 +83,14 @@ class AsyncTransport:
                     total=call.remaining(), sock_connect=call.connect_timeout, sock_read=call.read_timeout()
                 ),
             )
+        except aiohttp.ClientResponseError as failure:  # the first line of the answer, or a header, is none
+            what_came = _one_line(failure.message)
         except _failures() as failure:
             raise _while_opening(call, failure) from failures.without_frames(failure)
-        return answer, pool
+        else:
+            return answer, pool
+        # Raised out here, and without its cause, which carries the request with its headers.
+        raise failures.not_http(call.url, what_came, request_id=call.request_id)
 
     async def _pool(self) -> _Pool:
         loop = asyncio.get_running_loop()
@@ -308,8 +315,6 @@ def _while_opening(call: Call, failure: BaseException) -> XinferenceError:
         return failures.cannot_connect(call.url, str(failure.os_error))
     if isinstance(failure, aiohttp.InvalidURL):
         return XinferenceConfigurationError(f"{call.url} cannot be asked: {failure}", url=call.url)
-    if isinstance(failure, aiohttp.ClientResponseError):  # the first line of the answer, or a header, is none
-        return failures.not_http(call.url, _one_line(failure.message), request_id=call.request_id)
     return failures.hung_up(call.url, str(failure) or type(failure).__name__, request_id=call.request_id)
 
 

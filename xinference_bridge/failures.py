@@ -169,8 +169,8 @@ def _plain(said: str, request: Request, response: Response) -> str:
     hint = ""
     if response.status in _NO_SUCH_PATH:
         hint = (
-            f" Is {base_of(response.url)} a Xinference server, of a version that has this endpoint, and does server_url "
-            "hold the path, if any, under which a proxy offers it?"
+            f" Is {base_of(response.url)} a Xinference server, of a version that has this endpoint, and does "
+            "server_url hold the path, if any, under which a proxy offers it?"
         )
     elif response.request_id and (response.status >= 500 or response.status == 200):
         hint = f" The server's log has more under request id {response.request_id}."

@@ -14,6 +14,7 @@ from requests.hooks import default_hooks
 from requests.structures import CaseInsensitiveDict
 
 from xinference_bridge import failures
+from xinference_bridge.credential_gate import Secret
 from xinference_bridge.errors import XinferenceConfigurationError, XinferenceConnectionError, XinferenceError
 from xinference_bridge.settings import proxy_from_environment
 from xinference_bridge.wire import Response
@@ -42,7 +43,8 @@ class SyncTransport:
         self._verify = connection.verify
         self._cert = connection.cert
         proxy = connection.proxy or proxy_from_environment(connection.server_url)
-        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
+        # A proxy's URL may hold a password.
+        self._proxies = {"http": Secret(proxy), "https": Secret(proxy)} if proxy else {}
         self.has_answered = False
         """Whether an exchange has succeeded, so that a pooled socket may have gone stale since."""
 

@@ -18,6 +18,7 @@ from tests.support.record_bytes import CHAT, COMPLETION, EMBED, FOLDER, RERANK, 
 from xinference_bridge import XinferenceConnection
 from xinference_bridge.chat_plan import ChatCall
 from xinference_bridge.served_model import ServedModel
+from xinference_bridge.wire import DEFAULT_OPTIONS, CallOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,9 +95,9 @@ def healthy(server: FaultServer) -> FaultServer:
 
 
 def connection_to(server: FaultServer | str, **settings: Any) -> XinferenceConnection:
-    """A connection that gives up soon; one retry unless told otherwise."""
+    """A connection that tries once; patient, since the machine may be busy: a test of silence shortens one call."""
     url = server if isinstance(server, str) else server.url
-    return XinferenceConnection(url, **{"timeout": 0.3, "connect_timeout": 2.0, "max_retries": 0, **settings})
+    return XinferenceConnection(url, **{"timeout": 10.0, "max_retries": 0, **settings})
 
 
 class Streamed:
@@ -116,47 +117,57 @@ class Streamed:
         return "".join(self.pieces)
 
 
-def sync_ask(connection: XinferenceConnection, ask: str, into: Streamed | None = None) -> Any:
+def sync_ask(
+    connection: XinferenceConnection, ask: str, into: Streamed | None = None, options: CallOptions = DEFAULT_OPTIONS
+) -> Any:
     """One ask; the result, or its error."""
     model = ServedModel(connection, UIDS.get(ask, "tiny-chat"))
     if ask == "chat":
-        return model.chat(CALL)
+        return model.chat(CALL, options)
     if ask == "embeddings":
-        return model.embed(TEXTS, {})
+        return model.embed(TEXTS, {}, options)
     if ask == "rerank":
-        return model.rerank("a cat", TEXTS, {})
+        return model.rerank("a cat", TEXTS, {}, options)
     streamed = into or Streamed()
-    for delta in model.stream_chat(CALL) if ask == "stream" else model.stream_complete("Once", {}):
+    for delta in model.stream_chat(CALL, options) if ask == "stream" else model.stream_complete("Once", {}, options):
         streamed.take(delta)
     return streamed
 
 
-async def async_ask(connection: XinferenceConnection, ask: str, into: Streamed | None = None) -> Any:
+async def async_ask(
+    connection: XinferenceConnection, ask: str, into: Streamed | None = None, options: CallOptions = DEFAULT_OPTIONS
+) -> Any:
     """Same as `sync_ask`, but awaited."""
     model = ServedModel(connection, UIDS.get(ask, "tiny-chat"))
     if ask == "chat":
-        return await model.achat(CALL)
+        return await model.achat(CALL, options)
     if ask == "embeddings":
-        return await model.aembed(TEXTS, {})
+        return await model.aembed(TEXTS, {}, options)
     if ask == "rerank":
-        return await model.arerank("a cat", TEXTS, {})
+        return await model.arerank("a cat", TEXTS, {}, options)
     streamed = into or Streamed()
-    stream = model.astream_chat(CALL) if ask == "stream" else model.astream_complete("Once", {})
+    stream = model.astream_chat(CALL, options) if ask == "stream" else model.astream_complete("Once", {}, options)
     async with aclosing(stream) as deltas:
         async for delta in deltas:
             streamed.take(delta)
     return streamed
 
 
-def ask(mode: str, connection: XinferenceConnection, what: str, into: Streamed | None = None) -> Any:
+def ask(
+    mode: str,
+    connection: XinferenceConnection,
+    what: str,
+    into: Streamed | None = None,
+    options: CallOptions = DEFAULT_OPTIONS,
+) -> Any:
     """One ask in either mode, the connection closed afterwards."""
     if mode == "sync":
         with connection:
-            return sync_ask(connection, what, into)
+            return sync_ask(connection, what, into, options)
 
     async def run() -> Any:
         async with connection:
-            return await async_ask(connection, what, into)
+            return await async_ask(connection, what, into, options)
 
     return asyncio.run(run())
 

@@ -17,12 +17,14 @@ from xinference_bridge import (
     XinferenceStreamError,
     XinferenceTimeoutError,
 )
+from xinference_bridge.wire import CallOptions
 
 pytestmark = [
     pytest.mark.fault_server,
     pytest.mark.parametrize("mode", MODES),
     pytest.mark.parametrize("what", ASKS),
 ]
+SHORT = CallOptions(timeout=0.1)
 WHOLE = ("chat", "embeddings", "rerank")
 
 
@@ -69,7 +71,7 @@ def test_silence_before_the_headers_ends_at_the_timeout(server: FaultServer, mod
     server.on(PATHS[what], (STALL,))
     began = time.monotonic()
     with pytest.raises(XinferenceTimeoutError, match=r"sent nothing for 0\.1 s"):
-        ask(mode, connection_to(server, timeout=0.1, max_retries=3), what)
+        ask(mode, connection_to(server, max_retries=3), what, options=SHORT)
     assert time.monotonic() - began < 5
     assert len(server.seen(PATHS[what])) == 1  # the server may still be at work: it is not asked twice
     assert server.wait_for(lambda: len(server.hang_ups) == 1)
@@ -105,7 +107,7 @@ def test_silence_amid_the_body_ends_at_the_timeout(server: FaultServer, mode: st
     server.on(PATHS[what], (answer[: len(head_of(answer)) + (len(answer) - len(head_of(answer))) // 2], STALL))
     got = Streamed()
     with pytest.raises((XinferenceTimeoutError, XinferenceStreamError), match=r"sent nothing for 0\.1 s") as caught:
-        ask(mode, connection_to(server, timeout=0.1, max_retries=3), what, got)
+        ask(mode, connection_to(server, max_retries=3), what, got, SHORT)
     if what not in WHOLE:
         assert isinstance(caught.value, XinferenceStreamError)
         assert isinstance(caught.value.__cause__, XinferenceTimeoutError)
@@ -120,5 +122,5 @@ def test_a_drip_of_bytes_ends_at_the_deadline(server: FaultServer, mode: str, wh
     server.on(PATHS[what], (head, *drops, STALL))
     began = time.monotonic()
     with pytest.raises((XinferenceTimeoutError, XinferenceStreamError), match=r"deadline of 0\.2 s"):
-        ask(mode, connection_to(server, timeout=0.3, deadline=0.2), what)
+        ask(mode, connection_to(server), what, options=CallOptions(deadline=0.2))
     assert time.monotonic() - began < 1.5
