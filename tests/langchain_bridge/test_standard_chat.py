@@ -1,0 +1,65 @@
+"""The integration suite of langchain-tests for chat models, on both engines of the lab."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from langchain_tests.integration_tests import ChatModelIntegrationTests
+
+from langchain_xinference_bridge import ChatXinference
+from tests.support.scrub import Lab
+
+pytestmark = pytest.mark.server
+
+
+@pytest.mark.filterwarnings("ignore:Benchmark fixture was not used")
+class OnTheLab(ChatModelIntegrationTests):
+    uid: str
+    other_uid: str
+
+    @pytest.fixture(autouse=True)
+    def _on_the_lab(self, lab: Lab) -> None:
+        self.lab = lab
+
+    @property
+    def chat_model_class(self) -> type[ChatXinference]:
+        return ChatXinference
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {
+            "model": self.uid,
+            "server_url": self.lab.url,
+            "api_key": self.lab.api_key,
+            "temperature": 0,
+            "max_tokens": 200,
+        }
+
+    @property
+    def model_override_value(self) -> str:
+        return self.other_uid
+
+    @property
+    def supports_json_mode(self) -> bool:
+        return True
+
+    @property
+    def enable_vcr_tests(self) -> bool:
+        return True
+
+    @pytest.fixture(autouse=True)
+    def vcr(self, vcr: object) -> SimpleNamespace:
+        """What the suite's test of a stream's time asks: with no responses it runs once, untimed, as it is recorded."""
+        return SimpleNamespace(responses=[])
+
+
+class TestOnLlamaCpp(OnTheLab):
+    uid = "tiny-chat"
+    other_uid = "tiny-chat-hf"
+
+
+class TestOnTransformers(OnTheLab):
+    uid = "tiny-chat-hf"
+    other_uid = "tiny-chat"
