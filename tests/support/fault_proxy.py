@@ -61,6 +61,8 @@ class FaultServer:
     hang_ups: list[float] = field(default_factory=list)
     """When clients hung up during a script."""
     connections: int = 0
+    port: int = 0
+    """Where it listens; 0 takes any that is free."""
 
     def __post_init__(self) -> None:
         self._scripts: dict[str, deque[Script]] = {}
@@ -69,8 +71,8 @@ class FaultServer:
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
         self._open: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.port: int = self._listener.getsockname()[1]
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
+        self.port = self._listener.getsockname()[1]
 
     @property
     def url(self) -> str:
