@@ -1,0 +1,38 @@
+"""What the tests of the LangChain classes share: the lab's connection, and its models by what they are for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from langchain_xinference_bridge import ChatXinference
+from tests.support.scrub import Lab
+from xinference_bridge import XinferenceConnection
+
+#: The same weights on either engine.
+ENGINES = ("tiny-chat", "tiny-chat-hf")
+#: Reasoning parsed by the server on either engine, and left in the text.
+REASONING = ("tiny-think", "tiny-think-hf", "tiny-think-raw")
+
+
+@pytest.fixture
+def connection(lab: Lab) -> XinferenceConnection:
+    return XinferenceConnection(server_url=lab.url, api_key=lab.api_key)
+
+
+@pytest.fixture(params=ENGINES)
+def uid(request: pytest.FixtureRequest) -> str:
+    """Each of the two engines."""
+    return str(request.param)
+
+
+@pytest.fixture
+def chat(uid: str, connection: XinferenceConnection) -> ChatXinference:
+    """The chat model on each of the two engines."""
+    return chat_on(uid, connection)
+
+
+def chat_on(uid: str, connection: XinferenceConnection, **settings: Any) -> ChatXinference:
+    """A chat model that answers the same every time."""
+    return ChatXinference(model_uid=uid, connection=connection, **{"temperature": 0, "max_tokens": 200, **settings})
