@@ -1,0 +1,121 @@
+"""What goes wrong is told once, as the core's error and as LangChain's matching one."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from langchain_core import exceptions as langchain
+
+from langchain_xinference_bridge import ChatXinference, XinferenceEmbeddings, XinferenceLLM, XinferenceRerank, errors
+from langchain_xinference_bridge.errors import error_for_langchain, translated_errors
+from tests.langchain_bridge.conftest import chat_on
+from xinference_bridge import errors as core
+
+CORE = [kind for kind in vars(core).values() if isinstance(kind, type) and issubclass(kind, core.XinferenceError)]
+MATCHING = {
+    "XinferenceAuthenticationError": langchain.ModelAuthenticationError,
+    "XinferencePermissionError": langchain.ModelPermissionDeniedError,
+    "XinferenceRateLimitError": langchain.ModelRateLimitError,
+    "XinferenceModelNotFoundError": langchain.ModelNotFoundError,
+    "XinferenceBadRequestError": langchain.ModelInvalidRequestError,
+    "XinferenceContextOverflowError": langchain.ContextOverflowError,
+    "XinferenceServerError": langchain.ModelAPIError,
+    "XinferenceConnectionError": langchain.ModelConnectionError,
+    "XinferenceTimeoutError": langchain.ModelTimeoutError,
+}
+
+
+@pytest.mark.parametrize("kind", CORE, ids=lambda kind: kind.__name__)
+def test_every_error_of_the_core_is_one_of_langchains_too(kind):
+    original = kind("what and what next", url="http://example.org", model_uid="m", status_code=400, retry_after=3.0)
+    error = error_for_langchain(original)
+    assert type(error) is getattr(errors, kind.__name__)
+    assert isinstance(error, kind)
+    assert isinstance(error, MATCHING.get(kind.__name__, langchain.ModelError))
+    assert vars(error).items() >= vars(original).items()
+    assert error.is_retryable == original.retryable
+    assert str(error) == "what and what next"
+    assert error_for_langchain(error) is error
+
+
+@pytest.mark.parametrize("kind", CORE, ids=lambda kind: kind.__name__)
+def test_an_error_survives_a_process_pool(kind):
+    error = error_for_langchain(kind("message", model_uid="m", retry_after=3.0))
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert vars(again) == vars(error)
+
+
+def test_an_error_is_told_once_with_the_reason_below_it():
+    def fails():
+        try:
+            raise OSError("refused")
+        except OSError as reason:
+            raise core.XinferenceConnectionError("cannot reach") from reason
+
+    with pytest.raises(errors.XinferenceConnectionError) as told, translated_errors():
+        fails()
+    assert isinstance(told.value.__cause__, OSError)
+    assert told.value.__suppress_context__
+
+
+def test_what_is_not_the_cores_passes_as_it_is():
+    with pytest.raises(KeyError), translated_errors():
+        raise KeyError("x")
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("kind", "ask"),
+    [
+        (ChatXinference, lambda model: model.invoke("x")),
+        (ChatXinference, lambda model: list(model.stream("x"))),
+        (XinferenceLLM, lambda model: model.invoke("x")),
+        (XinferenceEmbeddings, lambda model: model.embed_query("x")),
+        (XinferenceRerank, lambda model: model.rerank("x", ["y"])),
+    ],
+    ids=["chat", "stream", "llm", "embeddings", "rerank"],
+)
+def test_a_model_that_does_not_run_is_named_with_those_that_do(connection, kind, ask):
+    with pytest.raises(
+        langchain.ModelNotFoundError, match=r"No model 'nope' runs at .*Running .*models: .*tiny|minilm"
+    ):
+        ask(kind(model="nope", connection=connection))
+
+
+@pytest.mark.server
+async def test_a_model_of_another_type_is_named_with_those_that_could(connection):
+    with pytest.raises(errors.XinferenceModelTypeError, match=r"'minilm'.*embedding.*needs a chat model.*tiny-chat"):
+        await chat_on("minilm", connection).ainvoke("x")
+    with pytest.raises(errors.XinferenceModelTypeError, match=r"'tiny-chat'.*needs a embedding|'tiny-chat'.*embedding"):
+        await XinferenceEmbeddings(model="tiny-chat", connection=connection).aembed_query("x")
+
+
+@pytest.mark.fault_server
+def test_a_server_that_is_not_there_is_told_with_what_to_look_at():
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        listening.close()
+        with pytest.raises(langchain.ModelConnectionError, match="Cannot reach a Xinference server at") as told:
+            ChatXinference(url, "m", max_retries=0).invoke("x")
+    assert "Traceback" not in str(told.value)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("length", [6000, 30_000])
+def test_a_prompt_longer_than_the_context_names_both_sizes(chat, length):
+    # The transformers engine would cut it and answer; llama.cpp answers a 500, streamed a 200 with an error inside.
+    prompt = "word " * length
+    for ask in (lambda: chat.invoke(prompt), lambda: list(chat.stream(prompt))):
+        with pytest.raises(langchain.ContextOverflowError, match=r"\d{4,} tokens.*4096 tokens|4096") as told:
+            ask()
+        assert "4096" in str(told.value)
+
+
+@pytest.mark.server
+def test_a_misspelt_parameter_of_a_call_is_an_error(chat):
+    with pytest.raises(errors.XinferenceConfigurationError, match="did you mean 'temperature'"):
+        chat.invoke("x", temprature=0)

@@ -1,0 +1,216 @@
+"""Structured output: every form of schema and method, what each engine is made to do, what is said when it fails."""
+
+from __future__ import annotations
+
+import pytest
+from langchain_core.exceptions import OutputParserException
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.prompts import ChatPromptTemplate
+from pydantic import BaseModel
+from typing_extensions import TypedDict
+
+from langchain_xinference_bridge import ChatXinference
+from langchain_xinference_bridge._structured import STRUCTURED, reader_for, wanted_from_schema
+from langchain_xinference_bridge.errors import (
+    XinferenceConfigurationError,
+    XinferenceStructuredOutputError,
+    XinferenceUnsupportedError,
+)
+from tests.langchain_bridge.conftest import chat_on
+from xinference_bridge.chat_plan import StructuredOutput
+
+
+class Person(BaseModel):
+    """A person."""
+
+    name: str
+    age: int
+
+
+PersonDict = TypedDict("Person", {"name": str, "age": int})  # noqa: UP013 - named as the class above
+PersonDict.__doc__ = "A person."
+
+
+JSON_SCHEMA = {**Person.model_json_schema(), "description": "A person."}
+ADA = {"name": "Ada Lovelace", "age": 36}
+SENTENCE = "Ada Lovelace was 36 years old."
+
+
+# Schemas
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        Person,
+        PersonDict,
+        JSON_SCHEMA,
+        {"name": "Person", "description": "A person.", "parameters": JSON_SCHEMA},
+        {"type": "function", "function": {"name": "Person", "description": "A person.", "parameters": JSON_SCHEMA}},
+        {"type": "json_schema", "json_schema": {"name": "Person", "description": "A person.", "schema": JSON_SCHEMA}},
+    ],
+    ids=["pydantic", "typeddict", "json schema", "function", "tool", "response_format"],
+)
+def test_a_schema_in_every_form_is_the_same_wish(schema):
+    wanted = wanted_from_schema(schema)
+    assert (wanted.name, wanted.description) == ("Person", "A person.")
+    assert set(wanted.schema["properties"]) == {"name", "age"}
+    assert wanted.schema["required"] == ["name", "age"]
+
+
+def test_a_schema_without_a_title_gets_one():
+    assert wanted_from_schema({"type": "object", "properties": {"a": {"type": "string"}}}).name == "Answer"
+
+
+def test_an_unknown_method_lists_the_known_ones():
+    with pytest.raises(XinferenceConfigurationError, match=r"'xml'.*json_schema"):
+        ChatXinference(model="m").with_structured_output(Person, method="xml")  # type: ignore[arg-type]
+
+
+def test_without_a_schema_there_is_json_mode_alone():
+    with pytest.raises(XinferenceConfigurationError, match="needs a schema"):
+        ChatXinference(model="m").with_structured_output()
+    ChatXinference(model="m").with_structured_output(method="json_mode")
+
+
+def test_what_is_bound_names_no_engine_for_it_is_looked_up_when_the_call_is_made():
+    bound = ChatXinference(model="m").with_structured_output(Person, strict=True).first  # type: ignore[attr-defined]
+    assert bound.kwargs[STRUCTURED] == wanted_from_schema(Person, strict=True)
+    assert bound.kwargs[STRUCTURED].method is None
+
+
+# Reading
+
+
+def read(message, schema=Person, *, include_raw=False):
+    return reader_for(schema, wanted_from_schema(schema), include_raw=include_raw).invoke(message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        AIMessage('{"name": "Ada Lovelace", "age": 36}'),
+        AIMessage('Here it is:\n```json\n{"name": "Ada Lovelace", "age": 36}\n```'),
+        AIMessage("", tool_calls=[{"name": "Person", "args": ADA, "id": "1"}]),
+        AIMessage([{"type": "text", "text": '{"name": "Ada Lovelace", "age": 36}'}]),
+    ],
+    ids=["text", "fence", "call", "blocks"],
+)
+@pytest.mark.parametrize("schema", [Person, PersonDict, JSON_SCHEMA])
+def test_the_value_is_found_wherever_the_engine_put_it(message, schema):
+    value = read(message, schema)
+    assert value == (Person(**ADA) if schema is Person else ADA)
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        (AIMessage("I would rather not."), "not JSON"),
+        (AIMessage(""), "not JSON"),
+        (AIMessage("[1, 2]"), "not an object"),
+        (AIMessage('{"name": "Ada"}'), "age"),
+        (AIMessage('{"name": "Ada", "age": "old"}'), "age"),
+        (AIMessage('{"name": "Ada', response_metadata={"finish_reason": "length"}), "cut at max_tokens"),
+    ],
+)
+@pytest.mark.parametrize("schema", [Person, PersonDict, JSON_SCHEMA], ids=["pydantic", "typeddict", "json schema"])
+def test_what_is_not_of_the_schema_says_so(message, why, schema):
+    with pytest.raises(XinferenceStructuredOutputError, match=why) as failed:
+        read(message, schema)
+    assert isinstance(failed.value, (OutputParserException, XinferenceUnsupportedError))
+    assert failed.value.llm_output == message.text
+    told = read(message, schema, include_raw=True)
+    assert told["raw"] is message
+    assert told["parsed"] is None
+    assert isinstance(told["parsing_error"], XinferenceStructuredOutputError)
+
+
+def chunks(*texts):
+    yield from (AIMessageChunk(content=text) for text in texts)
+    yield AIMessageChunk(content="", chunk_position="last")
+
+
+def test_of_a_stream_the_value_is_given_as_it_grows():
+    wanted = wanted_from_schema(JSON_SCHEMA)
+    values = list(
+        reader_for(JSON_SCHEMA, wanted, include_raw=False).transform(chunks('{"name": "A', "da", '", "age": 36}'))
+    )
+    assert values == [{"name": "A"}, {"name": "Ada"}, {"name": "Ada", "age": 36}]
+
+
+def test_of_a_stream_a_class_is_built_once_its_fields_are_there():
+    wanted = wanted_from_schema(Person)
+    values = list(reader_for(Person, wanted, include_raw=False).transform(chunks('{"name": "Ada', '", "age": 3', "6}")))
+    assert values == [Person(name="Ada", age=3), Person(name="Ada", age=36)]
+
+
+async def test_a_stream_that_ends_in_no_value_is_an_error():
+    async def parts():
+        for chunk in chunks('{"name": ', '"Ada"}'):
+            yield chunk
+
+    reader = reader_for(JSON_SCHEMA, wanted_from_schema(JSON_SCHEMA), include_raw=False)
+    with pytest.raises(XinferenceStructuredOutputError, match="age"):
+        [_ async for _ in reader.atransform(parts())]
+
+
+def test_a_stream_with_the_raw_answer_tells_the_error_at_its_end():
+    reader = reader_for(JSON_SCHEMA, wanted_from_schema(JSON_SCHEMA), include_raw=True)
+    told = list(reader.transform(chunks('{"name": "Ada"}')))
+    assert isinstance(told[-1]["parsing_error"], XinferenceStructuredOutputError)
+    whole = sum(told[1:], told[0])
+    assert whole["raw"].content == '{"name": "Ada"}'
+
+
+def test_structured_outputs_of_equal_schemas_are_equal_so_that_a_cache_finds_them():
+    assert wanted_from_schema(Person) == wanted_from_schema(Person)
+    assert isinstance(wanted_from_schema(Person), StructuredOutput)
+
+
+# On the lab
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("method", [None, "json_schema", "function_calling", "json_mode"])
+async def test_each_method_extracts_a_person(chat, method):
+    # Whatever the method: what an engine does not enforce is asked another way, and checked.
+    model = chat.with_structured_output(Person, method=method)
+    assert model.invoke(SENTENCE) == Person(**ADA)
+    assert await model.ainvoke(SENTENCE) == Person(**ADA)
+    assert list(model.stream(SENTENCE))[-1] == Person(**ADA)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("schema", [PersonDict, JSON_SCHEMA], ids=["typeddict", "json schema"])
+def test_dicts_come_out_of_dict_schemas(chat, schema):
+    told = chat.with_structured_output(schema, include_raw=True).invoke(SENTENCE)
+    assert told["parsed"] == ADA
+    assert isinstance(told["raw"], AIMessage)
+    assert told["parsing_error"] is None
+
+
+@pytest.mark.server
+def test_an_extraction_chain(chat):
+    prompt = ChatPromptTemplate.from_messages([("human", "Extract the person: {text}")])
+    chain = prompt | chat.with_structured_output(Person)
+    assert chain.batch([{"text": SENTENCE}] * 3) == [Person(**ADA)] * 3
+
+
+@pytest.mark.server
+def test_llama_cpp_is_held_to_the_schema_whatever_the_words(connection):
+    schema = {
+        "title": "Sky",
+        "type": "object",
+        "properties": {"blue": {"type": "boolean"}},
+        "required": ["blue"],
+        "additionalProperties": False,
+    }
+    model = chat_on("tiny-chat", connection, max_tokens=20).with_structured_output(schema)
+    assert set(model.invoke("Why is the sky blue?")) == {"blue"}
+
+
+@pytest.mark.server
+def test_an_engine_that_is_held_to_nothing_is_checked(connection):
+    model = chat_on("tiny-chat-hf", connection).with_structured_output(Person)
+    with pytest.raises(XinferenceStructuredOutputError, match=r"not a Person.*The model said 'Red, green and blue.'"):
+        model.invoke("Name three colors.")

@@ -1,0 +1,169 @@
+"""Tools and the choice among them: what a user may write, and what each engine is made to do."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.tools import StructuredTool, tool
+from pydantic import BaseModel
+from typing_extensions import TypedDict
+
+from langchain_xinference_bridge import ChatXinference
+from langchain_xinference_bridge.errors import XinferenceBadRequestError, XinferenceUnsupportedError
+
+from tests.langchain_bridge.conftest import chat_on
+
+
+def add(a: int, b: int) -> int:
+    """Add two integers."""
+    return a + b
+
+
+class Multiply(BaseModel):
+    """Multiply two numbers."""
+
+    a: float
+    b: float
+
+
+class Divide(TypedDict):
+    """Divide a by b."""
+
+    a: Annotated[float, ..., "above"]
+    b: Annotated[float, ..., "below"]
+
+
+@tool
+def get_weather(city: str) -> str:
+    """Get the weather for a city."""
+    return f"It's sunny in {city}."
+
+
+@tool
+def get_population(city: str) -> int:
+    """Get the number of people who live in a city."""
+    return len(city)
+
+
+FUNCTION = {"type": "function", "function": {"name": "ping", "description": "Ping.", "parameters": {"type": "object"}}}
+
+
+def bound(**keywords: Any) -> dict[str, Any]:
+    runnable = ChatXinference(model="m").bind_tools([add, Multiply, Divide, get_weather, FUNCTION], **keywords)
+    return dict(runnable.kwargs)  # type: ignore[attr-defined]
+
+
+def test_tools_in_every_form():
+    tools = bound()["tools"]
+    assert [entry["function"]["name"] for entry in tools] == ["add", "Multiply", "Divide", "get_weather", "ping"]
+    assert tools[0]["function"]["parameters"]["required"] == ["a", "b"]
+    assert "tool_choice" not in bound()
+
+
+def test_a_structured_tool():
+    made = StructuredTool.from_function(add, name="plus", description="Plus.")
+    assert ChatXinference(model="m").bind_tools([made]).kwargs["tools"][0]["function"]["name"] == "plus"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("auto", "auto"),
+        ("none", "none"),
+        ("any", "required"),
+        ("required", "required"),
+        (True, "required"),
+        ("add", {"type": "function", "function": {"name": "add"}}),
+        ({"type": "function", "function": {"name": "add"}}, {"type": "function", "function": {"name": "add"}}),
+        ({"type": "tool", "name": "add"}, {"type": "function", "function": {"name": "add"}}),
+    ],
+)
+def test_a_choice_in_every_form(written, meant):
+    assert bound(tool_choice=written)["tool_choice"] == meant
+
+
+@pytest.mark.parametrize("unset", [None, False])
+def test_no_choice_is_left_to_the_server(unset):
+    assert "tool_choice" not in bound(tool_choice=unset)
+
+
+def test_a_choice_of_a_tool_that_is_not_there_lists_those_that_are():
+    with pytest.raises(XinferenceBadRequestError, match=r"'subtract'.*add"):
+        bound(tool_choice="subtract")
+
+
+def test_a_tool_that_another_provider_runs_is_refused():
+    with pytest.raises(XinferenceUnsupportedError, match="web_search"):
+        ChatXinference(model="m").bind_tools([{"type": "web_search_preview"}])
+
+
+@pytest.mark.server
+def test_a_conversation_with_a_tool(chat):
+    model = chat.bind_tools([get_weather])
+    question = HumanMessage("What is the weather in Paris?")
+    call = model.invoke([question])
+    assert call.content == ""
+    assert call.response_metadata["finish_reason"] == "tool_calls"
+    [made] = call.tool_calls
+    assert (made["name"], made["args"]) == ("get_weather", {"city": "Paris"})
+    answer = model.invoke([question, call, ToolMessage("It's sunny.", tool_call_id=made["id"])])
+    assert answer.content == "It is sunny in Paris."
+
+
+@pytest.mark.server
+def test_two_calls_at_once(chat):
+    model = chat.bind_tools([get_weather, get_population])
+    answer = model.invoke("What is the weather in Paris, and how many people live there?")
+    assert [(call["name"], call["args"]) for call in answer.tool_calls] == [
+        ("get_weather", {"city": "Paris"}),
+        ("get_population", {"city": "Paris"}),
+    ]
+    assert len({call["id"] for call in answer.tool_calls}) == 2
+
+
+@pytest.mark.server
+def test_tools_given_with_the_call_itself(chat):
+    answer = chat.invoke("What is the weather in Paris?", tools=[get_weather], tool_choice="any")
+    assert [call["name"] for call in answer.tool_calls] == ["get_weather"]
+
+
+@pytest.mark.server
+def test_tool_choice_none_calls_nothing(chat):
+    assert (
+        chat.bind_tools([get_weather], tool_choice="none").invoke("Name three colors.").content
+        == "Red, green and blue."
+    )
+
+
+@pytest.mark.server
+def test_the_tool_that_was_named_is_called_and_no_other(chat):
+    # Asked for one of two tools by name, llama.cpp calls the other: it gets the named one alone.
+    model = chat.bind_tools([get_population, get_weather], tool_choice="get_weather")
+    assert [call["name"] for call in model.invoke("What is the weather in Paris?").tool_calls] == ["get_weather"]
+
+
+@pytest.mark.server
+def test_a_forced_choice_that_was_not_followed_is_an_error(connection):
+    model = chat_on("tiny-chat-hf", connection).bind_tools([get_weather], tool_choice="any")
+    with pytest.raises(XinferenceUnsupportedError, match=r"had to be called.*transformers does not enforce"):
+        model.invoke("Name three colors.")
+
+
+@pytest.mark.server
+def test_a_forced_choice_is_followed_where_the_engine_enforces_it(connection):
+    model = chat_on("tiny-chat", connection).bind_tools([get_weather], tool_choice="any")
+    assert model.invoke("What is the weather in Atlantis?").tool_calls[0]["args"] == {"city": "Atlantis"}
+
+
+@pytest.mark.server
+def test_a_call_that_could_not_be_read_may_stand_in_a_history(chat):
+    question = HumanMessage("What is the weather in Paris?")
+    broken = {"name": "get_weather", "args": '{"city": ', "id": "1", "error": "cut off", "type": "invalid_tool_call"}
+    history = [
+        question,
+        AIMessage("", invalid_tool_calls=[broken]),
+        ToolMessage("the arguments are not JSON", tool_call_id="1", status="error"),
+    ]
+    assert isinstance(chat.bind_tools([get_weather], max_tokens=20).invoke(history), AIMessage)
