@@ -112,7 +112,7 @@ def chat(
         conversation.parameters |= {name: value for name, value in stated.items() if value is not None}
         if think is not None:
             conversation.think(think)
-        talk(conversation, message, reasoning=reasoning)
+        talk(conversation, message, reasoning=reasoning, debug=common.debug)
 
 
 @app.command()

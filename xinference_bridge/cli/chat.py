@@ -19,7 +19,7 @@ from xinference_bridge.errors import XinferenceError
 _QUOTES = '"""'
 
 
-def talk(conversation: Conversation, message: str | None, *, reasoning: bool | None) -> None:
+def talk(conversation: Conversation, message: str | None, *, reasoning: bool | None, debug: bool = False) -> None:
     """Answer the message with what was piped in, or converse when there is neither.
 
     `reasoning` None shows it on a terminal, and leaves it out of a pipe.
@@ -35,10 +35,10 @@ def talk(conversation: Conversation, message: str | None, *, reasoning: bool | N
     if message is not None:
         _Answer(console, reasoning=shown).stream(conversation, message)
         return
-    _converse(conversation, console, reasoning=shown)
+    _converse(conversation, console, reasoning=shown, debug=debug)
 
 
-def _converse(conversation: Conversation, console: Console, *, reasoning: bool) -> None:
+def _converse(conversation: Conversation, console: Console, *, reasoning: bool, debug: bool) -> None:
     with suppress(ImportError):
         import readline  # noqa: F401 - imported, it gives `input` its editing and its history
     notes = messages()
@@ -66,7 +66,7 @@ def _converse(conversation: Conversation, console: Console, *, reasoning: bool) 
         except ConversationEnd:
             return
         except XinferenceError as error:
-            complain(error, str(error), debug=False)
+            complain(error, str(error), debug=debug)
 
 
 def _read(prompt: str) -> str:
@@ -87,7 +87,7 @@ def _turn(conversation: Conversation, message: str, console: Console, reasoning:
     try:
         final = answer.stream(conversation, message)
     except KeyboardInterrupt:
-        messages().print("\n(stopped)", style="dim")
+        messages().print("(stopped)", style="dim")
         final = None
     if answer.text:
         conversation.keep(message, answer.text)

@@ -55,7 +55,7 @@ def obey(conversation: Conversation, line: str) -> str:
     name, _, argument = line.removeprefix("/").strip().partition(" ")
     command = COMMANDS.get(name.lower()) or _ALIASES.get(name.lower())
     if command is None:
-        return f"no command /{name}{did_you_mean(name, COMMANDS)}"
+        return f"no command /{name}{did_you_mean(f'/{name}', [f'/{known}' for known in COMMANDS])}"
     return command.run(conversation, argument.strip())
 
 

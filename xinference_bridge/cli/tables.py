@@ -65,7 +65,7 @@ def print_models(models: Sequence[ModelInfo], console: Console) -> None:
         return
     for model in models:
         console.print(Text(harmless(model.uid), style=_UID_STYLE), soft_wrap=True)
-        pairs = ((column.heading.lower(), column.cell(model)) for column in columns[1:])
+        pairs = ((column.heading[:1].lower() + column.heading[1:], column.cell(model)) for column in columns[1:])
         words = Text(", ").join(Text.assemble((name, "dim"), " ", value) for name, value in pairs if value)
         console.print(Padding(words, (0, 0, 0, 4)))
 
@@ -76,7 +76,7 @@ def _width(table: Table, console: Console) -> int:
 
 
 def _table(models: Sequence[ModelInfo], columns: Sequence[_Column]) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for column in columns:
         style = _UID_STYLE if column.heading == "UID" else ""
         table.add_column(column.heading, justify=column.justify, no_wrap=True, style=style)

@@ -1,0 +1,39 @@
+"""What the command's tests share: no verdict of another test, no `.env` of the folder, a server that can be told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.fault_proxy import fault_server
+from xinference_bridge import credentials, runtime
+from xinference_bridge.cli import doctor, reach
+
+if TYPE_CHECKING:
+    from tests.support.scrub import Lab
+
+
+@pytest.fixture(autouse=True)
+def _as_if_just_started(monkeypatch: pytest.MonkeyPatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    credentials.reset()
+    yield
+    runtime.close_all()
+    credentials.reset()
+
+
+@pytest.fixture
+def server():
+    """A server on a port of its own, which says what the test lets it say."""
+    with fault_server() as running:
+        yield running
+
+
+@pytest.fixture
+def reached(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+    """The looks below HTTP reach the lab, also where its answers are replayed and nothing listens."""
+    if not lab.live:
+        replayed = reach.Reach(lambda host, _port: [host], lambda *_: 0.5, lambda _url: True)
+        monkeypatch.setattr(doctor, "Reach", lambda: replayed)

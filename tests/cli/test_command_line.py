@@ -1,0 +1,163 @@
+"""What all commands share: options, one-line errors, exit statuses, silence about secrets, and the extra they need."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from tests.cli.tools import COMMAND, model, run, run_apart, xinference
+from tests.support.fault_proxy import http, unused_port
+from xinference_bridge.cli import app as app_module
+from xinference_bridge.cli.options import Common
+
+COMMANDS = ("doctor", "models", "chat", "embed", "rerank")
+SHARED = ("--server-url", "--endpoint", "--api-key", "--username", "--password", "--timeout", "--debug")
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_without_its_extra_it_says_what_to_install(missing):
+    code = f"import sys; sys.modules[{missing!r}] = None\n" + COMMAND[2]
+    done = subprocess.run([*COMMAND[:2], code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert 'pip install "xinference-bridge[cli]"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_another_module_that_is_missing_is_not_taken_for_the_extra():
+    code = "import sys; sys.modules['requests'] = None\n" + COMMAND[2] + "\n"
+    done = subprocess.run([*COMMAND[:2], code, "models"], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode != 0
+    assert "xinference-bridge[cli]" not in done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_takes_the_shared_options(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    text = run(command, "--help").out
+    assert all(option in text for option in SHARED)
+    assert "XINFERENCE_API_KEY" in text
+
+
+def test_a_misspelt_option_is_a_usage_error_that_names_the_right_one():
+    ran = run("models", "--server-urll", "x")
+    assert ran.status == 2
+    assert "--server-url" in ran.err
+
+
+@pytest.mark.parametrize(
+    "command", [("models",), ("embed", "e", "-"), ("chat", "c", "-m", "Hi"), ("rerank", "r", "q", "-")]
+)
+def test_a_url_that_cannot_be_meant_is_a_usage_error_in_one_line(command):
+    ran = run(*command, "--server-url", "ftp://somewhere")
+    assert ran.status == 2
+    assert ran.err.startswith("error: server_url has the scheme 'ftp'")
+    assert ran.err.count("\n") == 1
+
+
+@pytest.mark.fault_server
+def test_a_failure_is_one_line_and_a_traceback_only_for_those_who_ask():
+    url = f"http://127.0.0.1:{unused_port()}"
+    ran = run("models", "--server-url", url)
+    assert ran.status == 1
+    assert ran.out == ""
+    assert re.fullmatch(r"error: Cannot reach .*\n", ran.err)
+    asked_for = run("models", "--server-url", url, "--debug").err
+    assert "Traceback" in asked_for
+    assert asked_for.splitlines()[-1] == ran.err.rstrip("\n")
+
+
+def test_a_mistake_of_ours_is_one_line_too(monkeypatch):
+    def broken(_common):
+        raise ZeroDivisionError("half")
+
+    monkeypatch.setattr(Common, "connection", broken)
+    ran = run("models")
+    assert ran.status == 1
+    assert ran.err == "error: unexpected ZeroDivisionError: half. --debug shows where.\n"
+
+
+def test_ctrl_c_ends_with_130_and_no_traceback(monkeypatch):
+    def stopped(_common):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Common, "connection", stopped)
+    ran = run("models")
+    assert ran.status == 130
+    assert ran.err == "stopped\n"
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+def test_secrets_are_never_printed_even_when_the_server_repeats_them(server, monkeypatch, debug):
+    monkeypatch.setenv("XINFERENCE_API_KEY", "xf-hush-hush")
+    server.on("/v1/models", http(400, b'{"detail": "what is xf-hush-hush?"}'))
+    ran = run("models", "--server-url", server.url, *debug)
+    assert ran.status == 1
+    assert "what is **********?" in ran.err
+    assert "hush" not in ran.out + ran.err
+    assert "hush" not in repr(Common({"api_key": "xf-hush-hush"}))
+
+
+@pytest.mark.fault_server
+def test_an_option_comes_before_the_environment(server, monkeypatch):
+    xinference(server)
+    monkeypatch.setenv("XINFERENCE_ENDPOINT", "http://nowhere.invalid")
+    monkeypatch.setenv("XINFERENCE_API_KEY", "xf-of-the-environment")
+    run("models", "--server-url", server.url)
+    run("models", "--server-url", server.url, "--api-key", "xf-of-the-option")
+    assert [request.headers["authorization"] for request in server.seen("/v1/models")] == [
+        "Bearer xf-of-the-environment",
+        "Bearer xf-of-the-option",
+    ]
+
+
+@pytest.mark.fault_server
+def test_as_a_process_of_its_own_it_is_piped_without_colours_and_ends_with_its_status(server):
+    xinference(server, model("c"))
+    good = run_apart("models", "--server-url", server.url)
+    assert (good.status, good.err) == (0, "")
+    assert "\x1b" not in good.out
+    bad = run_apart("models", "--server-url", f"http://127.0.0.1:{unused_port()}")
+    assert (bad.status, bad.out) == (1, "")
+    assert "\x1b" not in bad.err
+
+
+@pytest.mark.fault_server
+def test_a_reader_that_has_seen_enough_is_no_error(server):
+    xinference(server, *(model(f"model-{number}") for number in range(3000)))
+    process = subprocess.Popen(
+        [*COMMAND, "models", "--server-url", server.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    complaint = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=30) in (0, 1)
+    assert complaint == b""
+
+
+@pytest.mark.fault_server
+def test_where_ticks_cannot_be_printed_plain_marks_stand(server):
+    ran = run_apart("doctor", "--server-url", xinference(server, auth=True).url, PYTHONIOENCODING="ascii:strict")
+    assert ran.out.startswith("+ URL")
+    assert "\nx authentication" in ran.out
+
+
+def test_it_tells_its_version_and_completes_in_the_shell():
+    assert run("--version").out.startswith("xinference-bridge ")
+    complete = run_apart(
+        COMP_WORDS="xinference-bridge mod", COMP_CWORD="1", _XINFERENCE_BRIDGE_COMPLETE="complete_bash"
+    )
+    assert complete.out.split() == ["models"]
+
+
+def test_the_installed_command_is_this_one():
+    from importlib.metadata import entry_points
+
+    (entry,) = entry_points(group="console_scripts", name="xinference-bridge")
+    assert entry.value == "xinference_bridge.cli:main"
+    assert app_module.app is not None

@@ -1,0 +1,220 @@
+"""Files of texts become files of vectors: in order, each text sent once, however often the command is stopped."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import orjson
+import pytest
+
+from tests.cli.tools import model, run, to_lab, xinference
+from tests.support.fault_proxy import http
+
+
+@pytest.fixture
+def texts(tmp_path):
+    path = tmp_path / "texts.txt"
+    path.write_text("\n".join(f"text {number}" for number in range(10)) + "\n")
+    return path
+
+
+@pytest.fixture
+def embedder(server):
+    """A server whose vector for `text 7` is `[7.0, 0.5]`; it fails at the texts in `server.fails_at`."""
+    server.fails_at = set()
+
+    def answer(request):
+        if request.path != "/v1/embeddings":
+            return None
+        texts = orjson.loads(request.body)["input"]
+        if server.fails_at & set(texts):
+            return (http(500, b'{"detail": "CUDA out of memory"}'),)
+        data = [{"index": place, "embedding": [float(text.split()[-1]), 0.5]} for place, text in enumerate(texts)]
+        return (http(200, orjson.dumps({"data": data})),)
+
+    server.answer = answer
+    xinference(server, model("e", "embedding"), model("other", "embedding"))
+    server.sent = lambda: [t for request in server.seen("/v1/embeddings") for t in orjson.loads(request.body)["input"]]
+    return server
+
+
+def embed(server, *arguments, uid="e", piped=""):
+    return run("embed", "--server-url", server.url, uid, *arguments, "--batch-size", "2", piped=piped)
+
+
+def rows_of(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.server
+def test_the_lab_s_vectors_are_written_beside_their_texts(lab, tmp_path):
+    source, out = tmp_path / "a.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"id": 7, "text": "A cat."}\n\n{"id": 8, "text": "A ship."}\n')
+    ran = run("embed", *to_lab(lab), "minilm", source, "--out", out)
+    assert (ran.status, ran.out) == (0, "")
+    assert ran.err == f"2 vectors of 384 dimensions written to {out}.\n"
+    first, second = rows_of(out)
+    assert first.keys() == {"file", "line", "text", "fields", "model", "embedding"}
+    assert (first["text"], first["line"], first["fields"], first["model"]) == ("A cat.", 1, {"id": 7}, "minilm")
+    assert (second["text"], second["line"]) == ("A ship.", 3)
+    assert len(first["embedding"]) == 384
+
+
+@pytest.mark.fault_server
+def test_vectors_stand_in_the_order_of_the_texts(embedder, texts, tmp_path):
+    out = tmp_path / "out.jsonl"
+    assert embed(embedder, texts, "-o", out).status == 0
+    assert [(row["text"], row["embedding"]) for row in rows_of(out)] == [(f"text {n}", [n, 0.5]) for n in range(10)]
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
+def test_after_a_failure_it_goes_on_where_it_stopped(embedder, texts, tmp_path, name):
+    out = tmp_path / name
+    embedder.fails_at = {"text 6"}
+    failed = embed(embedder, texts, "-o", out, "--concurrency", "1")
+    assert failed.status == 1
+    assert "CUDA out of memory" in failed.err
+    embedder.fails_at = set()
+    before = len(embedder.sent())
+    ran = embed(embedder, texts, "-o", out, "--concurrency", "1")
+    assert ran.status == 0
+    assert embedder.sent()[before:] == [f"text {number}" for number in range(6, 10)]
+    assert f"4 vectors of 2 dimensions written to {out}, after 6 that stood there already." in ran.err
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
+def test_when_all_is_written_nothing_is_sent_again(embedder, texts, tmp_path, name):
+    out = tmp_path / name
+    embed(embedder, texts, "-o", out)
+    content = out.read_bytes()
+    ran = embed(embedder, texts, "-o", out)
+    assert ran.err == f"Nothing to do: 10 vectors stand in {out} already.\n"
+    assert len(embedder.sent()) == 10
+    assert out.read_bytes() == content
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name, "texts.txt"]
+
+
+@pytest.mark.fault_server
+def test_a_line_that_a_crash_cut_off_is_written_anew(embedder, texts, tmp_path):
+    out = tmp_path / "out.jsonl"
+    embed(embedder, texts, "-o", out)
+    whole = out.read_bytes()
+    for length in (0, 1, whole.index(b"\n"), whole.index(b"\n") + 1, len(whole) - 1):
+        out.write_bytes(whole[:length])
+        assert embed(embedder, texts, "-o", out).status == 0
+        assert out.read_bytes() == whole
+
+
+@pytest.mark.fault_server
+def test_texts_that_were_added_since_are_added(embedder, texts, tmp_path):
+    out = tmp_path / "out.jsonl"
+    embed(embedder, texts, "-o", out)
+    with texts.open("a") as file:
+        file.write("text 10\n")
+    embed(embedder, texts, "-o", out)
+    assert embedder.sent()[10:] == ["text 10"]
+    assert len(rows_of(out)) == 11
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
+def test_two_jobs_are_never_mixed_in_one_file(embedder, texts, tmp_path, name):
+    out = tmp_path / name
+    embed(embedder, texts, "-o", out)
+    content = out.read_bytes()
+    of_another_model = embed(embedder, texts, "-o", out, uid="other")
+    assert of_another_model.status == 1
+    assert "its model is 'e', not 'other'" in of_another_model.err
+    texts.write_text("text 5\n")
+    assert "its text is 'text 0', not 'text 5'" in embed(embedder, texts, "-o", out).err
+    assert out.read_bytes() == content
+    assert embed(embedder, texts, "-o", out, "--overwrite").status == 0
+    assert embedder.sent()[10:] == ["text 5"]
+
+
+@pytest.mark.fault_server
+def test_parquet_holds_the_same_as_jsonl(embedder, texts, tmp_path):
+    import pyarrow.parquet
+
+    embed(embedder, texts, "-o", tmp_path / "out.jsonl")
+    embed(embedder, texts, "-o", tmp_path / "out.parquet")
+    table = pyarrow.parquet.read_table(tmp_path / "out.parquet")
+    assert str(table.schema.field("embedding").type) == "list<element: float>"
+    rows = [{**row, "fields": json.loads(row["fields"])} for row in table.to_pylist()]
+    assert rows == rows_of(tmp_path / "out.jsonl")
+
+
+@pytest.mark.fault_server
+def test_parquet_without_pyarrow_says_what_to_install_before_anything_is_sent(embedder, texts, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    ran = embed(embedder, texts, "-o", tmp_path / "out.parquet")
+    assert ran.status == 1
+    assert "pip install pyarrow" in ran.err
+    assert embedder.sent() == []
+    assert embed(embedder, texts, "-o", tmp_path / "out.jsonl").status == 0
+
+
+@pytest.mark.fault_server
+def test_piped_in_and_out_it_is_a_filter(embedder):
+    ran = embed(embedder, "-", piped='text 1\n{"text": "text 2", "id": "b"}\n')
+    rows = [json.loads(line) for line in ran.out.splitlines()]
+    assert [(row["file"], row["text"], row["fields"]) for row in rows] == [
+        ("-", "text 1", {}),
+        ("-", "text 2", {"id": "b"}),
+    ]
+    assert ran.err == "2 vectors of 2 dimensions written to standard output.\n"
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b'{"text": "text 1"}\n{"txt": "text 2"}\n', "line 2: no text under 'text'; it has txt. --field names"),
+        (b'{"text": "text 1"}\n{"text": \n', "line 2: is not JSON"),
+        (b'{"text": "text 1"}\n{"text": "\xe9"}\n', "line 2: is not UTF-8"),
+    ],
+)
+def test_a_broken_line_is_named(embedder, tmp_path, content, complaint):
+    source = tmp_path / "a.jsonl"
+    source.write_bytes(content)
+    ran = embed(embedder, source, "-o", tmp_path / "out.jsonl")
+    assert ran.status == 1
+    assert f"{source}, {complaint}" in ran.err
+
+
+@pytest.mark.fault_server
+def test_what_cannot_be_meant_is_refused_before_anything_is_written(embedder, texts, tmp_path):
+    missing = embed(embedder, tmp_path / "none.txt", "-o", tmp_path / "out.jsonl")
+    assert (missing.status, missing.err) == (1, f"error: {tmp_path}/none.txt: no such file\n")
+    assert embed(embedder, texts, "-o", tmp_path / "out.csv").status == 2
+    same = tmp_path / "in.jsonl"
+    same.write_text('"text 1"\n')
+    assert embed(embedder, same, "-o", same).status == 2
+    assert same.read_text() == '"text 1"\n'
+
+
+@pytest.mark.fault_server
+def test_no_more_texts_are_read_than_are_under_way(embedder, tmp_path):
+    """A file larger than memory can be embedded: reading runs at most a window ahead of writing."""
+    from xinference_bridge.cli import embed as module
+    from xinference_bridge.cli.inputs import Row
+    from xinference_bridge.connection import XinferenceConnection
+    from xinference_bridge.served_model import ServedModel
+
+    read = 0
+
+    def rows():
+        nonlocal read
+        for number in range(1000):
+            read += 1
+            yield Row("f", number, f"text {number}")
+
+    with XinferenceConnection(embedder.url) as connection:
+        written = 0
+        for held, _ in module._embedded(ServedModel(connection, "e"), rows(), batch_size=10, concurrency=3):
+            written += len(held)
+            assert read - written <= 10 * (3 + 2)
+    assert written == 1000
