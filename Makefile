@@ -8,10 +8,11 @@ READY  := $(VENV)/.ready
 T      ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-live lab lab-stop record lint typecheck format
+.PHONY: help demo test test-live lab lab-stop record lint typecheck format \
+	docs docs-serve docs-test docs-pictures dist test-wheel test-minimum test-newest
 
 help: ## Say what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -55,6 +56,68 @@ typecheck: $(READY) ## Check the types, strictly
 
 format: $(READY) ## Lay the code out, and mend what can be mended without thought
 	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format .
+
+# The documentation and the packages that are published. Their tools have environments of their own.
+DOCS_VENV  := .venv-docs
+DOCS_READY := $(DOCS_VENV)/.ready
+
+$(DOCS_READY): pyproject.toml
+	@echo "Setting up $(DOCS_VENV): what builds the pages and what opens them in a browser (once; a minute)"
+	@$(PYTHON) -m venv $(DOCS_VENV)
+	@$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --group docs
+	@touch $@
+
+docs: $(DOCS_READY) ## Build the documentation into site/, warnings as errors
+	@echo "Building the documentation"
+	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet && echo "Built: site/index.html"
+
+docs-serve: $(DOCS_READY) ## Show the documentation at http://127.0.0.1:8000 while it is written
+	@$(DOCS_VENV)/bin/mkdocs serve
+
+docs-test: docs ## Open every page in a headless Chromium: search, errors, a phone's width
+	@$(DOCS_VENV)/bin/python -m pytest -c docs/browser/pytest.ini docs/browser
+
+docs-pictures: $(READY) ## Draw the pictures of the documentation anew, from the real thing (needs the lab)
+	@$(LAB) && $(BIN)/python docs/pictures.py
+
+RELEASE_VENV  := .venv-release
+RELEASE_READY := $(RELEASE_VENV)/.ready
+# The Pythons to install the wheel into: make test-wheel PYTHONS="3.10 3.13"
+PYTHONS ?= $(PYTHON)
+
+$(RELEASE_READY): pyproject.toml
+	@echo "Setting up $(RELEASE_VENV): what builds and checks the packages (once)"
+	@$(PYTHON) -m venv $(RELEASE_VENV)
+	@$(RELEASE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(RELEASE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --group release
+	@touch $@
+
+dist: $(RELEASE_READY) ## Build sdist and wheel into dist/, and check what they hold
+	@rm -rf dist && mkdir -p build && $(RELEASE_VENV)/bin/python -m build --installer uv --outdir dist . >build/dist.log 2>&1 || { cat build/dist.log; exit 1; }
+	@$(RELEASE_VENV)/bin/twine check --strict dist/* && $(PYTHON) release/wheel_contents.py
+
+test-wheel: dist ## Install the wheel alone and with each extra into fresh environments, and use it
+	@for python in $(PYTHONS); do for extra in '' langchain llamaindex cli all; do \
+		rm -rf build/fresh && \
+		$(RELEASE_VENV)/bin/uv venv --quiet --python "$$python" build/fresh && \
+		$(RELEASE_VENV)/bin/uv pip install --quiet --python build/fresh "$$(echo dist/*.whl)$${extra:+[$$extra]}" && \
+		(cd build && ./fresh/bin/python -W error ../release/installed.py $$extra) || exit 1; \
+	done; done
+
+test-minimum: $(READY) $(RELEASE_READY) ## Run all tests on the oldest dependencies that are admitted
+	@$(call run_tests_on,minimum,lowest-direct)
+
+test-newest: $(READY) $(RELEASE_READY) ## Run all tests on the newest dependencies that are admitted
+	@$(call run_tests_on,newest,highest)
+
+# Of the resolution only our own dependencies are held to: the tools of development are the newest ones either way.
+run_tests_on = echo "Testing on the $(1) dependencies" && mkdir -p build && \
+	$(RELEASE_VENV)/bin/uv pip compile --quiet --resolution $(2) --extra all --group dev pyproject.toml \
+		| $(BIN)/python release/floors.py >build/$(1).txt && cat build/$(1).txt && \
+	$(RELEASE_VENV)/bin/uv venv --quiet --clear --python $(PYTHON) .venv-$(1) && \
+	$(RELEASE_VENV)/bin/uv pip install --quiet --python .venv-$(1) --editable '.[all]' --group dev --constraints build/$(1).txt && \
+	.venv-$(1)/bin/python -m pytest -q
 
 # The lab's address and credentials, as `make lab` left them.
 LAB = { test -f .lab/env || { echo "No lab is running here: start one with 'make lab'"; exit 1; }; } && set -a && . ./.lab/env && set +a

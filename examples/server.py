@@ -11,7 +11,9 @@ from xinference_bridge import XinferenceConnection, XinferenceConnectionError, X
 from xinference_bridge.wire import CallOptions
 
 _ROOT = Path(__file__).parent.parent
-_RECORDING = _ROOT / "cassettes" / "test_quickstart" / "test_the_quickstart_answers_from_a_chain_and_from_documents.yaml"
+_RECORDING = (
+    _ROOT / "cassettes" / "test_quickstart" / "test_the_quickstart_answers_from_a_chain_and_from_documents.yaml"
+)
 
 
 @contextmanager
@@ -28,10 +30,11 @@ def server_or_recording() -> Iterator[tuple[XinferenceConnection, str]]:
         if os.environ.get("XINFERENCE_ENDPOINT"):
             raise
         with recorded_session() as connection:
-            yield connection, (
-                f"Replaying a recorded session: no server answers at {connection.server_url}. `make lab` starts a real one "
-                "with tiny models; then run this again. Your own: set XINFERENCE_ENDPOINT and XINFERENCE_API_KEY."
+            words = (
+                f"Replaying a recorded session: no server answers at {connection.server_url}. `make lab` starts a real "
+                "one with tiny models; then run this again. Your own: set XINFERENCE_ENDPOINT and XINFERENCE_API_KEY."
             )
+            yield connection, words
     else:
         with connection:
             yield connection, words

@@ -1,0 +1,106 @@
+"""The pages as a reader meets them: each opens, nothing fails, nothing comes from elsewhere, a phone can show it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from conftest import SITE
+from playwright.sync_api import Browser, Page
+
+PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html") if path.name != "404.html")
+PHONE = {"width": 360, "height": 740}
+DESKTOP = {"width": 1280, "height": 900}
+#: Where to keep a picture of each page, for people who want to look.
+SHOTS = os.environ.get("DOCS_SHOTS")
+
+
+def opened(browser: Browser, address: str, viewport: dict[str, int]) -> tuple[Page, list[str]]:
+    """The page, and what went wrong while it opened."""
+    page = browser.new_page(viewport=viewport)
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+    page.on(
+        "response",
+        lambda response: wrong.append(f"{response.status}: {response.url}") if response.status >= 400 else None,
+    )
+    home = address.split("/", 3)[2]
+    page.on(
+        "request", lambda request: wrong.append(f"elsewhere: {request.url}") if _leaves(request.url, home) else None
+    )
+    page.goto(address, wait_until="networkidle")
+    return page, wrong
+
+
+def _leaves(url: str, home: str) -> bool:
+    return not url.startswith(("data:", "blob:")) and url.split("/", 3)[2] != home
+
+
+def test_there_are_pages() -> None:
+    assert len(PAGES) > 25
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_opens_without_an_error_and_without_the_network(browser: Browser, site: str, name: str) -> None:
+    page, wrong = opened(browser, f"{site}/{name}", DESKTOP)
+    assert page.locator("h1").first.inner_text().strip()
+    broken = page.eval_on_selector_all("img", "all => all.filter(i => !i.complete || !i.naturalWidth).map(i => i.src)")
+    _keep(page, "desktop", name)
+    page.close()
+    assert not broken
+    assert not wrong
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_phone_shows_a_page_without_scrolling_sideways(browser: Browser, site: str, name: str) -> None:
+    page, _ = opened(browser, f"{site}/{name}", PHONE)
+    widths = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    wide = page.evaluate(
+        """() => [...document.querySelectorAll('.md-content *')].filter(e => {
+            const box = e.getBoundingClientRect();
+            if (box.width === 0 || box.right <= window.innerWidth + 1) return false;
+            for (let p = e.parentElement; p; p = p.parentElement)
+                if (['auto', 'scroll', 'hidden'].includes(getComputedStyle(p).overflowX)) return false;
+            return true;
+        }).slice(0, 5).map(e => e.outerHTML.slice(0, 120))"""
+    )
+    letters = page.evaluate("parseFloat(getComputedStyle(document.querySelector('.md-content p')).fontSize)")
+    _keep(page, "phone", name)
+    page.close()
+    assert widths[0] <= widths[1], wide
+    assert not wide
+    assert letters >= 14
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_search_finds_the_chat_model(browser: Browser, site: str, viewport: dict[str, int]) -> None:
+    page, wrong = opened(browser, f"{site}/index.html", viewport)
+    if viewport is PHONE:
+        page.locator("label[for=__search]").first.click()
+    page.locator("input.md-search__input").click()
+    page.locator("input.md-search__input").press_sequentially("ChatXinference")
+    page.locator(".md-search-result__item").first.wait_for()
+    found = page.locator(".md-search-result__item").all_inner_texts()
+    _keep(page, "search-phone" if viewport is PHONE else "search", "index.html")
+    page.close()
+    assert any("ChatXinference" in text for text in found)
+    assert not wrong
+
+
+def test_the_dark_scheme_is_readable(browser: Browser, site: str) -> None:
+    page = browser.new_page(viewport=DESKTOP, color_scheme="dark")
+    page.goto(f"{site}/index.html", wait_until="networkidle")
+    scheme = page.evaluate("document.body.getAttribute('data-md-color-scheme')")
+    _keep(page, "dark", "index.html")
+    page.close()
+    assert scheme == "slate"
+
+
+def _keep(page: Page, kind: str, name: str) -> None:
+    if SHOTS:
+        path = Path(SHOTS) / kind / f"{name.removesuffix('.html').replace('/', '-')}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=path, full_page=kind != "search")

@@ -1,0 +1,58 @@
+"""Two agents in LlamaIndex: the one who looks things up hands arithmetic over to the one who calculates.
+
+python examples/agent_workflow_llamaindex.py [UID]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent, ToolCallResult
+
+from llamaindex_xinference_bridge import XinferenceLLM
+
+
+def search(query: str) -> str:
+    """Search the web."""
+    return "Mount Everest, 8849 m" if "mountain" in query else "nothing found"
+
+
+def multiply(a: float, b: float) -> float:
+    """Multiply two numbers."""
+    return a * b
+
+
+async def main(uid: str = "qwen3", question: str = "What is 6 times 7? Let the calculator do it.") -> None:
+    """Ask, and show who does what."""
+    llm = XinferenceLLM(model_uid=uid, temperature=0)
+    await llm.aprepare()  # the agents look at the model's description within the event loop: have it ready
+    workflow = AgentWorkflow(
+        agents=[
+            FunctionAgent(
+                name="researcher",
+                description="Looks things up.",
+                tools=[search],
+                llm=llm,
+                can_handoff_to=["calculator"],
+            ),
+            FunctionAgent(
+                name="calculator",
+                description="Does arithmetic.",
+                tools=[multiply],
+                llm=llm,
+                can_handoff_to=["researcher"],
+            ),
+        ],
+        root_agent="researcher",
+    )
+    print(f"> {question}")
+    handler = workflow.run(user_msg=question)
+    async for event in handler.stream_events():
+        if isinstance(event, ToolCallResult):
+            print(f"  {event.tool_name}({event.tool_kwargs}) gave {event.tool_output.content}")
+    print(f"  {await handler}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:3]))

@@ -1,0 +1,55 @@
+"""A chat that remembers: each answer is streamed, and old turns are dropped before the context is full.
+
+python examples/chat_with_history.py [UID]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, trim_messages
+from langchain_core.messages.utils import count_tokens_approximately
+
+from langchain_xinference_bridge import ChatXinference
+
+
+class Chat:
+    """One conversation with one model."""
+
+    def __init__(self, model: ChatXinference) -> None:
+        self._model = model
+        self._history: list[BaseMessage] = []
+
+    def say(self, words: str) -> None:
+        """Print the answer as it comes, and remember both."""
+        self._history.append(HumanMessage(words))
+        print(f"> {words}")
+        answer = AIMessageChunk(content="")
+        for chunk in self._model.stream(self._recent()):
+            print(chunk.text, end="", flush=True)
+            answer += chunk
+        print()
+        self._history.append(AIMessage(answer.text))
+
+    def _recent(self) -> list[BaseMessage]:
+        """The last turns, as many as fit into three quarters of the context."""
+        context = (self._model.profile or {}).get("max_input_tokens") or 4096
+        return trim_messages(
+            self._history,
+            max_tokens=context * 3 // 4,
+            token_counter=count_tokens_approximately,
+            strategy="last",
+            start_on="human",
+        )
+
+
+def main(uid: str = "qwen3", turns: Iterable[str] = ("My name is Ada.", "What is my name?")) -> None:
+    """Hold a short conversation."""
+    chat = Chat(ChatXinference(model_uid=uid, temperature=0))
+    for words in turns:
+        chat.say(words)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2])

@@ -1,0 +1,34 @@
+"""What a reasoning model thinks and what it answers, kept apart while both stream; then the same without thinking.
+
+python examples/reasoning.py [UID]
+"""
+
+from __future__ import annotations
+
+import sys
+
+from langchain_xinference_bridge import ChatXinference
+
+DIM, PLAIN = "\033[2m", "\033[0m"
+
+
+def main(uid: str = "qwq", question: str = "What is 17 + 25?") -> None:
+    """Ask twice."""
+    model = ChatXinference(model_uid=uid, temperature=0)
+    dim, plain = (DIM, PLAIN) if sys.stdout.isatty() else ("(", ")")
+    print(f"> {question}")
+    thinking = False
+    for chunk in model.stream(question):
+        for block in chunk.content_blocks:
+            if block["type"] == "reasoning":
+                print(block["reasoning"] if thinking else dim + block["reasoning"], end="", flush=True)
+                thinking = True
+            elif block["type"] == "text":
+                print(f"{plain}\n{block['text']}" if thinking else block["text"], end="", flush=True)
+                thinking = False
+    answer = model.invoke(question, enable_thinking=False)
+    print(f"\nAt once: {answer.text}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])

@@ -1,0 +1,37 @@
+"""Facts out of texts, as objects: what does not fit the form is told, not guessed.
+
+python examples/structured_extraction.py [UID]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from pydantic import BaseModel, Field
+
+from langchain_xinference_bridge import ChatXinference
+from xinference_bridge import XinferenceError
+
+TEXTS = ("Extract the person: Ada Lovelace was 36 years old.",)
+
+
+class Person(BaseModel):
+    """A person."""
+
+    name: str
+    age: int = Field(ge=0, le=150)
+
+
+def main(uid: str = "qwen3", texts: Sequence[str] = TEXTS) -> None:
+    """Print one person a text."""
+    extractor = ChatXinference(model_uid=uid, temperature=0).with_structured_output(Person)
+    for text, found in zip(texts, extractor.batch(list(texts), return_exceptions=True), strict=True):
+        if isinstance(found, Person):
+            print(f"{found.name}, {found.age}")
+        elif isinstance(found, XinferenceError):
+            print(f"{text!r}: {found}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2])

@@ -1,0 +1,39 @@
+"""An agent in LangGraph that calls tools until it can answer; printed step by step.
+
+python examples/tool_agent_langgraph.py [UID]
+"""
+
+from __future__ import annotations
+
+import sys
+
+from langchain.agents import create_agent
+from langchain_core.messages import HumanMessage
+from langchain_core.tools import tool
+
+from langchain_xinference_bridge import ChatXinference
+
+WEATHER = {"Paris": "It's sunny.", "London": "It's raining."}
+
+
+@tool
+def get_weather(city: str) -> str:
+    """Get the weather for a city."""
+    return WEATHER.get(city, f"Error: unknown city {city!r}.")
+
+
+def main(uid: str = "qwen3", question: str = "What is the weather in Paris and in London?") -> None:
+    """Ask, and show what the agent does."""
+    agent = create_agent(ChatXinference(model_uid=uid, temperature=0), tools=[get_weather])
+    print(f"> {question}")
+    for step in agent.stream({"messages": [HumanMessage(question)]}, stream_mode="updates"):
+        for update in step.values():
+            for message in update["messages"]:
+                for call in getattr(message, "tool_calls", []):
+                    print(f"  calls {call['name']} with {call['args']}")
+                if message.text:
+                    print(f"  {message.type}: {message.text}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])
