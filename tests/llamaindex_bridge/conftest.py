@@ -34,7 +34,7 @@ def llm(connection):
     return XinferenceLLM("tiny-chat", connection=connection, temperature=0, max_tokens=120)
 
 
-@pytest.fixture(params=ENGINES.values(), ids=ENGINES)
+@pytest.fixture(params=list(ENGINES.values()), ids=list(ENGINES))
 def either_llm(request, connection):
     """The chat model on llama.cpp, then on transformers."""
     return XinferenceLLM(request.param, connection=connection, temperature=0, max_tokens=120)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from typing import Any
 
-from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index_instrumentation import get_dispatcher
 
 
 class _Listener(BaseEventHandler):
-    def __init__(self, events: list) -> None:
+    def __init__(self, events: list[Any]) -> None:
         super().__init__()
         self._events = events
 
@@ -24,7 +25,7 @@ class _Listener(BaseEventHandler):
 @contextmanager
 def heard():
     """The events of the body, in order."""
-    events: list = []
+    events: list[Any] = []
     root = get_dispatcher()
     listener = _Listener(events)
     root.add_event_handler(listener)

@@ -27,7 +27,7 @@ class CountingLimiter:
 
     def __init__(self) -> None:
         self.taken = 0
-        self.threads = set()
+        self.threads: set[int] = set()
 
     def acquire(self) -> None:
         self.taken += 1
@@ -92,6 +92,7 @@ async def test_each_batch_is_told_to_callbacks_and_events(connection):
     assert [event.chunks for event in events if hasattr(event, "chunks")] == [TEXTS[:4], TEXTS[4:]] * 2
     pairs = handler.get_event_pairs(CBEventType.EMBEDDING)
     assert len(pairs) == 4
+    assert pairs[0][1].payload is not None
     assert pairs[0][1].payload["chunks"] == TEXTS[:4]
 
 

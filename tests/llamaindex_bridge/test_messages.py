@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from llama_index.core.base.llms.types import (
@@ -37,7 +38,7 @@ WAV = b"RIFF$\x00\x00\x00WAVEfmt \x10\x00\x00\x00"
 
 
 def answer(**changes) -> ChatResult:
-    known = {
+    known: dict[str, Any] = {
         "text": "",
         "reasoning": "",
         "tool_calls": [],
@@ -66,6 +67,13 @@ def test_several_texts_of_a_message_are_one_text_as_llamaindex_reads_them():
     assert message_to_wire(message)["content"] == message.content == "one\ntwo"
 
 
+def only_part(block) -> dict[str, Any]:
+    content = message_to_wire(ChatMessage(blocks=[block]))["content"]
+    assert isinstance(content, list)
+    (part,) = content
+    return part
+
+
 def test_an_image_goes_as_its_bytes_or_as_its_url(tmp_path):
     file = tmp_path / "dot.png"
     file.write_bytes(PNG)
@@ -83,13 +91,13 @@ def test_an_image_goes_as_its_bytes_or_as_its_url(tmp_path):
 
 
 def test_the_wished_detail_of_an_image_goes_along():
-    part = message_to_wire(ChatMessage(blocks=[ImageBlock(image=PNG, detail="low")]))["content"][0]
+    part = only_part(ImageBlock(image=PNG, detail="low"))
     assert part["image_url"]["detail"] == "low"
 
 
 def test_sound_goes_as_audio_url_which_alone_the_server_reads():
     # 4.1.0 drops OpenAI's `input_audio` with a line in its log.
-    part = message_to_wire(ChatMessage(blocks=[AudioBlock(audio=WAV, format="wav")]))["content"][0]
+    part = only_part(AudioBlock(audio=WAV, format="wav"))
     assert part == {
         "type": "audio_url",
         "audio_url": {"url": "data:audio/wav;base64," + base64.b64encode(WAV).decode()},
@@ -97,7 +105,7 @@ def test_sound_goes_as_audio_url_which_alone_the_server_reads():
 
 
 def test_a_film_goes_as_its_url():
-    part = message_to_wire(ChatMessage(blocks=[VideoBlock(url="https://example.org/a.mp4")]))["content"][0]
+    part = only_part(VideoBlock(url="https://example.org/a.mp4"))
     assert part == {"type": "video_url", "video_url": {"url": "https://example.org/a.mp4"}}
 
 

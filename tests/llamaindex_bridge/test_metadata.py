@@ -13,8 +13,8 @@ from xinference_bridge.models import ModelInfo
 
 @pytest.mark.server
 def test_the_server_tells_the_context_and_the_abilities_and_is_asked_once(either_llm, vcr):
-    for _ in range(3):
-        metadata = either_llm.metadata
+    metadata = either_llm.metadata
+    assert either_llm.metadata == metadata
     assert metadata.context_window == 4096
     assert metadata.is_chat_model
     assert metadata.is_function_calling_model

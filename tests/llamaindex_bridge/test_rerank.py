@@ -33,13 +33,13 @@ async def test_the_best_nodes_come_first_with_the_reranker_s_scores(reranker, no
     assert all(any(found.node is node.node for node in nodes) for found in best)
     assert [(node.node, node.score) for node in nodes] == before  # those that came in are as they were
     awaited = await reranker.apostprocess_nodes(nodes, query_bundle=QueryBundle(QUERY))
-    assert [found.node.text for found in awaited] == [found.node.text for found in best]
+    assert [found.node.get_content() for found in awaited] == [found.node.get_content() for found in best]
 
 
 @pytest.mark.server
 def test_top_n_none_orders_all_and_zero_leaves_none(connection, nodes):
     every = XinferenceRerank("tiny-rerank", connection=connection, top_n=None).postprocess_nodes(nodes, query_str=QUERY)
-    assert sorted(found.node.text for found in every) == sorted(TEXTS)
+    assert sorted(found.node.get_content(MetadataMode.NONE) for found in every) == sorted(TEXTS)
     assert (
         XinferenceRerank("tiny-rerank", connection=connection, top_n=0).postprocess_nodes(nodes, query_str=QUERY) == []
     )
@@ -68,7 +68,9 @@ async def test_callbacks_and_events_tell_of_it(connection, nodes):
     assert (events[0].model_name, events[0].top_n) == ("tiny-rerank", 1)
     assert events[1].nodes == best
     ((start, end), _) = handler.get_event_pairs(CBEventType.RERANKING)
+    assert start.payload is not None
     assert start.payload["query_str"] == QUERY
+    assert end.payload is not None
     assert end.payload["nodes"] == best
 
 

@@ -1,0 +1,109 @@
+"""Agents of LlamaIndex answering with tools, on an engine that parses tool calls and on one that writes them."""
+
+from __future__ import annotations
+
+import pytest
+from llama_index.core.agent.workflow import (
+    AgentStream,
+    AgentWorkflow,
+    FunctionAgent,
+    ReActAgent,
+    ToolCallResult,
+)
+from llama_index.core.memory import Memory
+from llama_index.core.tools import FunctionTool
+
+from llamaindex_xinference_bridge import XinferenceLLM
+from tests.llamaindex_bridge.tools import ADD, MULTIPLY, WEATHER
+
+FACTOR = 7
+
+
+def search(query: str) -> str:
+    """Search the web."""
+    return f"nothing about {query}"
+
+
+async def run(agent, question, **keywords):
+    """The answer, and what the tools said on the way."""
+    handler = agent.run(question, **keywords)
+    results, text = [], ""
+    async for event in handler.stream_events():
+        if isinstance(event, ToolCallResult):
+            results.append((event.tool_name, event.tool_output.content))
+        elif isinstance(event, AgentStream):
+            text += event.delta
+    return str(await handler), results, text
+
+
+@pytest.mark.server
+async def test_a_function_agent_calls_its_tool_and_answers(either_llm):
+    await either_llm.aprepare()
+    answer, results, text = await run(FunctionAgent(tools=[WEATHER], llm=either_llm), "What is the weather in Paris?")
+    assert answer == "It is sunny in Paris."
+    assert results == [("get_weather", "sunny")]
+    assert text.endswith(answer)
+
+
+@pytest.mark.server
+async def test_a_function_agent_calls_two_tools_at_once(either_llm):
+    await either_llm.aprepare()
+    question = "What is the weather in Paris and in London?"
+    answer, results, _ = await run(FunctionAgent(tools=[WEATHER], llm=either_llm), question)
+    assert answer == "It is sunny in Paris and raining in London."
+    assert sorted(results) == [("get_weather", "rain"), ("get_weather", "sunny")]
+
+
+@pytest.mark.server
+async def test_a_function_agent_works_without_streaming_and_step_by_step(either_llm):
+    await either_llm.aprepare()
+    agent = FunctionAgent(tools=[ADD, MULTIPLY], llm=either_llm, streaming=False)
+    answer, results, _ = await run(agent, "What is 20 + (2 * 4)?")
+    assert answer == "20 + (2 * 4) is 28."
+    assert results == [("multiply", "8"), ("add", "28")]
+
+
+@pytest.mark.server
+async def test_an_agent_remembers_the_conversation(llm):
+    await llm.aprepare()
+    agent = FunctionAgent(tools=[WEATHER], llm=llm)
+    memory = Memory.from_defaults(session_id="a", token_limit=3000)
+    await run(agent, "My name is Ada.", memory=memory)
+    answer, _, _ = await run(agent, "What is my name?", memory=memory)
+    assert answer == "Your name is Ada."
+
+
+@pytest.mark.server
+async def test_a_react_agent_reasons_in_words_and_answers(either_llm):
+    await either_llm.aprepare()
+    answer, results, _ = await run(ReActAgent(tools=[MULTIPLY, ADD], llm=either_llm), "What is 20+(2*4)?")
+    assert answer == "20 + (2 * 4) is 28."
+    assert results == [("multiply", "8"), ("add", "28")]
+
+
+@pytest.mark.server
+async def test_one_agent_hands_over_to_another(either_llm):
+    await either_llm.aprepare()
+    workflow = AgentWorkflow(
+        agents=[
+            FunctionAgent(
+                name="assistant",
+                description="Answers questions.",
+                tools=[FunctionTool.from_defaults(search)],
+                llm=either_llm,
+            ),
+            FunctionAgent(name="calculator", description="Multiplies numbers.", tools=[MULTIPLY], llm=either_llm),
+        ],
+        root_agent="assistant",
+    )
+    answer, results, _ = await run(workflow, "What is 6 times 7? Let the calculator do it.")
+    assert answer == "6 times 7 is 42."
+    assert [name for name, _ in results] == ["handoff", "multiply"]
+    assert results[-1][1] == str(6 * FACTOR)
+
+
+@pytest.mark.server
+async def test_an_agent_learns_what_the_model_can_where_nothing_was_prepared(connection):
+    llm = XinferenceLLM("tiny-chat", connection=connection, temperature=0)
+    answer, _, _ = await run(FunctionAgent(tools=[WEATHER], llm=llm), "What is the weather in Paris?")
+    assert answer == "It is sunny in Paris."
