@@ -12,7 +12,6 @@ from typing_extensions import TypedDict
 
 from langchain_xinference_bridge import ChatXinference
 from langchain_xinference_bridge.errors import XinferenceBadRequestError, XinferenceUnsupportedError
-
 from tests.langchain_bridge.conftest import chat_on
 
 

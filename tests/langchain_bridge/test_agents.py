@@ -1,0 +1,124 @@
+"""LangGraph agents on a real model: a tool is called, its result is used, token by token and at once."""
+
+from __future__ import annotations
+
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
+from langchain_core.tools import tool
+from pydantic import BaseModel
+
+from tests.langchain_bridge.conftest import chat_on
+
+SUNNY = "It is sunny in Paris."
+
+
+@tool
+def get_weather(city: str) -> str:
+    """Get the weather for a city."""
+    return "It's sunny."
+
+
+@tool
+def add(a: float, b: float) -> float:
+    """Add two numbers."""
+    return a + b
+
+
+@tool
+def multiply(a: float, b: float) -> float:
+    """Multiply two numbers."""
+    return a * b
+
+
+class WeatherReport(BaseModel):
+    """A report of the weather."""
+
+    city: str
+    weather: str
+
+
+REPORT = WeatherReport(city="Paris", weather="sunny")
+
+
+def question(text):
+    return {"messages": [HumanMessage(text)]}
+
+
+@pytest.mark.server
+async def test_an_agent_calls_a_tool_and_answers(chat):
+    agent = create_agent(chat, [get_weather])
+    for messages in (
+        agent.invoke(question("What is the weather in Paris?"))["messages"],
+        (await agent.ainvoke(question("What is the weather in Paris?")))["messages"],
+    ):
+        assert [type(message) for message in messages] == [HumanMessage, AIMessage, ToolMessage, AIMessage]
+        assert messages[1].tool_calls[0]["args"] == {"city": "Paris"}
+        assert messages[-1].content == SUNNY
+
+
+@pytest.mark.server
+async def test_an_agent_streams_its_answer_token_by_token(chat):
+    agent = create_agent(chat, [get_weather])
+
+    def words(told):
+        return [part.text for part, _ in told if isinstance(part, AIMessageChunk) and part.text]
+
+    streamed = words(agent.stream(question("What is the weather in Paris?"), stream_mode="messages"))
+    assert "".join(streamed) == SUNNY
+    assert len(streamed) > 2
+    awaited = [told async for told in agent.astream(question("What is the weather in Paris?"), stream_mode="messages")]
+    assert words(awaited) == streamed
+
+
+@pytest.mark.server
+def test_an_agent_takes_the_steps_of_a_calculation(chat):
+    agent = create_agent(chat, [add, multiply])
+    messages = agent.invoke(question("What is 20 + (2 * 4)?"))["messages"]
+    called = [call["name"] for message in messages if isinstance(message, AIMessage) for call in message.tool_calls]
+    assert called == ["multiply", "add"]
+    assert messages[-1].content == "20 + (2 * 4) is 28."
+
+
+@pytest.mark.server
+def test_an_agent_makes_two_calls_at_once(chat):
+    agent = create_agent(chat, [get_weather])
+    messages = agent.invoke(question("What is the weather in Atlantis?"))["messages"]
+    assert messages[1].tool_calls[0]["args"] == {"city": "Atlantis"}
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("uid", ["tiny-think", "tiny-think-raw"])
+def test_an_agent_on_a_model_that_thinks(connection, uid):
+    messages = create_agent(chat_on(uid, connection), [get_weather]).invoke(question("What is the weather in Paris?"))[
+        "messages"
+    ]
+    thoughts = [
+        message.additional_kwargs.get("reasoning_content") for message in messages if isinstance(message, AIMessage)
+    ]
+    assert thoughts == ["I do not know the weather. The tool can tell me.", "The tool says that it is sunny."]
+    assert messages[-1].content == SUNNY
+
+
+@pytest.mark.server
+def test_an_agent_ends_in_a_report_by_the_way_that_the_profile_names(chat):
+    agent = create_agent(chat, [get_weather], response_format=WeatherReport)
+    assert agent.invoke(question("Report the weather in Paris."))["structured_response"] == REPORT
+
+
+@pytest.mark.server
+def test_an_agent_ends_in_a_report_by_a_tool_call(connection):
+    agent = create_agent(chat_on("tiny-chat", connection), [get_weather], response_format=ToolStrategy(WeatherReport))
+    assert agent.invoke(question("Report the weather in Paris."))["structured_response"] == REPORT
+
+
+@pytest.mark.server
+def test_an_agent_without_tools_answers_in_a_schema(connection):
+    class Person(BaseModel):
+        name: str
+        age: int
+
+    agent = create_agent(chat_on("tiny-chat", connection), [], response_format=ProviderStrategy(Person))
+    asked = question("Ada Lovelace was 36 years old.")
+    assert agent.invoke(asked)["structured_response"] == Person(name="Ada Lovelace", age=36)

@@ -1,0 +1,59 @@
+"""XinferenceRerank: the most relevant documents first, with their scores in copies of their metadata."""
+
+from __future__ import annotations
+
+import pytest
+from langchain_core.documents import Document
+
+from langchain_xinference_bridge import XinferenceRerank
+
+TEXTS = ["The ferry takes 55 minutes.", "The soup is made with cod.", "The lighthouse was built in 1872.", "Boat Day"]
+QUERY = "When was the lighthouse built?"
+
+
+@pytest.fixture
+def reranker(connection):
+    return XinferenceRerank(model="tiny-rerank", connection=connection)
+
+
+@pytest.mark.server
+async def test_places_and_scores_best_first(reranker):
+    ranked = reranker.rerank(QUERY, TEXTS, top_n=4)
+    assert sorted(entry["index"] for entry in ranked) == [0, 1, 2, 3]
+    scores = [entry["relevance_score"] for entry in ranked]
+    assert scores == sorted(scores, reverse=True)
+    assert await reranker.arerank(QUERY, TEXTS, top_n=4) == ranked
+
+
+@pytest.mark.server
+def test_three_are_kept_unless_told_otherwise(reranker, connection):
+    assert len(reranker.rerank(QUERY, TEXTS)) == 3
+    assert len(reranker.rerank(QUERY, TEXTS, top_n=1)) == 1
+    assert len(XinferenceRerank(model="tiny-rerank", connection=connection, top_n=None).rerank(QUERY, TEXTS)) == 4
+
+
+@pytest.mark.server
+def test_a_threshold_leaves_out_what_scores_less(reranker):
+    ranked = reranker.rerank(QUERY, TEXTS, top_n=4)
+    between = (ranked[1]["relevance_score"] + ranked[2]["relevance_score"]) / 2
+    assert reranker.rerank(QUERY, TEXTS, top_n=4, score_threshold=between) == ranked[:2]
+
+
+@pytest.mark.server
+async def test_documents_are_copied_with_their_scores(reranker):
+    documents = [
+        Document(text, metadata={"nested": {"place": number}}, id=str(number)) for number, text in enumerate(TEXTS)
+    ]
+    ranked = reranker.rerank(QUERY, documents)
+    kept = reranker.compress_documents(documents, QUERY)
+    assert [document.id for document in kept] == [str(entry["index"]) for entry in ranked]
+    assert [document.metadata["relevance_score"] for document in kept] == [entry["relevance_score"] for entry in ranked]
+    assert list(await reranker.acompress_documents(documents, QUERY)) == list(kept)
+    kept[0].metadata["nested"]["place"] = "changed"
+    assert [document.metadata for document in documents] == [{"nested": {"place": number}} for number in range(4)]
+
+
+async def test_nothing_in_nothing_out_and_nothing_asked():
+    reranker = XinferenceRerank("http://example.org", "m")
+    assert reranker.rerank(QUERY, []) == await reranker.arerank(QUERY, []) == []
+    assert list(reranker.compress_documents([], QUERY)) == []
