@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from langchain_core.messages import AIMessageChunk, ToolCallChunk
@@ -29,8 +29,13 @@ class ChunkWriter:
         self._blocks = blocks
         self._numbers: dict[object, int] = {}
 
-    def chunks(self, delta: ChatDelta) -> Iterator[ChatGenerationChunk]:
+    def chunks(self, delta: ChatDelta) -> Iterable[ChatGenerationChunk]:
         """What this delta adds."""
+        if delta.reasoning or delta.tool_calls or delta.logprobs or delta.final or self._blocks:
+            return self._all_kinds(delta)
+        return (_text_chunk(delta.text),)  # nearly every delta of nearly every answer
+
+    def _all_kinds(self, delta: ChatDelta) -> Iterator[ChatGenerationChunk]:
         info: dict[str, Any] | None = {"logprobs": {"content": delta.logprobs}} if delta.logprobs else None
         if delta.reasoning:
             yield self._chunk(self._reasoning(delta.reasoning), info)
@@ -93,6 +98,46 @@ class ChunkWriter:
     def _number(self, kind: object) -> int:
         """The number of the block that words of this kind belong to, in order of first appearance."""
         return self._numbers.setdefault(kind, len(self._numbers))
+
+
+#: What a chunk of text has beside its text and its containers.
+_SPOKEN = AIMessageChunk(content="").__dict__
+_GENERATED = ChatGenerationChunk(message=AIMessageChunk(content="")).__dict__
+
+
+def _text_chunk(text: str) -> ChatGenerationChunk:
+    """The chunk that the constructors would make of this text, without their validation: half of a chunk's time.
+
+    Only for a `str` that is known to be one. Made as pydantic makes a copy; `model_construct` of a message takes 80
+    times as long as its validation.
+    """
+    message = _new(AIMessageChunk)
+    _set(
+        message,
+        "__dict__",
+        {
+            **_SPOKEN,
+            "content": text,
+            "additional_kwargs": {},
+            "response_metadata": {},
+            "tool_calls": [],
+            "invalid_tool_calls": [],
+            "tool_call_chunks": [],
+        },
+    )
+    _set(message, "__pydantic_fields_set__", {"content"})
+    _set(message, "__pydantic_extra__", {})
+    _set(message, "__pydantic_private__", None)
+    chunk = _new(ChatGenerationChunk)
+    _set(chunk, "__dict__", {**_GENERATED, "text": text, "message": message})
+    _set(chunk, "__pydantic_fields_set__", {"message", "text"})
+    _set(chunk, "__pydantic_extra__", None)
+    _set(chunk, "__pydantic_private__", None)
+    return chunk
+
+
+_new = object.__new__
+_set = object.__setattr__
 
 
 def _call_chunk(delta: ToolCallDelta) -> ToolCallChunk:

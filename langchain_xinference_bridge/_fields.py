@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import is_
 from typing import Any, ClassVar
 
 from langchain_core.load.serializable import Serializable
@@ -84,7 +85,7 @@ class XinferenceFields(Serializable):
         """The connection that this model's calls take, made anew when a field it stands on was changed by a copy."""
         stated = self._stated()
         resolved = self._resolved
-        if resolved is None or any(new is not old for new, old in zip(stated, resolved[0], strict=True)):
+        if resolved is None or not all(map(is_, stated, resolved[0])):
             names = ("connection", "server_url", "api_key", "timeout", "max_retries")
             resolved = self._resolved = (stated, _connection_of(dict(zip(names, stated, strict=True))))
         return resolved[1]
@@ -96,17 +97,33 @@ class XinferenceFields(Serializable):
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """True: `dumpd` writes it, without its secrets."""
+        """True: `dumpd` writes it, without its secrets.
+
+        >>> from langchain_xinference_bridge import ChatXinference
+        >>> ChatXinference.is_lc_serializable()
+        True
+        """
         return True
 
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """Which field is written as the name of a variable: `{"api_key": "XINFERENCE_API_KEY"}`."""
+        """Which field is written as the name of a variable.
+
+        >>> from langchain_xinference_bridge import ChatXinference
+        >>> ChatXinference(model="m").lc_secrets
+        {'api_key': 'XINFERENCE_API_KEY'}
+        """
         return {"api_key": "XINFERENCE_API_KEY"}
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """What a connection, which cannot be written inside, adds: its server's URL, and that it has a key."""
+        """What a connection, which cannot be written inside, adds: its server's URL, and that it has a key.
+
+        >>> from langchain_xinference_bridge import ChatXinference, XinferenceConnection
+        >>> connection = XinferenceConnection("http://example.org:9997", api_key="sk-secret")
+        >>> ChatXinference(model="m", connection=connection).lc_attributes
+        {'server_url': 'http://example.org:9997', 'api_key': SecretStr('**********')}
+        """
         if self.connection is None:
             return {}
         connection = self._connection()

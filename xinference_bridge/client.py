@@ -6,7 +6,13 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -39,6 +45,8 @@ _GONE = (XinferenceModelNotFoundError, XinferenceModelLoadingError, XinferenceCo
 #: A look at the server to explain a failure must not make the caller wait long.
 _LOOK = CallOptions(timeout=5.0, connect_timeout=2.0, deadline=6.0, max_retries=0)
 _POLL_SECONDS = 0.5
+#: The turn of a call where nothing bounds their number; it holds nothing, so that one serves all.
+_AT_ONCE = nullcontext()
 
 
 class Client:
@@ -415,13 +423,12 @@ class Client:
 
     # Turns and endings
 
-    @contextmanager
-    def _turn(self, call: Call) -> Iterator[None]:
+    def _turn(self, call: Call) -> AbstractContextManager[None]:
         """At most `max_concurrency` calls at once; the others wait, no longer than their deadline."""
-        limit = self._limit
-        if limit is None:
-            yield
-            return
+        return _AT_ONCE if self._limit is None else self._turn_of(self._limit, call)
+
+    @contextmanager
+    def _turn_of(self, limit: threading.Semaphore, call: Call) -> Iterator[None]:
         if not limit.acquire(timeout=call.remaining()):
             raise failures.deadline_passed(call.url, call.deadline)
         try:
@@ -429,12 +436,13 @@ class Client:
         finally:
             limit.release()
 
+    def _aturn(self, call: Call) -> AbstractAsyncContextManager[None]:
+        limit = self.connection.max_concurrency
+        return _AT_ONCE if limit is None else self._aturn_of(limit, call)
+
     @asynccontextmanager
-    async def _aturn(self, call: Call) -> AsyncIterator[None]:
-        if not self.connection.max_concurrency:
-            yield
-            return
-        limit = self._limits.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(self.connection.max_concurrency))
+    async def _aturn_of(self, count: int, call: Call) -> AsyncIterator[None]:
+        limit = self._limits.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(count))
         left = call.remaining()
         if left is None:
             await limit.acquire()
