@@ -37,6 +37,11 @@ class TokenCounting(BaseLanguageModel[Any]):
 
         Exact on transformers, vLLM and SGLang, whose server counts. Elsewhere an estimate of four characters a token,
         said by an EstimateWarning.
+
+        >>> from langchain_core.messages import HumanMessage
+        >>> from langchain_xinference_bridge import ChatXinference
+        >>> ChatXinference(model="tiny-chat-hf").get_num_tokens_from_messages([HumanMessage("Hello")]) > 5
+        True
         """
         with translated_errors():
             wire = tools_to_wire(tools or ())
@@ -48,7 +53,12 @@ class TokenCounting(BaseLanguageModel[Any]):
         return count_tokens_approximately(messages) + len(str(wire)) // 4 * bool(wire)
 
     def get_num_tokens(self, text: str) -> int:
-        """The tokens of this text alone; exact or estimated as for messages."""
+        """The tokens of this text alone; exact or estimated as for messages.
+
+        >>> from langchain_xinference_bridge import ChatXinference
+        >>> ChatXinference(model="tiny-chat-hf").get_num_tokens("Hello") > 0
+        True
+        """
         if self.custom_get_token_ids is not None:
             return len(self.custom_get_token_ids(text))
         with translated_errors():
@@ -65,6 +75,10 @@ class TokenCounting(BaseLanguageModel[Any]):
         """The ids that `custom_get_token_ids` gives: the server tells none.
 
         Raises XinferenceUnsupportedError without it.
+
+        >>> from langchain_xinference_bridge import ChatXinference
+        >>> ChatXinference(model="m", custom_get_token_ids=lambda text: [*map(ord, text)]).get_token_ids("a")
+        [97]
         """
         if self.custom_get_token_ids is not None:
             return self.custom_get_token_ids(text)

@@ -34,7 +34,24 @@ from xinference_bridge.sampling import SamplingFields
 class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatModel):
     """A chat model that runs on a Xinference server.
 
-    Every parameter can be given here, in `bind` and at call time, and what is left alone is the server's default.
+    Every parameter can be given here, in `bind` and at call time, and what is left alone is the server's default. What
+    the server alone shall see goes into `model_kwargs`, `extra_body` or, at call time, `generate_config`.
+
+    >>> chat = ChatXinference(model="tiny-chat", temperature=0)
+    >>> chat.invoke("What is the capital of France?").content
+    'The capital of France is Paris.'
+    >>> for chunk in chat.stream("Name three colors.", max_tokens=3):
+    ...     print(chunk.text, end="|")
+    Red|,| green||
+    >>> import asyncio
+    >>> asyncio.run(chat.ainvoke("What is 2 + 2?")).usage_metadata["output_tokens"] > 0
+    True
+
+    A model that thinks tells its thoughts apart:
+
+    >>> answer = ChatXinference(model="tiny-think", temperature=0).invoke("What is 2 + 2?")
+    >>> [block["type"] for block in answer.content_blocks]
+    ['reasoning', 'text']
     """
 
     streaming: bool | None = None
@@ -63,6 +80,11 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
 
     @override
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields changed, which asks the server of its own about itself.
+
+        >>> ChatXinference(model="a").model_copy(update={"model_uid": "b"}).model_uid
+        'b'
+        """
         copied = super().model_copy(update=update, deep=deep)
         if isinstance(copied.profile, LazyProfile):
             copied.profile = LazyProfile(copied)  # type: ignore[assignment] # as below
@@ -158,6 +180,13 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         (or "required", or True: some tool has to be called), a tool's name, or OpenAI's dict. Which way a forced choice
         takes depends on the engine, which is looked up when the call is made; an answer without the call that was
         forced raises XinferenceUnsupportedError.
+
+        >>> def get_weather(city: str) -> str:
+        ...     "Get the weather for a city."
+        ...     return "It's sunny."
+        >>> chat = ChatXinference(model="tiny-chat", temperature=0).bind_tools([get_weather])
+        >>> [call["args"] for call in chat.invoke("What is the weather in Paris?").tool_calls]
+        [{'city': 'Paris'}]
         """
         with translated_errors():
             wire = tools_to_wire(tools, strict=strict)
@@ -184,6 +213,14 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         "function_calling" or "json_mode"; left out, it is what this model's engine enforces, looked up when the call is
         made. An answer that is not of the schema raises XinferenceStructuredOutputError, which is LangChain's
         OutputParserException too; with `include_raw` it is told as `parsing_error` beside `raw` and `parsed`.
+
+        >>> from pydantic import BaseModel
+        >>> class Person(BaseModel):
+        ...     name: str
+        ...     age: int
+        >>> chat = ChatXinference(model="tiny-chat", temperature=0).with_structured_output(Person)
+        >>> chat.invoke("Ada Lovelace was 36 years old.")
+        Person(name='Ada Lovelace', age=36)
         """
         with translated_errors():
             wanted = wanted_from_schema(schema, method, strict=strict)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import aclosing, closing
-from typing import Any
 
 from langchain_core.embeddings import Embeddings
 from pydantic import Field, SecretStr
@@ -32,6 +31,10 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
 
     The texts go out in batches, several requests at once, and the vectors come back in the order of the texts, as
     Python floats.
+
+    >>> embeddings = XinferenceEmbeddings(model="minilm", query_instruction="query: ")
+    >>> [len(vector) for vector in embeddings.embed_documents(["Paris", "Berlin"])]
+    [384, 384]
     """
 
     batch_size: int = Field(default=DEFAULT_BATCH_SIZE, ge=1)
@@ -62,6 +65,12 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         """One vector a text, in their order: `len(texts)` lists of Python floats; none for none.
 
         Raises the error that names the inputs which were not embedded, when a request fails.
+
+        >>> embeddings = XinferenceEmbeddings(model="minilm", batch_size=2)
+        >>> len(embeddings.embed_documents(["one", "two", "three"]))
+        3
+        >>> embeddings.embed_documents([])
+        []
         """
         with translated_errors(), progress(self.show_progress, len(texts)) as done:
             vectors: list[list[float]] = []
@@ -71,7 +80,12 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
             return vectors
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Same as `embed_documents`, but awaited."""
+        """Same as `embed_documents`, but awaited.
+
+        >>> import asyncio
+        >>> len(asyncio.run(XinferenceEmbeddings(model="minilm").aembed_documents(["one", "two"])))
+        2
+        """
         with translated_errors(), progress(self.show_progress, len(texts)) as done:
             vectors: list[list[float]] = []
             async with aclosing(ain_order(self._asend, self._batches(texts), self.max_concurrency)) as answers:
@@ -81,17 +95,31 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
             return vectors
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of a query."""
+        """The vector of a query.
+
+        >>> len(XinferenceEmbeddings(model="minilm").embed_query("Where is the lighthouse?"))
+        384
+        """
         with translated_errors():
             return self._checked(self._send([self.query_instruction + text]))[0]
 
     async def aembed_query(self, text: str) -> list[float]:
-        """Same as `embed_query`, but awaited."""
+        """Same as `embed_query`, but awaited.
+
+        >>> import asyncio
+        >>> len(asyncio.run(XinferenceEmbeddings(model="minilm").aembed_query("Where is the lighthouse?")))
+        384
+        """
         with translated_errors():
             return self._checked(await self._asend([self.query_instruction + text]))[0]
 
     def embed_stream(self, texts: Iterable[str]) -> Iterator[list[float]]:
-        """The vectors of a corpus of any length, one a text and in order; no more is held than is under way."""
+        """The vectors of a corpus of any length, one a text and in order; no more is held than is under way.
+
+        >>> corpus = (f"line {number}" for number in range(100))
+        >>> sum(1 for vector in XinferenceEmbeddings(model="minilm").embed_stream(corpus))
+        100
+        """
         answers = in_order(self._send, self._batches(texts), self.max_concurrency)
         with translated_errors(), progress(self.show_progress, None) as done, closing(answers):
             for batch, answer in answers:
@@ -99,7 +127,14 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
                 done(len(batch.texts))
 
     async def aembed_stream(self, texts: Iterable[str]) -> AsyncIterator[list[float]]:
-        """Same as `embed_stream`, but awaited."""
+        """Same as `embed_stream`, but awaited.
+
+        >>> import asyncio
+        >>> async def count() -> int:
+        ...     return len([vector async for vector in XinferenceEmbeddings(model="minilm").aembed_stream(["a", "b"])])
+        >>> asyncio.run(count())
+        2
+        """
         with translated_errors(), progress(self.show_progress, None) as done:
             async with aclosing(ain_order(self._asend, self._batches(texts), self.max_concurrency)) as answers:
                 async for batch, answer in answers:

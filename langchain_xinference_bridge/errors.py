@@ -19,6 +19,14 @@ XinferenceConnectionError        ModelConnectionError
 XinferenceTimeoutError           ModelTimeoutError
 XinferenceConfigurationError     ModelInvalidRequestError
 
+>>> from langchain_core.exceptions import ModelNotFoundError
+>>> from langchain_xinference_bridge import ChatXinference
+>>> try:
+...     ChatXinference(model="nope").invoke("Hello")
+... except ModelNotFoundError as error:
+...     print(type(error).__name__, error.model_uid, error.is_retryable)
+XinferenceModelNotFoundError nope False
+
 `ModelError` and its tree came with langchain-core 1.6; before that the classes are the core's alone.
 """
 
@@ -66,67 +74,69 @@ class XinferenceError(core.XinferenceError, ModelError):
     """Base of every error that the LangChain classes raise; `is_retryable` is the core's `retryable`."""
 
 
-class XinferenceConfigurationError(core.XinferenceConfigurationError, ModelInvalidRequestError):
+class XinferenceConfigurationError(core.XinferenceConfigurationError, XinferenceError, ModelInvalidRequestError):
     """What was given cannot be meant: the message names the setting and what it takes."""
 
 
-class XinferenceConnectionError(core.XinferenceConnectionError, ModelConnectionError):
+class XinferenceConnectionError(core.XinferenceConnectionError, XinferenceError, ModelConnectionError):
     """The server was not reached, or it hung up before it answered."""
 
 
-class XinferenceTimeoutError(core.XinferenceTimeoutError, ModelTimeoutError):
+class XinferenceTimeoutError(core.XinferenceTimeoutError, XinferenceError, ModelTimeoutError):
     """The server took longer than the caller wanted to wait."""
 
 
-class XinferenceAuthenticationError(core.XinferenceAuthenticationError, ModelAuthenticationError):
+class XinferenceAuthenticationError(core.XinferenceAuthenticationError, XinferenceError, ModelAuthenticationError):
     """The server asked for a credential, or does not know the one it got (401)."""
 
 
-class XinferencePermissionError(core.XinferencePermissionError, ModelPermissionDeniedError):
+class XinferencePermissionError(core.XinferencePermissionError, XinferenceError, ModelPermissionDeniedError):
     """The credential is known and may not do this (403)."""
 
 
-class XinferenceRateLimitError(core.XinferenceRateLimitError, ModelRateLimitError):
+class XinferenceRateLimitError(core.XinferenceRateLimitError, XinferenceError, ModelRateLimitError):
     """Too many requests just now (429); waiting helps."""
 
 
-class XinferenceBannedError(core.XinferenceBannedError, ModelPermissionDeniedError):
+class XinferenceBannedError(core.XinferenceBannedError, XinferenceError, ModelPermissionDeniedError):
     """Too many wrong credentials came from this address (429); the server refuses it for up to an hour."""
 
 
-class XinferenceModelNotFoundError(core.XinferenceModelNotFoundError, ModelNotFoundError):
+class XinferenceModelNotFoundError(core.XinferenceModelNotFoundError, XinferenceError, ModelNotFoundError):
     """No model runs under this UID or name."""
 
 
-class XinferenceModelTypeError(core.XinferenceModelTypeError, ModelInvalidRequestError):
+class XinferenceModelTypeError(core.XinferenceModelTypeError, XinferenceError, ModelInvalidRequestError):
     """The model that runs under this UID is of another type than the call needs."""
 
 
-class XinferenceModelLoadingError(core.XinferenceModelLoadingError, ModelAPIError):
+class XinferenceModelLoadingError(core.XinferenceModelLoadingError, XinferenceError, ModelAPIError):
     """The model is known and not ready yet (503)."""
 
 
-class XinferenceBadRequestError(core.XinferenceBadRequestError, ModelInvalidRequestError):
+class XinferenceBadRequestError(core.XinferenceBadRequestError, XinferenceError, ModelInvalidRequestError):
     """The server refused what was sent, and would refuse it again."""
 
 
-class XinferenceContextOverflowError(core.XinferenceContextOverflowError, ContextOverflowError):
+class XinferenceContextOverflowError(
+    core.XinferenceContextOverflowError, XinferenceBadRequestError, ContextOverflowError
+):
     """The prompt, with the room kept for the answer, is longer than the model's context."""
 
 
-class XinferenceUnsupportedError(core.XinferenceUnsupportedError, ModelInvalidRequestError):
+class XinferenceUnsupportedError(core.XinferenceUnsupportedError, XinferenceError, ModelInvalidRequestError):
     """The engine that serves this model cannot do what was asked."""
 
 
-class XinferenceServerError(core.XinferenceServerError, ModelAPIError):
+class XinferenceServerError(core.XinferenceServerError, XinferenceError, ModelAPIError):
     """The server failed at the request (5xx)."""
 
 
-class XinferenceProtocolError(core.XinferenceProtocolError, ModelAPIError):
+class XinferenceProtocolError(core.XinferenceProtocolError, XinferenceError, ModelAPIError):
     """The answer is not what a Xinference server sends."""
 
 
-class XinferenceStreamError(core.XinferenceStreamError, ModelConnectionError):
+class XinferenceStreamError(core.XinferenceStreamError, XinferenceError, ModelConnectionError):
     """A stream broke off before its end; `partial_text` holds the text that came before."""
 
 
@@ -142,7 +152,7 @@ class XinferenceStructuredOutputError(XinferenceUnsupportedError, OutputParserEx
 
 
 _OURS: dict[type[core.XinferenceError], type[core.XinferenceError]] = {
-    ours.__mro__[1]: ours
+    ours.__bases__[0]: ours
     for ours in (
         XinferenceError,
         XinferenceConfigurationError,

@@ -34,6 +34,12 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
 
     On a model whose engine only lets it chat, the prompt is sent as a user's message, so that an old chain works there
     too. Every parameter can be given here, in `bind` and at call time.
+
+    >>> llm = XinferenceLLM(model="tiny-chat-hf", temperature=0)
+    >>> llm.invoke("Name three colors.")
+    'Red, green and blue.'
+    >>> llm.batch(["What is 2 + 2?", "Count to 5."])
+    ['2 + 2 is 4.', '1, 2, 3, 4, 5.']
     """
 
     max_concurrency: int = Field(default=8, ge=1)
@@ -159,9 +165,23 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
 
 
 class Xinference(XinferenceLLM):
-    """XinferenceLLM under the older packages' name: an unknown keyword is sent to the server, with a warning."""
+    """XinferenceLLM under the older packages' name: an unknown keyword is sent to the server, with a warning.
+
+    >>> llm = Xinference(model_uid="tiny-chat-hf")
+    >>> llm.invoke("Name three colors.", generate_config={"temperature": 0})
+    'Red, green and blue.'
+    """
 
     _unknown_is_sent: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        server_url: str | None = None,
+        model_uid: str | None = None,
+        api_key: SecretStr | str | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(server_url, model_uid, api_key, **settings)
 
 
 def _result(answers: list[Answer], uid: str) -> LLMResult:

@@ -26,7 +26,12 @@ class Ranked(TypedDict):
 
 
 class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
-    """A reranking model on a Xinference server, for `ContextualCompressionRetriever` or alone."""
+    """A reranking model on a Xinference server, for `ContextualCompressionRetriever` or alone.
+
+    >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=2)
+    >>> len(reranker.rerank("Where is the lighthouse?", ["On a rock.", "In the soup.", "At noon."]))
+    2
+    """
 
     top_n: int | None = Field(default=3, ge=0)
     """How many documents are kept. None: all of them."""
@@ -51,7 +56,13 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         score_threshold: float | None = None,
         **keywords: Any,
     ) -> list[Ranked]:
-        """The documents' places and scores, best first."""
+        """The documents' places and scores, best first.
+
+        >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=2)
+        >>> ranked = reranker.rerank("Where is the lighthouse?", ["On a rock.", "In the soup.", "At noon."])
+        >>> ranked[0]["relevance_score"] >= ranked[1]["relevance_score"]
+        True
+        """
         with translated_errors():
             parameters, options = self._asked(top_n, keywords)
             results = self._served().rerank(query, _texts(documents), parameters, options)
@@ -66,7 +77,13 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         score_threshold: float | None = None,
         **keywords: Any,
     ) -> list[Ranked]:
-        """Same as `rerank`, but awaited."""
+        """Same as `rerank`, but awaited.
+
+        >>> import asyncio
+        >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=1)
+        >>> len(asyncio.run(reranker.arerank("Where is the lighthouse?", ["On a rock.", "In the soup."])))
+        1
+        """
         with translated_errors():
             parameters, options = self._asked(top_n, keywords)
             results = await self._served().arerank(query, _texts(documents), parameters, options)
@@ -76,14 +93,27 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> Sequence[Document]:
-        """Copies of the most relevant documents, best first, each with its score as metadata `relevance_score`."""
+        """Copies of the most relevant documents, best first, each with its score as metadata `relevance_score`.
+
+        >>> documents = [Document("On a rock."), Document("In the soup.")]
+        >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=1)
+        >>> kept = reranker.compress_documents(documents, "Where is the lighthouse?")
+        >>> list(kept[0].metadata)
+        ['relevance_score']
+        """
         return _scored(documents, self.rerank(query, documents))
 
     @override
     async def acompress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> Sequence[Document]:
-        """Same as `compress_documents`, but awaited."""
+        """Same as `compress_documents`, but awaited.
+
+        >>> import asyncio
+        >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=1)
+        >>> len(asyncio.run(reranker.acompress_documents([Document("On a rock.")], "Where is the lighthouse?")))
+        1
+        """
         return _scored(documents, await self.arerank(query, documents))
 
     def _asked(self, top_n: int | None, keywords: dict[str, Any]) -> tuple[JSON, CallOptions]:

@@ -1,5 +1,8 @@
 """What is told beside the words: tokens, finish reason, names, logprobs, profile, counts."""
 
+# LangChain types what it returns more widely than what a test knows of it.
+# mypy: no-check-untyped-defs
+
 from __future__ import annotations
 
 import warnings

@@ -1,5 +1,8 @@
 """XinferenceRerank: the most relevant documents first, with their scores in copies of their metadata."""
 
+# LangChain types what it returns more widely than what a test knows of it.
+# mypy: no-check-untyped-defs
+
 from __future__ import annotations
 
 import pytest

@@ -41,7 +41,7 @@ def test_it_shares_nothing_that_can_be_changed_with_another():
     ]
     assert shared == []
     one.additional_kwargs["mark"] = 1
-    one.foreign = 2  # message classes take attributes beyond their fields
+    one.foreign = 2  # type: ignore[attr-defined]  # message classes take attributes beyond their fields
     assert made("third").message == AIMessageChunk(content="third")
 
 
