@@ -1,0 +1,213 @@
+"""Requests as they are written, and vectors, rankings and models as they are read; nothing missing, nothing made up."""
+
+from __future__ import annotations
+
+import base64
+import struct
+
+import orjson
+import pytest
+
+from tests.core.asks import body_of, recorded
+from xinference_bridge import XinferenceBadRequestError, XinferenceProtocolError, endpoints
+from xinference_bridge.call import encode
+from xinference_bridge.wire import Request, Response
+
+
+def answer(content: object) -> Response:
+    body = content if isinstance(content, bytes) else orjson.dumps(content)
+    return Response(200, body, {}, "http://host:9997/v1/embeddings", "the-id")
+
+
+def in_base64(*numbers: float) -> str:
+    return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
+
+
+def vectors(*embeddings: object, **more: object) -> Response:
+    return answer({"data": [{"index": i, "embedding": e} for i, e in enumerate(embeddings)], **more})
+
+
+# Embeddings
+
+
+def test_a_recorded_answer_gives_the_same_vectors_from_base64_and_from_lists():
+    content = orjson.loads(body_of(recorded("embeddings")))
+    from_base64 = endpoints.embeddings_from_response(answer(content), 3).vectors
+    for entry, vector in zip(content["data"], from_base64, strict=True):
+        entry["embedding"] = vector
+    assert endpoints.embeddings_from_response(answer(content), 3).vectors == from_base64
+    assert [len(vector) for vector in from_base64] == [384] * 3
+    assert all(type(number) is float for number in from_base64[0])
+
+
+def test_vectors_come_back_in_input_order_however_the_server_shuffles_them():
+    content = orjson.loads(body_of(recorded("embeddings")))
+    in_order = endpoints.embeddings_from_response(answer(content), 3).vectors
+    content["data"].reverse()
+    assert endpoints.embeddings_from_response(answer(content), 3).vectors == in_order
+
+
+def test_whole_numbers_become_floats():
+    assert endpoints.embeddings_from_response(vectors([1, 0]), 1).vectors == [[1.0, 0.0]]
+
+
+def test_without_index_the_place_counts():
+    assert endpoints.embeddings_from_response(
+        answer({"data": [{"embedding": [1]}, {"embedding": [2]}]}), 2
+    ).vectors == [[1], [2]]
+
+
+@pytest.mark.parametrize(
+    ("broken", "count", "words"),
+    [
+        (vectors([1.0]), 2, "none came for the inputs 1"),
+        (vectors([1.0], None, [2.0]), 3, "none came for the inputs 1"),
+        (vectors([1.0], [2.0]), 1, "numbered 1"),
+        (answer({"data": [{"index": 0, "embedding": [1]}, {"index": 0, "embedding": [2]}]}), 2, "numbered 0"),
+        (answer({"data": [{"index": -1, "embedding": [1]}]}), 1, "numbered -1"),
+        (answer({"data": [{"index": "0", "embedding": [1]}]}), 1, "numbered '0'"),
+        (vectors([1.0, 2.0], [1.0]), 2, r"one length.*\[1, 2\]"),
+        (vectors([1.0, None]), 1, "numbers for input 0"),
+        (vectors([1.0], ["1.0"]), 2, "numbers for input 1"),
+        (vectors([True]), 1, "numbers for input 0"),
+        (vectors([]), 1, "finite numbers for input 0"),
+        (vectors(""), 1, "finite numbers for input 0"),
+        (vectors("AAA"), 1, "base64"),
+        (vectors("AAAA"), 1, "base64"),
+        (vectors("AA\n!!AAAA=="), 1, "base64"),
+        (vectors(in_base64(1.0, float("nan"))), 1, "finite numbers for input 0"),
+        (vectors(in_base64(1.0), in_base64(float("inf"))), 2, "finite numbers for input 1"),
+        (answer({"data": [7]}), 1, r"object at data\[0\]"),
+        (answer({"data": {}}), 1, "list of vectors"),
+        (answer({}), 1, "list of vectors"),
+        (answer([]), 1, "list of vectors"),
+        (answer(b"{"), 1, "not JSON"),
+    ],
+)
+def test_what_is_not_one_vector_a_text_is_refused(broken: Response, count: int, words: str):
+    with pytest.raises(XinferenceProtocolError, match=words) as caught:
+        endpoints.embeddings_from_response(broken, count)
+    assert caught.value.request_id == "the-id"
+    assert caught.value.status_code == 200
+
+
+def test_a_usage_of_minus_one_disturbs_nobody():
+    usage = {"prompt_tokens": -1, "total_tokens": -1}
+    assert endpoints.embeddings_from_response(vectors([1.0], usage=usage), 1).vectors == [[1.0]]
+
+
+def test_sparse_vectors_are_read_as_weights_and_not_asked_for_as_base64():
+    assert endpoints.embeddings_from_response(vectors({"cat": 0.5}), 1).sparse == [{"cat": 0.5}]
+    request = endpoints.embeddings_request("m", ["a"], {"return_sparse": True})
+    assert request.json == {"model": "m", "input": ["a"], "return_sparse": True}
+
+
+# Rerank
+
+
+def ranking(*entries: tuple[object, object]) -> Response:
+    return answer({"results": [{"index": i, "relevance_score": s} for i, s in entries]})
+
+
+def test_a_ranking_comes_best_first():
+    results = endpoints.rerank_from_response(ranking((0, 0.1), (2, 0.9), (1, 0.5)), 3)
+    assert [(result.index, result.relevance_score) for result in results] == [(2, 0.9), (1, 0.5), (0, 0.1)]
+
+
+def test_a_ranking_of_the_best_few_is_as_long_as_asked():
+    assert len(endpoints.rerank_from_response(ranking((2, 0.9)), 3, top_n=1)) == 1
+    assert endpoints.rerank_from_response(ranking(), 3, top_n=0) == []
+    assert len(endpoints.rerank_from_response(ranking((0, 1), (1, 1)), 2, top_n=9)) == 2
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (ranking((0, 0.1), (1, 0.2)), "a score for 3 of 3 documents; it has 2"),
+        (ranking((0, 0.1), (1, 0.2), (3, 0.3)), "numbered 3"),
+        (ranking((0, 0.1), (0, 0.2), (1, 0.3)), "numbered 0"),
+        (ranking((0, None), (1, 0.2), (2, 0.3)), "relevance_score for document 0"),
+        (ranking((0, True), (1, 0.2), (2, 0.3)), "relevance_score for document 0"),
+        (answer({"results": [None, None, None]}), "numbered None"),
+        (answer({"data": []}), "'results'"),
+    ],
+)
+def test_what_does_not_rank_each_document_once_is_refused(broken: Response, words: str):
+    with pytest.raises(XinferenceProtocolError, match=words):
+        endpoints.rerank_from_response(broken, 3)
+
+
+# What is written
+
+
+def test_an_unset_parameter_is_absent():
+    assert endpoints.chat_request("m", [], {}).json == {"model": "m", "messages": []}
+    assert endpoints.rerank_request("m", "q", ["d"], {"top_n": 2}).json == {
+        "model": "m",
+        "query": "q",
+        "documents": ["d"],
+        "top_n": 2,
+    }
+
+
+def test_a_uid_with_a_slash_stays_one_part_of_the_path():
+    assert endpoints.describe_request("org/model 1").path == "/v1/models/org%2Fmodel%201"
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"input": ["good", "bad \ud800"]}, r"input\[1\]"),
+        ({"messages": [{"role": "user", "content": "\udc00"}]}, r"messages\[0\]\.content"),
+        ({"temperature": float("nan")}, "temperature is NaN"),
+        ({"tools": [{"a": {"b": [1.0, float("inf")]}}]}, r"tools\[0\]\.a\.b\[1\] is NaN or infinite"),
+        ({"seed": 2**64}, "seed"),
+        ({"stop": object()}, "stop"),
+        ({"model": {1: 2}}, "the request"),
+    ],
+)
+def test_what_json_cannot_say_is_refused_by_its_place(body: dict, place: str):
+    with pytest.raises(XinferenceBadRequestError, match=place) as caught:
+        encode(Request("POST", "/v1/x", body, model_uid="m"))
+    assert caught.value.model_uid == "m"
+
+
+def test_what_the_caller_gave_is_not_changed():
+    parameters = {"return_sparse": True}
+    endpoints.embeddings_request("m", ["a"], parameters)
+    assert parameters == {"return_sparse": True}
+
+
+# Models, counts, events
+
+
+def test_the_recorded_models_are_read():
+    models = {model.uid: model for model in endpoints.models_from_response(answer(body_of(recorded("models"))))}
+    assert (models["minilm"].type, models["minilm"].dimensions, models["minilm"].max_tokens) == ("embedding", 384, 256)
+    assert (models["minilm"].name, models["minilm"].engine) == ("all-MiniLM-L6-v2", "sentence_transformers")
+    assert models["tiny-chat"].context_length == 4096
+    assert models["tiny-chat"].engine == "llama.cpp"
+    assert {"chat", "tools"} <= set(models["tiny-chat"].abilities)
+
+
+def test_one_model_is_described_without_its_uid():
+    assert endpoints.model_from_response(answer(body_of(recorded("describe_chat"))), "tiny-chat").uid == "tiny-chat"
+
+
+@pytest.mark.parametrize("broken", [{}, [], {"data": None}, {"data": [1]}, {"data": [{"model_type": "LLM"}]}, None])
+def test_another_services_list_is_refused(broken: object):
+    with pytest.raises(XinferenceProtocolError):
+        endpoints.models_from_response(answer(broken))
+
+
+@pytest.mark.parametrize("broken", [{}, [], "model", {"status": "ok"}])
+def test_another_services_description_is_refused(broken: object):
+    with pytest.raises(XinferenceProtocolError):
+        endpoints.model_from_response(answer(broken), "m")
+
+
+def test_a_count_is_a_number():
+    assert endpoints.token_count_from_response(answer({"input_tokens": 7})) == 7
+    for broken in ({"input_tokens": "7"}, {}, []):
+        with pytest.raises(XinferenceProtocolError):
+            endpoints.token_count_from_response(answer(broken))
