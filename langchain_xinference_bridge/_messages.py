@@ -177,7 +177,7 @@ def metadata_from_wire(result: ChatResult, uid: str) -> dict[str, Any]:
         "model_name": uid,
         "model_provider": PROVIDER,
         "id": result.id,
-        "request_id": getattr(result, "request_id", None),
+        "request_id": result.request_id,
         "created": result.created,
         "model_replica": result.model_replica,
         "system_fingerprint": result.system_fingerprint,

@@ -55,6 +55,8 @@ class ChatResult:
     model_replica: str | int | None
     system_fingerprint: str | None
     raw: dict[str, Any]
+    request_id: str | None = None
+    """The id of the HTTP request, as the server's log has it."""
 
 
 @dataclass(slots=True)

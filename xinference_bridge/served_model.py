@@ -66,14 +66,14 @@ class ServedModel:
         plan = self._plan(call, options, stream=False)
         response = self._client.send(plan.request, options)
         with _placing(response, self.uid):
-            return self._whole(plan, endpoints.json_answer(response))
+            return self._whole(plan, response)
 
     async def achat(self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS) -> ChatResult:
         """Same as `chat`, but awaited."""
         plan = await self._aplan(call, options, stream=False)
         response = await self._client.asend(plan.request, options)
         with _placing(response, self.uid):
-            return self._whole(plan, endpoints.json_answer(response))
+            return self._whole(plan, response)
 
     def stream_chat(
         self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS, *, stream_usage: bool = True
@@ -102,8 +102,9 @@ class ServedModel:
                     plan.check(delta.final)
                 yield delta
 
-    def _whole(self, plan: ChatPlan, body: JSON) -> ChatResult:
-        result = chat_result_from_wire(body, tools=plan.reads_tools, start=plan.start)
+    def _whole(self, plan: ChatPlan, response: Response) -> ChatResult:
+        result = chat_result_from_wire(endpoints.json_answer(response), tools=plan.reads_tools, start=plan.start)
+        result.request_id = response.request_id
         plan.check(result)
         return result
 
@@ -156,7 +157,7 @@ class ServedModel:
         request = endpoints.completion_request(self.uid, prompt, parameters)
         response = self._client.send(request, options)
         with _placing(response, self.uid):
-            return completion_result_from_wire(endpoints.json_answer(response))
+            return _completed(response)
 
     async def acomplete(
         self, prompt: str, parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
@@ -167,7 +168,7 @@ class ServedModel:
         request = endpoints.completion_request(self.uid, prompt, parameters)
         response = await self._client.asend(request, options)
         with _placing(response, self.uid):
-            return completion_result_from_wire(endpoints.json_answer(response))
+            return _completed(response)
 
     def stream_complete(
         self, prompt: str, parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
@@ -224,7 +225,10 @@ class ServedModel:
                         answer.mark_done()
                     elif (delta := answer.feed(event)) is not None:
                         yield delta
-            yield answer.finish()
+            last = answer.finish()
+            if last.final is not None:
+                last.final.request_id = call.request_id
+            yield last
         except XinferenceError as error:
             error.fill(url=call.url, model_uid=self.uid, request_id=call.request_id)
             if not begun or isinstance(error, XinferenceStreamError):
@@ -244,7 +248,10 @@ class ServedModel:
                         answer.mark_done()
                     elif (delta := answer.feed(event)) is not None:
                         yield delta
-            yield answer.finish()
+            last = answer.finish()
+            if last.final is not None:
+                last.final.request_id = call.request_id
+            yield last
         except XinferenceError as error:
             error.fill(url=call.url, model_uid=self.uid, request_id=call.request_id)
             if not begun or isinstance(error, XinferenceStreamError):
@@ -304,6 +311,12 @@ class ServedModel:
         response = await self._client.asend(request, options)
         with _placing(response, self.uid):
             return endpoints.rerank_from_response(response, len(documents), parameters.get("top_n"))
+
+
+def _completed(response: Response) -> ChatResult:
+    result = completion_result_from_wire(endpoints.json_answer(response))
+    result.request_id = response.request_id
+    return result
 
 
 def _as_chat(prompt: str, parameters: Mapping[str, Any]) -> ChatCall:
