@@ -7,16 +7,31 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from itertools import islice
-from typing import TypeVar
+from itertools import chain, islice
+from typing import Any, Generic, Protocol, TypeVar
 
 from xinference_bridge.errors import XinferenceError
+from xinference_bridge.pace import Pace
 
 Result = TypeVar("Result")
+
+
+class _Future(Protocol):
+    """What futures of threads and of event loops have in common."""
+
+    def done(self) -> bool: ...
+    def cancelled(self) -> bool: ...
+    def exception(self) -> BaseException | None: ...
+    def result(self) -> Any: ...
+
+
+AnyFuture = TypeVar("AnyFuture", bound=_Future)
 
 DEFAULT_BATCH_SIZE = 64
 DEFAULT_BATCH_CHARACTERS = 200_000
 DEFAULT_CONCURRENCY = 4
+#: Batches held, over those that may be under way: while one is slow, the answers to those after it can wait.
+_WINDOWS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,45 +61,40 @@ def batches_of(
 def in_order(
     send: Callable[[list[str]], Result], batches: Iterable[Batch], concurrency: int = DEFAULT_CONCURRENCY
 ) -> Generator[tuple[Batch, Result], None, None]:
-    """Each batch with its result, in order; at most `concurrency` under way, and no more batches read than that.
+    """Each batch with its result, in order; at most `concurrency` under way, fewer while the server is overloaded.
 
-    Fails fast: the first failure stops what has not begun, and the error names the inputs that were not answered.
+    No more batches are read than are under way or wait for an earlier one, together at most twice `concurrency`. Fails
+    fast: the first failure stops what has not begun, and the error names the inputs that were not answered.
     """
     todo = iter(batches)
     ahead = list(islice(todo, 2))
     if len(ahead) < 2 or concurrency == 1:  # one batch needs no threads
-        for batch in _chained(ahead, todo):
+        for batch in chain(ahead, todo):
             with _naming(batch, batch):
                 result = send(batch.texts)
             yield batch, result
         return
+    window: _Window[Result, Future[Result]] = _Window(concurrency)
+
+    def sent(texts: list[str]) -> Result:
+        with window.pace.turn():
+            return send(texts)
+
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="xinference-embed")
-    window: deque[tuple[Batch, Future[Result]]] = deque()
     try:
-        for batch in _chained(ahead, todo):
-            window.append((batch, pool.submit(send, batch.texts)))
-            if len(window) >= concurrency:
-                yield _first_of(window)
-        while window:
-            yield _first_of(window)
+        for batch in chain(ahead, todo):
+            while not window.has_room():
+                wait(window.under_way(), return_when=FIRST_COMPLETED)
+                yield from window.ready()
+            window.add(batch, pool.submit(sent, batch.texts))
+            yield from window.ready()
+        while under_way := window.under_way():
+            wait(under_way, return_when=FIRST_COMPLETED)
+            yield from window.ready()
+        yield from window.ready()
     finally:
         # Not waited for: what is under way ends by itself, and nobody wants its answer any more.
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _first_of(window: deque[tuple[Batch, Future[Result]]]) -> tuple[Batch, Result]:
-    """The first batch with its result, as soon as it is there or another one has failed."""
-    first, future = window[0]
-    pending = {waiting for _, waiting in window}
-    while not future.done():
-        done, pending = wait(pending, return_when=FIRST_COMPLETED)
-        for batch, other in window:
-            if other in done and other.exception() is not None:
-                with _naming(batch, first):
-                    other.result()
-    window.popleft()
-    with _naming(first, first):
-        return first, future.result()
 
 
 async def ain_order(
@@ -93,38 +103,64 @@ async def ain_order(
     concurrency: int = DEFAULT_CONCURRENCY,
 ) -> AsyncGenerator[tuple[Batch, Result], None]:
     """Same as `in_order`, but awaited."""
-    window: deque[tuple[Batch, asyncio.Future[Result]]] = deque()
+    window: _Window[Result, asyncio.Future[Result]] = _Window(concurrency)
+
+    async def sent(texts: list[str]) -> Result:
+        with window.pace.turn():
+            return await send(texts)
+
     try:
         for batch in batches:
-            window.append((batch, asyncio.ensure_future(send(batch.texts))))
-            if len(window) >= concurrency:
-                yield await _afirst_of(window)
-        while window:
-            yield await _afirst_of(window)
+            while not window.has_room():
+                await asyncio.wait(window.under_way(), return_when=asyncio.FIRST_COMPLETED)
+                for answer in window.ready():
+                    yield answer
+            window.add(batch, asyncio.ensure_future(sent(batch.texts)))
+            for answer in window.ready():
+                yield answer
+        while under_way := window.under_way():
+            await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            for answer in window.ready():
+                yield answer
+        for answer in window.ready():
+            yield answer
     finally:
-        for _, future in window:
+        left = window.under_way()
+        for future in left:
             future.cancel()
-        await asyncio.gather(*(future for _, future in window), return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)
 
 
-async def _afirst_of(window: deque[tuple[Batch, asyncio.Future[Result]]]) -> tuple[Batch, Result]:
-    """Same as `_first_of`, but awaited."""
-    first, future = window[0]
-    pending = {waiting for _, waiting in window}
-    while not future.done():
-        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-        for batch, other in window:
-            if other in done and not other.cancelled() and other.exception() is not None:
-                with _naming(batch, first):
-                    other.result()
-    window.popleft()
-    with _naming(first, first):
-        return first, future.result()
+class _Window(Generic[Result, AnyFuture]):
+    """The batches under way, and those that are answered but wait for an earlier one."""
 
+    def __init__(self, concurrency: int) -> None:
+        self.pace = Pace(concurrency)
+        self._batches: deque[tuple[Batch, AnyFuture]] = deque()
 
-def _chained(ahead: list[Batch], todo: Iterator[Batch]) -> Iterator[Batch]:
-    yield from ahead
-    yield from todo
+    def add(self, batch: Batch, future: AnyFuture) -> None:
+        """One more under way."""
+        self._batches.append((batch, future))
+
+    def under_way(self) -> list[AnyFuture]:
+        """Those without an answer yet."""
+        return [future for _, future in self._batches if not future.done()]
+
+    def has_room(self) -> bool:
+        """Whether one more may be sent now."""
+        return len(self.under_way()) < self.pace.allowed and len(self._batches) < _WINDOWS * self.pace.most
+
+    def ready(self) -> Iterator[tuple[Batch, Result]]:
+        """The answers whose turn it is, taken out; raises the first failure there is, whosever turn it is."""
+        while self._batches:
+            for batch, future in self._batches:
+                if future.done() and not future.cancelled() and future.exception() is not None:
+                    with _naming(batch, self._batches[0][0]):
+                        future.result()
+            if not self._batches[0][1].done():
+                return
+            first, answered = self._batches.popleft()
+            yield first, answered.result()
 
 
 class _naming:  # noqa: N801 - a context manager, read as a word

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tenacity import AsyncRetrying, RetryCallState, Retrying, wait_exponential, wait_random
 
 from xinference_bridge.errors import XinferenceError, XinferenceTimeoutError
+from xinference_bridge.pace import tell_of_overload
 
 if TYPE_CHECKING:
     from xinference_bridge.call import Call
@@ -67,7 +68,13 @@ def policy(call: Call) -> dict[str, Any]:
         wait = state.upcoming_sleep
         return state.attempt_number > call.max_retries or wait > LONGEST_WAIT * 1.1 or _too_late(call, wait)
 
-    return {"retry": _may_pass, "wait": _wait, "stop": stop, "reraise": True}
+    return {"retry": _may_pass, "wait": _wait, "stop": stop, "before_sleep": _tell, "reraise": True}
+
+
+def _tell(state: RetryCallState) -> None:
+    failure = state.outcome.exception() if state.outcome is not None else None
+    if isinstance(failure, XinferenceError):
+        tell_of_overload(failure)
 
 
 def _may_pass(state: RetryCallState) -> bool:
