@@ -354,24 +354,27 @@ class Client:
 
     def wait_until_ready(self, uid: str, timeout: float) -> ModelInfo:
         """Wait for the model's description; polls it, and never inference, whose 404s the server remembers for 10 s."""
+        request = endpoints.describe_request(uid)
         until = time.monotonic() + timeout
         while True:
             try:
-                return self._fresh_description(self.send(endpoints.describe_request(uid), _poll(until)), uid)
+                # Not `send`, which would look at all models after each failure, to explain it.
+                return self._fresh_description(self._send_once(self.call(request, _poll(until))), uid)
             except _NOT_UP_YET as error:
                 if time.monotonic() + _POLL_SECONDS >= until:
-                    raise _not_ready(uid, timeout, error) from error
+                    raise _not_ready(uid, timeout, self._explained(error, request)) from error
             time.sleep(_POLL_SECONDS)
 
     async def await_until_ready(self, uid: str, timeout: float) -> ModelInfo:
         """Same as `wait_until_ready`, but awaited."""
+        request = endpoints.describe_request(uid)
         until = time.monotonic() + timeout
         while True:
             try:
-                return self._fresh_description(await self.asend(endpoints.describe_request(uid), _poll(until)), uid)
+                return self._fresh_description(await self._asend_once(self.call(request, _poll(until))), uid)
             except _NOT_UP_YET as error:
                 if time.monotonic() + _POLL_SECONDS >= until:
-                    raise _not_ready(uid, timeout, error) from error
+                    raise _not_ready(uid, timeout, await self._aexplained(error, request)) from error
             await asyncio.sleep(_POLL_SECONDS)
 
     def _fresh_description(self, response: Response, uid: str) -> ModelInfo:
