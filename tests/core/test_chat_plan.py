@@ -1,0 +1,258 @@
+"""What goes on the wire for each engine, what is refused before, and what an answer is checked for. Pure."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from xinference_bridge import (
+    XinferenceBadRequestError,
+    XinferenceConfigurationError,
+    XinferenceContextOverflowError,
+    XinferenceUnsupportedError,
+    chat_plan,
+    context_guard,
+    parameters,
+)
+from xinference_bridge.chat_plan import ChatCall, NamedTool, StructuredOutput, needs_description, plan_chat
+from xinference_bridge.chat_stream import ChatResult, ToolCall
+from xinference_bridge.models import ModelInfo
+
+HELLO = [{"role": "user", "content": "Hello"}]
+SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}}
+ENGINES = ("llama.cpp", "transformers", "vllm", "sglang", "mlx")
+
+
+def tool(name: str):
+    return {"type": "function", "function": {"name": name, "description": "", "parameters": {"type": "object"}}}
+
+
+def model(engine: str = "llama.cpp", *abilities: str, context: int | None = 4096) -> ModelInfo:
+    return ModelInfo("m", "m", "LLM", abilities or ("generate", "chat", "tools"), context_length=context, engine=engine)
+
+
+def sent(call: ChatCall, engine: str = "llama.cpp", **options) -> dict:
+    return dict(plan_chat("m", call, model(engine), stream=False, **options).request.json)
+
+
+def answered(*names: str, text: str = "", reason: str = "stop") -> ChatResult:
+    calls = [ToolCall(id=f"call-{name}", name=name, arguments="{}") for name in names]
+    return ChatResult(text, "", calls, reason, None, None, None, None, None, None, {})
+
+
+def test_a_plain_call_sends_nothing_that_was_not_said():
+    assert sent(ChatCall(HELLO)) == {"model": "m", "messages": HELLO}
+
+
+def test_a_stream_asks_for_usage_unless_told_otherwise():
+    streamed = plan_chat("m", ChatCall(HELLO), None, stream=True).request.json
+    assert (streamed["stream"], streamed["stream_options"]) == (True, {"include_usage": True})
+    assert "stream_options" not in plan_chat("m", ChatCall(HELLO), None, stream=True, stream_usage=False).request.json
+    own = ChatCall(HELLO, {"stream_options": {"include_usage": False}})
+    assert plan_chat("m", own, None, stream=True).request.json["stream_options"] == {"include_usage": False}
+
+
+# Tools
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_tool_by_name_is_the_only_one_sent_since_no_engine_honours_the_name(engine: str):
+    body = sent(ChatCall(HELLO, tools=[tool("alpha"), tool("beta")], tool_choice=NamedTool("alpha")), engine)
+    assert [entry["function"]["name"] for entry in body["tools"]] == ["alpha"]
+    assert body["tool_choice"] == "required"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_choice_of_no_tool_sends_no_tools_since_the_engines_would_call_one(engine: str):
+    body = sent(ChatCall(HELLO, tools=[tool("alpha")], tool_choice="none"), engine)
+    assert not {"tools", "tool_choice"} & set(body)
+
+
+def test_auto_is_sent_as_said():
+    assert sent(ChatCall(HELLO, tools=[tool("alpha")], tool_choice="auto"))["tool_choice"] == "auto"
+    assert "tool_choice" not in sent(ChatCall(HELLO, tools=[tool("alpha")]))
+
+
+@pytest.mark.parametrize("choice", ["required", NamedTool("alpha")])
+def test_a_forced_tool_that_was_not_called_is_an_error_and_not_an_answer(choice):
+    call = ChatCall(HELLO, tools=[tool("alpha"), tool("beta")], tool_choice=choice)
+    plan = plan_chat("m", call, model("transformers"), stream=False)
+    plan.check(answered("alpha"))
+    with pytest.raises(XinferenceUnsupportedError, match=r"answered without.*'I would rather not'") as caught:
+        plan.check(answered(text="I would rather not"))
+    assert caught.value.body == "I would rather not"
+    with pytest.raises(XinferenceUnsupportedError, match="max_tokens"):
+        plan.check(answered(reason="length"))
+
+
+def test_another_tool_than_the_named_one_is_an_error():
+    call = ChatCall(HELLO, tools=[tool("alpha"), tool("beta")], tool_choice=NamedTool("alpha"))
+    with pytest.raises(XinferenceUnsupportedError, match="'alpha'"):
+        plan_chat("m", call, model(), stream=False).check(answered("beta"))
+
+
+@pytest.mark.parametrize("choice", ["required", NamedTool("alpha")])
+def test_a_forced_tool_without_tools_is_refused(choice):
+    with pytest.raises(XinferenceBadRequestError, match=r"needs tools"):
+        sent(ChatCall(HELLO, tool_choice=choice))
+
+
+def test_a_tool_that_is_not_there_is_refused_with_those_that_are():
+    with pytest.raises(XinferenceBadRequestError, match=r"'gamma'.*alpha, beta"):
+        sent(ChatCall(HELLO, tools=[tool("alpha"), tool("beta")], tool_choice=NamedTool("gamma")))
+
+
+# Structured answers
+
+
+def structured(method=None, engine: str = "llama.cpp", *abilities: str) -> dict:
+    call = ChatCall(HELLO, structured=StructuredOutput("person", SCHEMA, method=method))
+    return dict(plan_chat("m", call, model(engine, *abilities), stream=False).request.json)
+
+
+@pytest.mark.parametrize("engine", ["llama.cpp", "vllm", "sglang"])
+def test_a_schema_goes_where_the_engine_enforces_it(engine: str):
+    wanted = structured(engine=engine)["response_format"]
+    assert wanted["type"] == "json_schema"
+    assert wanted["json_schema"]["schema"] == SCHEMA
+
+
+@pytest.mark.parametrize("engine", ["transformers", "mlx"])
+def test_a_schema_becomes_a_tool_where_no_engine_enforces_it(engine: str):
+    body = structured(engine=engine)
+    assert "response_format" not in body
+    assert [entry["function"]["parameters"] for entry in body["tools"]] == [SCHEMA]
+
+
+def test_a_schema_becomes_words_where_there_are_no_tools_either():
+    body = structured(None, "transformers", "generate", "chat")
+    assert "tools" not in body
+    assert body["messages"][0]["role"] == "system"
+    assert '"name"' in body["messages"][0]["content"]
+    assert body["messages"][1:] == HELLO
+    assert HELLO == [{"role": "user", "content": "Hello"}]  # the caller's own list is as it was
+
+
+def test_json_mode_is_enforced_on_llama_cpp_by_a_schema_that_admits_every_object():
+    wanted = structured("json_mode")["response_format"]
+    assert wanted["type"] == "json_schema"
+    assert wanted["json_schema"]["schema"] == {"type": "object"}
+
+
+def test_the_function_calling_way_is_taken_when_it_is_wanted():
+    assert "tools" in structured("function_calling")
+
+
+@pytest.mark.parametrize("kind", ["json_schema", "json_object"])
+def test_a_response_format_that_the_engine_ignores_is_warned_of_once(kind: str, caplog):
+    chat_plan._warned.clear()
+    for _ in range(2):
+        with caplog.at_level(logging.WARNING):
+            sent(ChatCall(HELLO, {"response_format": {"type": kind}}), "transformers")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+# Media
+
+
+@pytest.mark.parametrize(
+    ("part", "ability"),
+    [("image_url", "vision"), ("audio_url", "audio"), ("input_audio", "audio"), ("video_url", "vision")],
+)
+def test_media_for_a_model_that_cannot_see_or_hear_is_refused_before_it_is_sent(part: str, ability: str):
+    call = ChatCall(
+        [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, {"type": part, part: {"url": "x"}}]}]
+    )
+    with pytest.raises(XinferenceUnsupportedError, match=part):
+        plan_chat("m", call, model(), stream=False)
+    plan_chat("m", call, model("llama.cpp", "chat", ability), stream=False)
+    plan_chat("m", call, model("llama.cpp", "chat", "omni"), stream=False)
+    plan_chat("m", call, None, stream=False)  # nothing is assumed of a model that is not known
+
+
+# When the description is asked for
+
+
+@pytest.mark.parametrize(
+    ("call", "needed"),
+    [
+        (ChatCall(HELLO), False),
+        (ChatCall(HELLO, tools=[tool("alpha")], tool_choice="auto"), False),
+        (ChatCall(HELLO, tools=[tool("alpha")], tool_choice="required"), True),
+        (ChatCall(HELLO, structured=StructuredOutput("a", SCHEMA)), True),
+        (ChatCall(HELLO, {"response_format": {"type": "json_object"}}), True),
+        (ChatCall([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]), True),
+    ],
+)
+def test_the_engine_is_looked_up_only_where_the_way_depends_on_it(call: ChatCall, needed: bool):
+    assert needs_description(call, stream=False) is needed
+
+
+# The context
+
+
+def guarded(text: str, engine: str = "transformers", context: int | None = 4096, **parameters) -> bool:
+    call = ChatCall([{"role": "user", "content": text}], parameters)
+    return context_guard.must_count(call, model(engine, context=context), context_guard.prompt_bytes(call))
+
+
+def test_tokens_are_counted_only_where_a_long_prompt_would_be_cut_in_silence():
+    assert guarded("x" * 5000)
+    assert guarded("x" * 3000, max_tokens=1000)
+    assert not guarded("x" * 3000)
+    assert not guarded("x" * 5000, "llama.cpp")
+    assert not guarded("x" * 5000, "vllm")
+    assert not guarded("x" * 5000, context=None)
+
+
+def test_a_prompt_that_does_not_fit_is_refused_with_both_sizes():
+    call = ChatCall(HELLO, {"max_tokens": 100})
+    context_guard.refuse_overflow(call, model("transformers"), 3900)
+    with pytest.raises(XinferenceContextOverflowError, match=r"4000 tokens does not fit .* 4096 tokens, 100 of them"):
+        context_guard.refuse_overflow(call, model("transformers"), 4000)
+
+
+def test_a_lone_surrogate_reaches_the_error_that_names_its_place():
+    assert context_guard.prompt_bytes(ChatCall([{"role": "user", "content": "\ud800"}])) == 0
+
+
+# Parameters
+
+
+def test_a_later_layer_wins_and_none_leaves_a_parameter_unset():
+    merged = parameters.merged(
+        parameters.CHAT,
+        {"temperature": 0.5, "top_p": 1},
+        {"temperature": None, "seed": 7},
+        {"temperature": 0},
+        where="ChatXinference",
+    )
+    assert merged == {"temperature": 0, "top_p": 1, "seed": 7}
+
+
+def test_a_misspelt_parameter_is_refused_with_the_right_one():
+    with pytest.raises(
+        XinferenceConfigurationError, match=r"no parameter 'temprature'; did you mean 'temperature'\?.*model_kwargs"
+    ):
+        parameters.merged(parameters.CHAT, {"temprature": 0}, where="ChatXinference")
+
+
+@pytest.mark.parametrize("where", parameters.OPEN)
+def test_what_stands_in_an_open_place_is_sent_as_it_is(where: str):
+    assert parameters.merged(parameters.CHAT, {"top_k": 1, where: {"mirostat_tau": 5, "top_k": 2}}, where="X") == {
+        "mirostat_tau": 5,
+        "top_k": 2,
+    }
+
+
+def test_a_drop_in_constructor_warns_and_sends():
+    assert parameters.merged(parameters.CHAT, {"mirostat_tau": 5}, where="Xinference", warn_only=True) == {
+        "mirostat_tau": 5
+    }
+
+
+def test_one_stop_word_becomes_a_list_and_the_callers_dict_stays():
+    given = {"stop": "END", "generate_config": {"stream": True}}
+    assert parameters.merged(parameters.CHAT, given, where="X") == {"stop": ["END"]}
+    assert given == {"stop": "END", "generate_config": {"stream": True}}
