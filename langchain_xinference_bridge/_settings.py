@@ -12,6 +12,7 @@ from langchain_core.rate_limiters import BaseRateLimiter
 from typing_extensions import TypedDict
 
 from xinference_bridge.connection import XinferenceConnection
+from xinference_bridge.sampling import SamplingKeywords
 
 
 class SharedSettings(TypedDict, total=False):
@@ -26,26 +27,9 @@ class SharedSettings(TypedDict, total=False):
     extra_body: Mapping[str, Any] | None
 
 
-class LanguageModelSettings(SharedSettings, total=False):
+class LanguageModelSettings(SharedSettings, SamplingKeywords, total=False):
     """What a chat model and a language model take: the sampling parameters, and LangChain's own."""
 
-    temperature: float | None
-    top_p: float | None
-    top_k: int | None
-    min_p: float | None
-    max_tokens: int | None
-    stop: str | list[str] | None
-    seed: int | None
-    presence_penalty: float | None
-    frequency_penalty: float | None
-    repetition_penalty: float | None
-    logprobs: bool | int | None
-    top_logprobs: int | None
-    lora_name: str | None
-    response_format: dict[str, Any] | None
-    enable_thinking: bool | None
-    chat_template_kwargs: dict[str, Any] | None
-    generate_config: Mapping[str, Any] | None
     name: str | None
     cache: BaseCache | bool | None
     verbose: bool

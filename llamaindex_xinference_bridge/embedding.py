@@ -11,8 +11,10 @@ from llama_index.core.callbacks.schema import CBEventType, EventPayload
 from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent, EmbeddingStartEvent
 from llama_index.core.utils import get_tqdm_iterable
 from llama_index_instrumentation import get_dispatcher
+from typing_extensions import Unpack
 
 from llamaindex_xinference_bridge._fields import ServedModelFields
+from llamaindex_xinference_bridge._settings import EmbeddingSettings
 from xinference_bridge.bulk import DEFAULT_BATCH_SIZE, DEFAULT_CONCURRENCY, Batch, ain_order, batches_of, in_order
 from xinference_bridge.errors import XinferenceProtocolError
 from xinference_bridge.wire import JSON
@@ -49,7 +51,7 @@ class XinferenceEmbedding(ServedModelFields, BaseEmbedding):
         model_uid: str | None = None,
         base_url: str | None = None,
         timeout: float | None = None,
-        **settings: Any,
+        **settings: Unpack[EmbeddingSettings],
     ) -> None:
         # The order is that of `llama-index-embeddings-xinference`, whose constructor calls work here.
         super().__init__(model_uid=model_uid, base_url=base_url, timeout=timeout, **settings)

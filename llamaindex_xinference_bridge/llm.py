@@ -26,6 +26,7 @@ from llama_index.core.llms.llm import CompletionToPromptType, MessagesToPromptTy
 from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.tools.types import BaseTool
 from llama_index.core.types import BaseOutputParser, PydanticProgramMode, TokenAsyncGen
+from typing_extensions import Unpack
 
 from llamaindex_xinference_bridge._calls import chat_call, completion_call
 from llamaindex_xinference_bridge._fields import ServedModelFields
@@ -35,6 +36,7 @@ from llamaindex_xinference_bridge._responses import (
     chat_response,
     completion_response,
 )
+from llamaindex_xinference_bridge._settings import LLMSettings
 from llamaindex_xinference_bridge._structured import StructuredPrediction
 from llamaindex_xinference_bridge._tools import selections_from_response, tool_keywords, wants_one_call
 from xinference_bridge.chat_stream import ChatDelta, ChatResult
@@ -80,7 +82,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, StructuredPrediction):
         completion_to_prompt: Callable[[str], str] | None = None,
         pydantic_program_mode: PydanticProgramMode = PydanticProgramMode.DEFAULT,
         output_parser: BaseOutputParser | None = None,
-        **settings: Any,
+        **settings: Unpack[LLMSettings],
     ) -> None:
         super().__init__(
             model_uid=model_uid,

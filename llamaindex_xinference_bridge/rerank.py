@@ -12,8 +12,10 @@ from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRan
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
+from typing_extensions import Unpack
 
 from llamaindex_xinference_bridge._fields import ServedModelFields
+from llamaindex_xinference_bridge._settings import RerankSettings
 from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.wire import JSON, RerankResult
 
@@ -39,7 +41,11 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
     """Whatever else goes into the request, unchecked."""
 
     def __init__(
-        self, model_uid: str | None = None, base_url: str | None = None, top_n: int | None = 5, **settings: Any
+        self,
+        model_uid: str | None = None,
+        base_url: str | None = None,
+        top_n: int | None = 5,
+        **settings: Unpack[RerankSettings],
     ) -> None:
         if model_uid is None and "model" not in settings:
             model_uid = "bge-reranker-base"  # the default of `llama-index-postprocessor-xinference-rerank`

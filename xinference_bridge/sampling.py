@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
 
 from xinference_bridge.parameters import CHAT_ONLY, OPEN, SAMPLING
 from xinference_bridge.wire import JSON
@@ -55,6 +57,35 @@ class SamplingFields(BaseModel):
         """What was stated at construction, by wire name, without what is unset."""
         mine = self.__dict__
         return {name: value for name in _names() if (value := mine[name]) is not None}
+
+
+class RareSamplingKeywords(TypedDict, total=False):
+    """The fields of `SamplingFields` as keywords, for type checkers, but for the two that everybody states."""
+
+    top_p: float | None
+    top_k: int | None
+    min_p: float | None
+    stop: str | list[str] | None
+    seed: int | None
+    presence_penalty: float | None
+    frequency_penalty: float | None
+    repetition_penalty: float | None
+    logprobs: bool | int | None
+    top_logprobs: int | None
+    lora_name: str | None
+    response_format: dict[str, Any] | None
+    enable_thinking: bool | None
+    chat_template_kwargs: dict[str, Any] | None
+    model_kwargs: Mapping[str, Any] | None
+    generate_config: Mapping[str, Any] | None
+    extra_body: Mapping[str, Any] | None
+
+
+class SamplingKeywords(RareSamplingKeywords, total=False):
+    """All fields of `SamplingFields` as keywords, for type checkers."""
+
+    temperature: float | None
+    max_tokens: int | None
 
 
 @lru_cache(maxsize=1)

@@ -24,4 +24,4 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` when a known word is near, else the list of what is known."""
     names = list(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=_NEAR)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(names)}"
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(names)}."

@@ -1,7 +1,8 @@
-"""Hears the events of llama-index-core's instrumentation."""
+"""What llama-index-core tells and asks beside the calls themselves: its events, its rate limiter."""
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,3 +34,18 @@ def heard():
         yield events
     finally:
         root.event_handlers.remove(listener)
+
+
+class CountingLimiter:
+    """As llama-index-core's rate limiters are called."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.threads: set[int] = set()
+
+    def acquire(self) -> None:
+        self.taken += 1
+        self.threads.add(threading.get_ident())
+
+    async def async_acquire(self) -> None:
+        self.taken += 1

@@ -12,7 +12,7 @@ from llama_index.core.schema import TextNode
 from llama_index.core.storage.kvstore import SimpleKVStore
 
 from llamaindex_xinference_bridge import XinferenceEmbedding
-from tests.llamaindex_bridge.listening import heard
+from tests.llamaindex_bridge.listening import CountingLimiter, heard
 from xinference_bridge import XinferenceModelTypeError, XinferenceProtocolError
 
 TEXTS = ["The lighthouse.", "Fish soup.", "The ferry takes 55 minutes.", "Grüße, 世界 🚀", "cannery", "Boat Day", ""]
@@ -20,21 +20,6 @@ TEXTS = ["The lighthouse.", "Fish soup.", "The ferry takes 55 minutes.", "Grüß
 
 def alike(one, other):
     return sum(a * b for a, b in zip(one, other, strict=True)) > 0.999  # the model's vectors have length 1
-
-
-class CountingLimiter:
-    """As llama-index-core's rate limiters are called."""
-
-    def __init__(self) -> None:
-        self.taken = 0
-        self.threads: set[int] = set()
-
-    def acquire(self) -> None:
-        self.taken += 1
-        self.threads.add(threading.get_ident())
-
-    async def async_acquire(self) -> None:
-        self.taken += 1
 
 
 @pytest.mark.server

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler, TokenCountingHandler
-from llama_index.core.llms import MockLLM
 
 from llamaindex_xinference_bridge import XinferenceLLM
-from tests.llamaindex_bridge.listening import heard
+from tests.llamaindex_bridge.listening import CountingLimiter, heard
 from tests.llamaindex_bridge.tools import Person
 from xinference_bridge import XinferenceModelNotFoundError
 
@@ -98,6 +97,11 @@ def test_the_token_counter_counts_what_the_server_counted(connection):
     assert counter.total_llm_token_count == 2 * usage["total_tokens"]
 
 
-def test_the_rate_limiter_is_llamaindex_s_own():
-    assert "rate_limiter" in XinferenceLLM.model_fields
-    assert XinferenceLLM.model_fields["rate_limiter"] == MockLLM.model_fields["rate_limiter"]
+@pytest.mark.server
+async def test_the_rate_limiter_is_asked_once_for_each_call(connection):
+    limiter = CountingLimiter()
+    llm = XinferenceLLM("tiny-chat", connection=connection, temperature=0, rate_limiter=limiter)
+    llm.chat(FRANCE)
+    list(llm.stream_complete("What is the capital of France?"))
+    await llm.acomplete("What is the capital of France?")
+    assert limiter.taken == 3
