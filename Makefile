@@ -3,12 +3,13 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+BENCH  := .venv-bench
 READY  := $(VENV)/.ready
 # Tests to record or to run live: all that talk to the server, unless named (`make record T=tests/core/test_chat.py`).
 T      ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-live lab lab-stop record lint typecheck format \
+.PHONY: help bench demo test test-live lab lab-stop record lint typecheck format \
 	docs docs-serve docs-test docs-pictures dist test-wheel test-minimum test-newest
 
 help: ## Say what can be made
@@ -33,6 +34,17 @@ test: $(READY) ## Run all tests on the recordings, with the network blocked
 
 test-live: $(READY) ## Run the tests that talk to a server on the running lab
 	@$(LAB) && echo "Testing live on the lab at $$XINFERENCE_ENDPOINT" && $(BIN)/python -m pytest -m server --live $(T)
+
+$(BENCH)/.ready: pyproject.toml
+	@echo "Setting up $(BENCH) and $(BENCH)-peer: the package and what it is measured against (once; a few minutes)"
+	@$(PYTHON) -m venv $(BENCH) && $(PYTHON) -m venv $(BENCH)-peer
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[all]' --group bench
+	@$(BENCH)-peer/bin/python -m pip install --quiet --disable-pip-version-check langchain-xinference==0.1.2 aiohttp orjson
+	@touch $@
+
+bench: $(BENCH)/.ready ## Measure ours against the floor and the peers, and write benchmarks/RESULTS.md
+	@$(BENCH)/bin/python -m benchmarks
 
 lab: ## Start a real Xinference with tiny models on this machine
 	@$(PYTHON) -m lab start
@@ -85,6 +97,7 @@ RELEASE_VENV  := .venv-release
 RELEASE_READY := $(RELEASE_VENV)/.ready
 # The Pythons to install the wheel into: make test-wheel PYTHONS="3.10 3.13"
 PYTHONS ?= $(PYTHON)
+export UV_PYTHON_DOWNLOADS := never
 
 $(RELEASE_READY): pyproject.toml
 	@echo "Setting up $(RELEASE_VENV): what builds and checks the packages (once)"

@@ -1,0 +1,133 @@
+"""What is bounded by itself and not by a peer: import and building, the first token, growth with the work, memory."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from benchmarks import goals
+from benchmarks.goals import Bound
+from benchmarks.stub import ROOT
+from benchmarks.stub_server import API_KEY
+from benchmarks.wire import TEXTS
+from benchmarks.work import PROMPT, gathered, spent
+from langchain_xinference_bridge import ChatXinference, XinferenceEmbeddings
+from xinference_bridge import XinferenceConnection
+
+_BUILDS = 200
+_PACED = 100
+_TURNS = 7
+
+#: What of langchain-core our package imports is imported first, so that only what is ours is timed.
+_IMPORT = """
+import importlib, subprocess, sys, time
+listing = "import sys, langchain_xinference_bridge; print(*[n for n in sys.modules if n.startswith('langchain_core')])"
+for name in subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True).stdout.split():
+    importlib.import_module(name)
+began = time.perf_counter()
+import langchain_xinference_bridge
+print(time.perf_counter() - began)
+"""
+
+#: Resident memory at each tenth of the way, in MB, in a process of its own.
+_MEMORY = """
+import sys
+from langchain_xinference_bridge import XinferenceEmbeddings
+
+def resident():
+    with open("/proc/self/statm") as numbers:
+        return int(numbers.read().split()[1]) * 4096 / 1e6
+
+model = XinferenceEmbeddings(model_uid="embed", server_url=sys.argv[1], api_key=sys.argv[2])
+texts = (f"document {number}" for number in range(200_000))
+for number, vector in enumerate(model.embed_stream(texts), 1):
+    assert len(vector) == 1024
+    if number % 20_000 == 0:
+        print(resident())
+"""
+
+
+def measure_bounds(url: str, loop: asyncio.AbstractEventLoop) -> Iterator[tuple[Bound, float]]:
+    """Each bound with what was measured."""
+    connection = XinferenceConnection(server_url=url, api_key=API_KEY)
+    yield goals.IMPORT, statistics.median(float(_in_own_process(_IMPORT)) for _ in range(5))
+    yield goals.BUILD, _build(url)
+    paced = ChatXinference(model_uid=f"paced-{_PACED}", connection=connection)
+    yield goals.FIRST_TOKEN, _lateness(paced)
+    yield goals.AFIRST_TOKEN, loop.run_until_complete(_alateness(paced))
+    embeddings = XinferenceEmbeddings(model_uid="embed", connection=connection)
+    yield (
+        goals.TEN_TIMES_TEXTS,
+        _growth(lambda: embeddings.embed_documents(TEXTS), lambda: embeddings.embed_documents(TEXTS * 10)),
+    )
+    short, long = (ChatXinference(model_uid=f"chat-{count}", connection=connection) for count in (3_000, 30_000))
+    yield goals.TEN_TIMES_CHUNKS, _growth(lambda: spent(short.stream(PROMPT)), lambda: spent(long.stream(PROMPT)))
+    yield (
+        goals.TEN_TIMES_CALLERS,
+        _growth(
+            lambda: loop.run_until_complete(gathered(short, 100)),
+            lambda: loop.run_until_complete(gathered(short, 1_000)),
+        ),
+    )
+    yield goals.MEMORY, _memory_growth(url)
+    loop.run_until_complete(connection.aclose())
+
+
+def _in_own_process(code: str, *arguments: str) -> str:
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300).stdout
+
+
+def _build(url: str) -> float:
+    """Milliseconds to build one model; raises when one opens a socket."""
+    opened: list[str] = []
+    on = True
+
+    def watch(event: str, _: object) -> None:
+        if on and event in {"socket.connect", "socket.getaddrinfo"}:
+            opened.append(event)
+
+    sys.addaudithook(watch)
+    times = []
+    for _ in range(_BUILDS):
+        began = time.perf_counter()
+        ChatXinference(model_uid="chat-3000", server_url=url, api_key=API_KEY)
+        times.append(time.perf_counter() - began)
+    on = False
+    if opened:
+        raise RuntimeError(f"Building a model asked the network: {opened[:3]}")
+    return statistics.median(times) * 1000
+
+
+def _lateness(model: ChatXinference) -> float:
+    """Median milliseconds from the sending of a piece, whose text is the nanosecond, until the caller has it."""
+    late = [time.monotonic_ns() - int(chunk.text) for chunk in model.stream(PROMPT) if chunk.text]
+    return statistics.median(late) / 1e6
+
+
+async def _alateness(model: ChatXinference) -> float:
+    late = [time.monotonic_ns() - int(chunk.text) async for chunk in model.astream(PROMPT) if chunk.text]
+    return statistics.median(late) / 1e6
+
+
+def _growth(once: Callable[[], object], ten_times: Callable[[], object]) -> float:
+    """How many times as long the tenfold work takes, both measured turn about."""
+    once()
+    ratios = []
+    for _ in range(_TURNS):
+        began = time.perf_counter()
+        once()
+        between = time.perf_counter()
+        ten_times()
+        ratios.append((time.perf_counter() - between) / (between - began))
+    return statistics.median(ratios)
+
+
+def _memory_growth(url: str) -> float:
+    """Megabytes that the process grew by after the first tenth of 200,000 texts."""
+    resident = [float(line) for line in _in_own_process(_MEMORY, url, API_KEY).split()]
+    return max(resident) - resident[0]

@@ -1,0 +1,76 @@
+"""The goals: what each kind of work may take at most, as ratios measured in one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FLOOR = "floor"
+OPENAI = "langchain-openai"
+OPENAI_LIKE = "llama-index openai-like"
+OLD = "langchain-xinference 0.1.2"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """Ours / theirs, at most; `against` is one of the names above."""
+
+    work: str
+    against: str
+    at_most: float
+
+
+INVOKE = "LangChain invoke"
+STREAM = "LangChain stream of 3,000 chunks"
+AINVOKE = "LangChain 300 concurrent ainvoke"
+ASTREAM = "LangChain astream of 3,000 chunks"
+EMBED = "LangChain embed 2,048 texts × 1,024 dimensions"
+LLAMA_EMBED = "LlamaIndex embed 2,048 texts × 1,024 dimensions"
+COMPLETE = "LlamaIndex complete"
+STREAM_CHAT = "LlamaIndex stream_chat of 3,000 chunks"
+
+GOALS = (
+    Goal(INVOKE, FLOOR, 1.2),
+    Goal(INVOKE, OPENAI, 0.6),
+    Goal(STREAM, FLOOR, 1.5),
+    Goal(STREAM, OPENAI, 0.25),
+    Goal(AINVOKE, FLOOR, 1.3),
+    Goal(AINVOKE, OPENAI, 0.3),
+    Goal(ASTREAM, OPENAI, 0.25),
+    Goal(EMBED, FLOOR, 1.1),
+    Goal(EMBED, OPENAI, 0.5),
+    Goal(EMBED, OLD, 0.1),
+    Goal(LLAMA_EMBED, OPENAI_LIKE, 0.55),
+    Goal(COMPLETE, FLOOR, 1.25),
+    Goal(COMPLETE, OPENAI_LIKE, 0.55),
+    Goal(STREAM_CHAT, OPENAI_LIKE, 0.3),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A number that is measured by itself and may be so much at most."""
+
+    what: str
+    unit: str
+    at_most: float
+
+
+IMPORT = Bound("import langchain_xinference_bridge, beyond langchain-core", "s", 0.2)
+BUILD = Bound("build a chat model (requests sent: none)", "ms", 1.0)
+FIRST_TOKEN = Bound("a stream's piece reaches the caller after its bytes were sent", "ms", 1.0)
+AFIRST_TOKEN = Bound("the same, awaited", "ms", 1.0)
+TEN_TIMES_TEXTS = Bound("10 times the texts to embed take", "×", 10.5)
+TEN_TIMES_CHUNKS = Bound("10 times the chunks of a stream take", "×", 10.5)
+TEN_TIMES_CALLERS = Bound("10 times the concurrent callers take", "×", 10.5)
+MEMORY = Bound("memory grown from text 20,000 to text 200,000 of a stream of embeddings", "MB", 8.0)
+
+BOUNDS = (
+    IMPORT,
+    BUILD,
+    FIRST_TOKEN,
+    AFIRST_TOKEN,
+    TEN_TIMES_TEXTS,
+    TEN_TIMES_CHUNKS,
+    TEN_TIMES_CALLERS,
+    MEMORY,
+)
