@@ -44,6 +44,8 @@ class XinferenceFields(Serializable):
 
     #: Parameters of the server that have no field: taken by name, and kept in `model_kwargs`.
     _known_to_server: ClassVar[frozenset[str]] = frozenset()
+    #: Fields of which None says something, where the default is something else.
+    _none_is_said: ClassVar[frozenset[str]] = frozenset()
     #: Whether an unknown keyword is sent on with a warning, as the older packages' constructors want it.
     _unknown_is_sent: ClassVar[bool] = False
 
@@ -73,6 +75,7 @@ class XinferenceFields(Serializable):
         """The keywords under the names of the fields. Raises XinferenceConfigurationError for a misspelt one."""
         keywords = Keywords(cls.__name__, cls.model_fields, _ALIASES, cls._known_to_server, cls._unknown_is_sent)
         settings = keywords.sorted_out(given)
+        settings.update({name: None for name in cls._none_is_said if name in given and given[name] is None})
         if not settings.get("model_uid"):
             msg = f"{cls.__name__} needs model_uid= (or model=): the UID that `xinference list` prints"
             raise XinferenceConfigurationError(msg)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
@@ -37,6 +37,8 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
     """How many documents are kept. None: all of them."""
     score_threshold: float | None = None
     """Documents with a lower score are left out."""
+
+    _none_is_said: ClassVar[frozenset[str]] = frozenset({"top_n"})
 
     def __init__(
         self,

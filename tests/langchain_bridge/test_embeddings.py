@@ -43,15 +43,15 @@ async def test_a_corpus_is_embedded_as_it_is_read(embeddings):
     read = []
 
     def corpus():
-        for text in TEXTS:
+        for text in TEXTS * 4:
             read.append(text)
             yield text
 
     stream = embeddings.embed_stream(corpus())
     next(stream)
-    assert len(read) < len(TEXTS)
-    assert len(list(stream)) == 9
-    assert len([vector async for vector in embeddings.aembed_stream(corpus())]) == 10
+    assert len(read) < 30  # no more than is under way
+    assert len(list(stream)) == 39
+    assert len([vector async for vector in embeddings.aembed_stream(corpus())]) == 40
 
 
 async def test_nothing_in_nothing_out_and_nothing_asked():
@@ -118,5 +118,5 @@ def test_the_error_names_the_texts_that_were_not_embedded(monkeypatch):
         return real(self, [], *args, **kwargs)
 
     monkeypatch.setattr(ServedModel, "embed", fails_at_the_third)
-    with pytest.raises(XinferenceProtocolError, match="inputs 4 to 5 and those after them"):
+    with pytest.raises(XinferenceProtocolError, match=r"inputs 4 to 5.* were not embedded"):
         XinferenceEmbeddings("http://example.org", "m", batch_size=2).embed_documents(TEXTS)
