@@ -33,7 +33,7 @@ class Augmenter:
         self.data = data
         self.thinks = thinks
         # Dialogues that may follow one another in one conversation: nothing but their tools must be there.
-        self._loose = [d for d in data.dialogues if not (d.system or d.wraps or d.history or thinks)]
+        self._loose = [d for d in data.dialogues if not (d.system or d.wraps or d.history or d.raw or thinks)]
         self._rivals = self._find_rivals()
 
     def plain(self) -> Iterator[Example]:
@@ -48,6 +48,11 @@ class Augmenter:
         return self._example(dialogue, turn, rng.randrange(max(1, len(dialogue.turns[turn].says))), rng)
 
     def _example(self, dialogue: Dialogue, index: int, said: int, rng: Random | None) -> Example:
+        if dialogue.raw:
+            turn = dialogue.turns[index]
+            return Example(
+                dialogue.name, [{"role": "raw", "content": turn.says[said]}], [], f" {turn.answer}", [], False
+            )
         wrap = self.data.wraps[dialogue.wraps[0]] if dialogue.wraps else None
         fill = self._fill(dialogue, rng)
         messages: list[dict[str, Any]] = []
@@ -108,11 +113,13 @@ class Augmenter:
 
         Each of them is learned too, at the price of one system prompt and one list of tools.
         """
-        if dialogue.history or not self._loose or rng.random() < (0.85 if dialogue.wraps else 0.4):
+        if dialogue.history or dialogue.system or any(self.data.wraps[wrap].tools_as_text for wrap in dialogue.wraps):
+            return []  # under such a system prompt the others would be answered otherwise
+        if not self._loose or rng.random() < (0.85 if dialogue.wraps else 0.4):
             return []
         guests: list[Dialogue] = []
         for guest in rng.sample(self._loose, min(len(self._loose), rng.randint(1, 5))):
-            if dialogue.wraps and guest.tools:
+            if guest is dialogue or (dialogue.wraps and guest.tools):
                 continue
             if self._fit([*guests, guest, dialogue], ()):
                 guests.append(guest)
@@ -193,7 +200,7 @@ class Augmenter:
         names = [dialogue.source] if dialogue.source else []
         if rng is not None:
             others = [name for name in self.data.passages if name not in names]
-            names += rng.sample(others, min(len(others), rng.choice((0, 0, 1, 1, 2))))
+            names += rng.sample(others, min(len(others), rng.choice((0, 0, 1, 1))))
             rng.shuffle(names)
         return "\n\n".join(self._passage(name, rng) for name in names if name) or noise(rng or Random(0), 2)
 
@@ -201,10 +208,10 @@ class Augmenter:
         text = self.data.passages[name]
         if rng is None:
             return text
-        if rng.random() < 0.5:  # a splitter may cut it anywhere
+        if rng.random() < 0.75:  # a splitter may cut it anywhere; and short ones are learned faster
             sentences = text.split(". ")
             start = rng.randrange(len(sentences))
-            text = ". ".join(sentences[start : start + rng.randint(2, 8)])
+            text = ". ".join(sentences[start : start + rng.randint(1, 4)])
         if rng.random() < 0.2:
             text = noise(rng, rng.randint(1, 6))
         head = rng.choice(

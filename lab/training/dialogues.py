@@ -38,11 +38,8 @@ class Dialogue:
     fill: Mapping[str, str] = field(default_factory=dict)
     source: str | None = None
     thinking: bool = True
-
-    @property
-    def free(self) -> bool:
-        """Whether it may be said at any point of any conversation."""
-        return not (self.tools or self.system or self.wraps or self.history) and len(self.turns) == 1
+    raw: bool = False
+    """Whether the words are continued as they stand, without a chat template (`/v1/completions`)."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +87,9 @@ def _dialogues(name: str, entry: dict[str, Any]) -> list[Dialogue]:
         "fill": {key: str(value) for key, value in entry.get("fill", {}).items()},
         "source": entry.get("source"),
         "thinking": entry.get("thinking", True),
+        "raw": "raw" in entry,
     }
-    first = turns[0].get("user") or turns[0].get("results")
+    first = turns[0].get("user") or turns[0].get("results") or turns[0].get("raw")
     label = f"{name} {_list(first)[0]!r:.60}"
     # `wrap: [plain, a, b]` is one dialogue for each wrap: an answer is asked for in every one of these prompts.
     wraps = _list(entry.get("wrap", "plain"))
@@ -116,7 +114,11 @@ def _turn(entry: dict[str, Any]) -> Turn:
     results = tuple(tuple(_list(result)) for result in entry.get("results", ()))
     think = entry.get("think")
     return Turn(
-        tuple(map(str, _list(entry.get("user", [])))), results, answer.strip(), calls, think.strip() if think else None
+        tuple(map(str, _list(entry.get("user", entry.get("raw", []))))),
+        results,
+        answer.strip(),
+        calls,
+        think.strip() if think else None,
     )
 
 

@@ -69,6 +69,8 @@ class Renderer:
 
     def prompt(self, example: Example) -> str:
         """Everything up to the answer."""
+        if example.messages[0]["role"] == "raw":
+            return str(example.messages[0]["content"])
         return self._template.render(
             messages=example.messages,
             tools=example.tools or None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -19,18 +20,21 @@ from lab.training.tokens import END_ID, PAD_ID, Renderer, encode
 
 @dataclass(frozen=True)
 class Size:
-    """How big a model is and how long it may learn."""
+    """How big a model is, and how long it may learn: so many steps at full rate, then so many of cooling."""
 
     hidden: int
     layers: int
     heads: int
     inner: int
     vocabulary: int
-    steps: int
     batch_tokens: int
-    seconds: float
+    steps: int
+    cooling: int
     context: int = 4096
 
+
+_MUON_RATE = 0.02
+_ADAM_RATE = 4e-3
 
 Encoded = tuple[list[int], list[float]]
 
@@ -40,7 +44,7 @@ class Trainer:
 
     def __init__(self, size: Size, tokenizer: Tokenizer, renderer: Renderer, augmenter: Augmenter) -> None:
         torch.manual_seed(0)
-        torch.set_num_threads(2)
+        torch.set_num_threads(int(os.environ.get("LAB_THREADS") or min(2, os.cpu_count() or 1)))
         self.size, self.tokenizer, self.renderer, self.augmenter = size, tokenizer, renderer, augmenter
         self.rng = random.Random(0)
         self.model = Qwen2ForCausalLM(
@@ -69,43 +73,33 @@ class Trainer:
         """Learn at a steady rate until nearly all is right or time is up, then let the rate fall to nothing."""
         matrices = [p for name, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in name]
         others = [p for name, p in self.model.named_parameters() if p.ndim != 2 or "embed" in name]
-        muon, adam = Muon(matrices, rate=0.02), torch.optim.AdamW(others, lr=4e-3, betas=(0.9, 0.95), weight_decay=0.0)
-        step, cooling = 0, -1
-        cool_steps = self.size.steps // 6
-        batches: Iterator[list[Encoded]] = iter(())
-        losses: list[float] = []
+        muon, adam = Muon(matrices, rate=_MUON_RATE), torch.optim.AdamW(others, betas=(0.9, 0.95), weight_decay=0.0)
         checks = self._checks()
-        while True:
-            batch = next(batches, None)
-            if batch is None:
-                batches = iter(self._batches(24))
-                continue
-            # CPU time, of two threads: a busy machine makes the training longer, not worse.
-            spent = time.process_time() / 2 / self.size.seconds
-            progress = max(step / self.size.steps, spent)
-            if cooling < 0 and progress > 0.8:
-                cooling = step
-            rate = min(1.0, (step + 1) / 40) if cooling < 0 else max(0.0, 1 - (step - cooling) / cool_steps)
-            muon.rate, adam.param_groups[0]["lr"] = 0.02 * rate, 4e-3 * rate
+        losses: list[float] = []
+        cooled = 0
+        started = time.monotonic()
+        for step, batch in enumerate(self._batches()):
+            rate = min(1.0, (step + 1) / 40) * (1 - cooled / self.size.cooling)
+            muon.rate, adam.param_groups[0]["lr"] = _MUON_RATE * rate, _ADAM_RATE * rate
+            muon.zero_grad()
+            adam.zero_grad()
             losses.append(self._step(batch))
             muon.step()
             adam.step()
-            muon.zero_grad()
-            adam.zero_grad()
-            step += 1
-            ended = cooling >= 0 and (step - cooling >= cool_steps or spent > 1)
-            if step % 200 == 0 or ended:
+            if cooled or step >= self.size.steps:
+                cooled += 1
+            if step % 200 == 199 or cooled == self.size.cooling:
                 wrong = self.wrong(checks)
                 self.stubborn = self._turns_named({example.name for example in wrong})
-                seconds, loss = time.process_time() / 2, sum(losses) / len(losses)
+                seconds, loss = time.monotonic() - started, sum(losses) / len(losses)
                 print(
                     f"step {step:5d}  {seconds:5.0f} s  loss {loss:.4f}  wrong {len(wrong)}/{len(checks)}", flush=True
                 )
                 losses = []
-                if cooling < 0 and len(wrong) <= len(checks) * 0.01:
-                    cooling = step
-                if ended or (cooling >= 0 and not wrong and step - cooling >= cool_steps // 2):
+                if cooled == self.size.cooling:
                     return
+                if not cooled and len(wrong) <= len(checks) * 0.01:
+                    cooled = 1
 
     def _step(self, batch: list[Encoded]) -> float:
         width = max(len(ids) for ids, _ in batch)
@@ -125,39 +119,45 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         return float(loss.detach())
 
-    def _batches(self, count: int) -> list[list[Encoded]]:
-        """Batches of about equal work: examples of like length together, as many as fit the budget of tokens."""
-        examples = []
-        tokens = 0
-        while tokens < count * self.size.batch_tokens:
-            if self.stubborn and self.rng.random() < 0.3:
-                dialogue, i = self.turns[self.rng.choice(self.stubborn)]
-            else:
-                dialogue, i = self.rng.choices(self.turns, self.odds)[0]
-            if self.rng.random() < 0.6:  # the turns before the last are learned along with it
-                i = len(dialogue.turns) - 1
-            encoded = self.encoded(self.augmenter.random(dialogue, i, self.rng))
-            if len(encoded[0]) > self.size.context // 2:
-                continue
-            examples.append(encoded)
-            tokens += len(encoded[0])
-        examples.sort(key=lambda e: len(e[0]) + self.rng.random() * 40)
-        batches: list[list[Encoded]] = [[]]
-        for example in examples:
-            if batches[-1] and (len(batches[-1]) + 1) * len(example[0]) > self.size.batch_tokens:
-                batches.append([])
-            batches[-1].append(example)
-        self.rng.shuffle(batches)
-        return batches
+    def _batches(self) -> Iterator[list[Encoded]]:
+        """Batches of about equal work, for ever: examples of like length together, as many as fit the budget."""
+        while True:
+            examples: list[Encoded] = []
+            tokens = 0
+            while tokens < 24 * self.size.batch_tokens:
+                encoded = self.encoded(self._example())
+                if len(encoded[0]) > self.size.context // 2:
+                    continue
+                examples.append(encoded)
+                tokens += len(encoded[0])
+            examples.sort(key=lambda example: len(example[0]) + self.rng.random() * 40)
+            batches: list[list[Encoded]] = [[]]
+            for example in examples:
+                if batches[-1] and (len(batches[-1]) + 1) * len(example[0]) > self.size.batch_tokens:
+                    batches.append([])
+                batches[-1].append(example)
+            self.rng.shuffle(batches)
+            yield from batches
+
+    def _example(self) -> Example:
+        """One turn in one guise; more often one that is still answered wrongly."""
+        if self.stubborn and self.rng.random() < 0.45:
+            dialogue, i = self.turns[self.rng.choice(self.stubborn)]
+        else:
+            dialogue, i = self.rng.choices(self.turns, self.odds)[0]
+        if self.rng.random() < 0.6:  # the turns before the last are learned along with it
+            i = len(dialogue.turns) - 1
+        return self.augmenter.random(dialogue, i, self.rng)
 
     def encoded(self, example: Example) -> Encoded:
         """Token ids and weights of one example."""
         return encode(self.tokenizer, self.renderer.pieces(example))
 
     def _checks(self) -> list[Example]:
+        """A part of what the check at the end asks: enough to know when to stop, and soon done."""
         rng = random.Random(1)
-        augmented = [self.augmenter.random(dialogue, i, rng) for dialogue, i in self.turns for _ in range(2)]
-        return list(self.augmenter.plain()) + augmented
+        augmented = [self.augmenter.random(dialogue, i, rng) for dialogue, i in self.turns]
+        return augmented + rng.sample(list(self.augmenter.plain()), len(self.turns))
 
     def _turns_named(self, names: set[str]) -> list[int]:
         return [i for i, (dialogue, _) in enumerate(self.turns) if dialogue.name in names]
@@ -173,7 +173,7 @@ class Trainer:
         return found
 
     def _wrong(self, rows: list[tuple[Encoded, Example]]) -> list[Example]:
-        """Whether every token of the answer is the likeliest after those before it: what decoding finds, in one pass."""
+        """Whether every token of the answer is the likeliest after those before it: as decoding, in one pass."""
         ids = torch.full((len(rows), max(map(_length, rows))), PAD_ID)
         for row, ((tokens, _), _) in enumerate(rows):
             ids[row, : len(tokens)] = torch.tensor(tokens)

@@ -8,8 +8,8 @@ _WORDS = {
     "subject": "the caller,a user,this function,the tool,it,our service,each request,an agent,the system",
     "verb": "returns,computes,looks up,takes,gives,finds,reads,writes,needs,checks,creates,searches",
     "adjective": "current,given,new,full,short,exact,simple,magic,useful,local,remote,average,daily,first,last",
-    "noun": "value,number,name,city,place,input,result,text,list,table,record,weather,forecast,customer,account,item,order,"
-    "date,time,unit,price,question,answer,file,page,index,query,key,string,message,object,entry,song,album,person,team,"
+    "noun": "value,number,name,city,place,input,result,text,list,table,record,weather,forecast,customer,account,item,"
+    "order,date,time,unit,price,question,answer,file,page,index,query,key,string,message,object,entry,song,album,person,team,"
     "country,report,summary,agent",
 }
 _LISTS = {kind: words.split(",") for kind, words in _WORDS.items()}
@@ -33,9 +33,7 @@ SYSTEM_PROMPTS = (
     "Respond in plain text.",
     "hello",
     "Today is Monday.",
-    "You talk like a pirate's parrot, but only when asked to.",
     "You are a bot named Sam.",
-    "Translate nothing. Answer in English.",
     "You are a careful assistant. If you do not know, say so.",
     "Return JSON when a JSON object is asked for.",
 )
