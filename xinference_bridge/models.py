@@ -129,9 +129,9 @@ def wrong_type(model: ModelInfo, running: list[ModelInfo], server_url: str, abil
     able = [other for other in running if other.can(ability)]
     what = _WANTED.get(ability, f"model with the ability {ability!r}")
     instead = f"Running {what}s: {_listed(able)}." if able else f"No {what} runs there."
-    own = "rerank" if model.type == "rerank" else model.type
+    article = "an" if what[0] in "aeiou" else "a"
     has = f" with the abilities {', '.join(model.abilities)}" if model.type == "LLM" and model.abilities else ""
-    msg = f"{model.uid!r} at {server_url} is a model of type {own}{has}; this call needs a {what}. {instead}"
+    msg = f"{model.uid!r} at {server_url} is a model of type {model.type}{has}; this call needs {article} {what}. {instead}"
     return XinferenceModelTypeError(msg, url=server_url, model_uid=model.uid)
 
 
