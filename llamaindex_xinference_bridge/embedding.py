@@ -43,6 +43,8 @@ class XinferenceEmbedding(ServedModelFields, BaseEmbedding):
     """Put before a text of the index, with a space between."""
     dimensions: int | None = Field(default=None, gt=0)
     """Floats of a vector: asked for, and checked, since most engines of the server ignore it."""
+    rate_limiter: Any = Field(default=None, exclude=True)
+    """Asked before each request. A field here too: llama-index-core 0.14.5 has none."""
     model_kwargs: JSON = Field(default_factory=dict)
     """Whatever else goes into the request, unchecked: `truncate_prompt_tokens`, …"""
 
@@ -62,6 +64,14 @@ class XinferenceEmbedding(ServedModelFields, BaseEmbedding):
     def class_name(cls) -> str:
         """The name in serialised objects and traces."""
         return "XinferenceEmbedding"
+
+    def to_payload(self) -> JSON:
+        """What events tell of the model, which is no secret."""
+        return {
+            "class_name": self.class_name(),
+            "model_name": self.model_name,
+            "embed_batch_size": self.embed_batch_size,
+        }
 
     # What llama-index-core's own methods stand on
 
@@ -134,19 +144,20 @@ class XinferenceEmbedding(ServedModelFields, BaseEmbedding):
         """Same as `get_text_embedding_batch`, but awaited."""
         progress = _Progress(texts, show_progress)
         told = _Told(self)
-        send = self._asend_cached if self.embeddings_cache is not None else self._aget_text_embeddings_rate_limited
         vectors: list[Embedding] = []
-        async for batch, answer in ain_order(send, told.begun(self._batches(texts)), self._concurrency()):
+        async for batch, answer in ain_order(self._asend, told.begun(self._batches(texts)), self._concurrency()):
             told.end(batch, answer)
             progress.done(batch)
             vectors += answer
         progress.close()
         return vectors
 
-    async def _asend_cached(self, texts: list[str]) -> list[Embedding]:
+    async def _asend(self, texts: list[str]) -> list[Embedding]:
         if self.rate_limiter is not None:
             await self.rate_limiter.async_acquire()
-        return await self._aget_text_embeddings_cached(texts)
+        if self.embeddings_cache is not None:
+            return await self._aget_text_embeddings_cached(texts)
+        return await self._aget_text_embeddings(texts)
 
     def _begun(self, texts: list[str], told: _Told) -> Iterator[Batch]:
         """The batches, each told of and let pass by the rate limiter when its turn comes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from typing import Any
 
 import pytest
 from llama_index.core import Settings
@@ -110,13 +111,14 @@ def test_a_misspelt_keyword_is_an_error_with_the_nearest_name(cls, wrong, meant)
 
 def test_a_keyword_like_no_other_is_sent_on_with_a_warning():
     with pytest.warns(UserWarning, match="does not know 'mirostat_tau'; it is sent") as caught:
-        llm = XinferenceLLM("m", URL, mirostat_tau=5)
+        llm = XinferenceLLM("m", URL, mirostat_tau=5)  # type: ignore[call-arg]  # a type checker knows better
     assert llm.model_kwargs == {"mirostat_tau": 5}
     assert caught[0].filename == __file__
 
 
 def test_the_server_s_rare_parameters_and_whatever_stands_in_the_open_ones_are_sent_on():
-    llm = XinferenceLLM("m", URL, ignore_eos=True, extra_body={"a": 1}, model_kwargs={"b": 2}, generate_config={"c": 3})
+    rare: dict[str, Any] = {"ignore_eos": True}
+    llm = XinferenceLLM("m", URL, **rare, extra_body={"a": 1}, model_kwargs={"b": 2}, generate_config={"c": 3})
     assert llm.model_kwargs == {"ignore_eos": True, "a": 1, "b": 2, "c": 3}
 
 
