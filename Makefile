@@ -119,17 +119,18 @@ test-wheel: dist ## Install the wheel alone and with each extra into fresh envir
 	done; done
 
 test-minimum: $(READY) $(RELEASE_READY) ## Run all tests on the oldest dependencies that are admitted
-	@$(call run_tests_on,minimum,lowest-direct)
+	@mkdir -p build && $(RELEASE_VENV)/bin/uv pip compile --quiet --resolution lowest-direct --extra all --group dev pyproject.toml \
+		| $(BIN)/python release/floors.py >build/minimum.txt && cat build/minimum.txt
+	@$(call run_tests_on,minimum,--constraint build/minimum.txt)
 
-test-newest: $(READY) $(RELEASE_READY) ## Run all tests on the newest dependencies that are admitted
-	@$(call run_tests_on,newest,highest)
+test-newest: ## Run all tests on the newest dependencies that are admitted
+	@$(call run_tests_on,newest)
 
-# Of the resolution only our own dependencies are held to: the tools of development are the newest ones either way.
-run_tests_on = echo "Testing on the $(1) dependencies" && mkdir -p build && \
-	$(RELEASE_VENV)/bin/uv pip compile --quiet --resolution $(2) --extra all --group dev pyproject.toml \
-		| $(BIN)/python release/floors.py >build/$(1).txt && cat build/$(1).txt && \
-	$(RELEASE_VENV)/bin/uv venv --quiet --clear --python $(PYTHON) .venv-$(1) && \
-	$(RELEASE_VENV)/bin/uv pip install --quiet --python .venv-$(1) --editable '.[all]' --group dev --constraints build/$(1).txt && \
+# Our own dependencies are held to their floors; the tools of development are the newest ones either way.
+run_tests_on = echo "Testing on the $(1) dependencies" && rm -rf .venv-$(1) && $(PYTHON) -m venv .venv-$(1) && \
+	.venv-$(1)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' && \
+	.venv-$(1)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[all]' --group dev $(2) && \
+	.venv-$(1)/bin/python -m pip list --disable-pip-version-check 2>/dev/null | grep -E '^(langchain-core|llama-index-core|pydantic) ' && \
 	.venv-$(1)/bin/python -m pytest -q
 
 # The lab's address and credentials, as `make lab` left them.

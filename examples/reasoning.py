@@ -12,7 +12,7 @@ from langchain_xinference_bridge import ChatXinference
 DIM, PLAIN = "\033[2m", "\033[0m"
 
 
-def main(uid: str = "qwq", question: str = "What is 17 + 25?") -> None:
+def main(uid: str = "qwq", question: str = "Which is larger, 9.9 or 9.11?") -> None:
     """Ask twice."""
     model = ChatXinference(model_uid=uid, temperature=0)
     dim, plain = (DIM, PLAIN) if sys.stdout.isatty() else ("(", ")")

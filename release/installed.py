@@ -24,6 +24,12 @@ ANSWER = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "Paris."}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
 }
+#: By path, for GET.
+ANSWERS = {
+    "/v1/cluster/auth": {"auth": False},
+    "/v1/models": {"object": "list", "data": []},
+    "/v1/models/qwen3": {"id": "qwen3", "model_type": "LLM", "model_ability": ["chat"], "context_length": 4096},
+}
 
 
 class _Server(BaseHTTPRequestHandler):
@@ -34,7 +40,7 @@ class _Server(BaseHTTPRequestHandler):
         self._answer(ANSWER)
 
     def do_GET(self) -> None:
-        self._answer({"auth": False} if self.path.endswith("/auth") else {"object": "list", "data": []})
+        self._answer(ANSWERS.get(self.path, {}))
 
     def _answer(self, content: object) -> None:
         body = json.dumps(content).encode()
