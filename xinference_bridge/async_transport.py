@@ -286,7 +286,7 @@ class AsyncStream:
             await asyncio.wait_for(chunks.__anext__(), _GRACE_SECONDS)
 
     def close(self) -> None:
-        """Give the socket back when the answer was read to its end, else close it, which ends the generation."""
+        """Same as `SyncStream.close`: nothing is awaited."""
         self._answer.close()
 
 

@@ -214,12 +214,6 @@ def json_answer(response: Response) -> JSON:
     return data
 
 
-def abort_request(uid: str, request_id: str) -> Request:
-    """Stop a generation that was sent with this `request_id`."""
-    path = f"/v1/models/{quote(uid, safe='')}/requests/{quote(request_id, safe='')}/abort"
-    return Request("POST", path, {"block_duration": 30}, model_uid=uid)
-
-
 #: The `data` of the event that ends a chat stream. `/v1/completions` streams of 4.1.0 end without one.
 DONE = b"[DONE]"
 

@@ -61,9 +61,10 @@ def test_hung_up_before_the_headers_is_tried_again(server: FaultServer, mode: st
     check_good(what, ask(mode, connection_to(server, max_retries=1), what))
 
 
-def test_hung_up_amid_the_headers(server: FaultServer, mode: str, what: str):
-    server.on(PATHS[what], (good(what)[:40], 0.02, RESET))
-    with pytest.raises((XinferenceConnectionError, XinferenceProtocolError)):
+@pytest.mark.parametrize(("length", "ending"), [(5, CLOSE), (22, CLOSE), (40, RESET), (80, CLOSE)])
+def test_hung_up_amid_the_headers(server: FaultServer, mode: str, what: str, length: int, ending):
+    server.on(PATHS[what], (good(what)[:length], 0.02, ending))
+    with pytest.raises(XinferenceConnectionError):
         ask(mode, connection_to(server), what)
 
 

@@ -1,7 +1,7 @@
 """A server of raw sockets that breaks where a test says: bytes as recorded, a stall, a reset, a goodbye too early.
 
-It answers by path, one script a request, and remembers every request and every hang-up. `TcpProxy` does the same to the
-bytes of a real server behind it.
+It answers by path, one script a request, and remembers every request and every hang-up. `cutting_proxy` breaks what a
+real server behind it answers.
 """
 
 from __future__ import annotations
@@ -266,6 +266,52 @@ def fault_server(**settings: object) -> Iterator[FaultServer]:
         yield server
     finally:
         server.stop()
+
+
+@contextmanager
+def cutting_proxy(upstream: tuple[str, int], after: int, how: Do) -> Iterator[str]:
+    """The URL of a proxy before a real server that breaks each connection after so many bytes of answers."""
+    stopped = threading.Event()
+
+    def relay(client: socket.socket) -> None:
+        left = after
+        with client, socket.create_connection(upstream, PATIENCE) as server:
+            while not stopped.is_set():
+                for sock in select.select([client, server], [], [], 0.05)[0]:
+                    data = sock.recv(65536)
+                    if not data:
+                        return
+                    if sock is client:
+                        server.sendall(data)
+                        continue
+                    client.sendall(data[:left])
+                    left -= min(left, len(data))
+                    if left:
+                        continue
+                    time.sleep(0.02)  # so that what was sent is read before the reset
+                    if how is STALL:
+                        stopped.wait(PATIENCE)
+                    elif how is RESET:
+                        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    return
+
+    def accept() -> None:
+        while not stopped.is_set():
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=relay, args=(client,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            stopped.set()
+            _shut(listener)
+            thread.join(PATIENCE)
 
 
 def unused_port() -> int:
