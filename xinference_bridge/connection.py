@@ -192,11 +192,11 @@ class XinferenceConnection(BaseModel):
 
         Raises XinferenceConnectionError, XinferenceAuthenticationError, and whatever else the server answers with.
         """
-        return self.client.models()
+        return self.client.running.models()
 
     async def amodels(self) -> list[ModelInfo]:
         """Same as `models`, but awaited."""
-        return await self.client.amodels()
+        return await self.client.running.amodels()
 
     def model(self, uid_or_name: str) -> ModelInfo:
         """The running model with this UID, or else the only one with this model name.
@@ -204,11 +204,11 @@ class XinferenceConnection(BaseModel):
         Raises XinferenceModelNotFoundError that says what runs instead, or that lists the candidates when several
         models carry the name.
         """
-        return self.client.model(uid_or_name)
+        return self.client.running.model(uid_or_name)
 
     async def amodel(self, uid_or_name: str) -> ModelInfo:
         """Same as `model`, but awaited."""
-        return await self.client.amodel(uid_or_name)
+        return await self.client.running.amodel(uid_or_name)
 
     def check(self, uid_or_name: str, ability: str | None = None, *, try_it: bool = False) -> ModelInfo:
         """What a "Save" button would do: reach the server, authenticate, find the model, match its type.
@@ -217,29 +217,29 @@ class XinferenceConnection(BaseModel):
         words ("vision", "tools", …). With `try_it` one tiny request is sent to the model too. Raises the error that
         names what is wrong, XinferenceModelTypeError where it is the model's type.
         """
-        return self.client.check(uid_or_name, ability, try_it=try_it)
+        return self.client.running.check(uid_or_name, ability, try_it=try_it)
 
     async def acheck(self, uid_or_name: str, ability: str | None = None, *, try_it: bool = False) -> ModelInfo:
         """Same as `check`, but awaited."""
-        return await self.client.acheck(uid_or_name, ability, try_it=try_it)
+        return await self.client.running.acheck(uid_or_name, ability, try_it=try_it)
 
     def wait_until_ready(self, uid: str, timeout: float = 300.0) -> ModelInfo:
         """Wait until the model answers to its description, at most `timeout` seconds.
 
         Raises XinferenceTimeoutError when it has not come up by then.
         """
-        return self.client.wait_until_ready(uid, timeout)
+        return self.client.running.wait_until_ready(uid, timeout)
 
     async def await_until_ready(self, uid: str, timeout: float = 300.0) -> ModelInfo:
         """Same as `wait_until_ready`, but awaited."""
-        return await self.client.await_until_ready(uid, timeout)
+        return await self.client.running.await_until_ready(uid, timeout)
 
     def server_version(self, options: CallOptions | None = None) -> str | None:
         """The server's version, or None where the credential may not ask it: it is for administrators.
 
         Raises XinferenceConnectionError when nothing answers there.
         """
-        return self.client.server_version(options or DEFAULT_OPTIONS)
+        return self.client.running.server_version(options or DEFAULT_OPTIONS)
 
     @property
     def client(self) -> Client:

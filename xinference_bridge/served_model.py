@@ -46,15 +46,15 @@ class ServedModel:
 
     def describe(self) -> ModelInfo:
         """The model's description, asked once for all who share the connection."""
-        return self._client.describe(self.uid)
+        return self._client.running.describe(self.uid)
 
     async def adescribe(self) -> ModelInfo:
         """Same as `describe`, but awaited."""
-        return await self._client.adescribe(self.uid)
+        return await self._client.running.adescribe(self.uid)
 
     def known_description(self) -> ModelInfo | None:
         """The description if it was asked already; asks nothing."""
-        return self._client.known(self.uid)
+        return self._client.running.known(self.uid)
 
     # Chat
 

@@ -208,7 +208,7 @@ def waited(mode: str, connection: XinferenceConnection, uid: str, seconds: float
 class TestWaiting:
     @pytest.fixture(autouse=True)
     def _polls_often(self, monkeypatch):
-        monkeypatch.setattr("xinference_bridge.client._POLL_SECONDS", 0.01)
+        monkeypatch.setattr("xinference_bridge.running_models._POLL_SECONDS", 0.01)
 
     def test_it_polls_the_description_and_never_the_model(self, server: FaultServer, mode):
         loading = http(503, b'{"detail":"Model is loading"}', retry_after="30")

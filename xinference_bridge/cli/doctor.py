@@ -207,7 +207,7 @@ class Examination:
     def _credential(self, name: str) -> Step:
         given = self._credential_given()
         try:
-            self._running = self._connection.client.models(LOOK)
+            self._running = self._connection.client.running.models(LOOK)
         except XinferencePermissionError as error:
             if not self._auth or given is None or error.request_id is None:
                 raise
@@ -273,7 +273,7 @@ class Examination:
             others = "" if len(running or []) == 1 else "; --model UID chooses another"
             return Step(name, "ok", f"{self._model.uid}, since none was named{others}", facts=self._facts())
         if running is None:
-            self._model = self._connection.client.describe(self._wanted)
+            self._model = self._connection.client.running.describe(self._wanted)
         else:
             try:
                 self._model = find_model(self._wanted, running, self._connection.server_url)
