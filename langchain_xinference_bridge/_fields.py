@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from langchain_core.load.serializable import Serializable
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
+from typing_extensions import Self
 
 from langchain_xinference_bridge.errors import XinferenceConfigurationError, translated_errors
 from xinference_bridge.connection import XinferenceConnection, connection_from
@@ -80,6 +81,18 @@ class XinferenceFields(Serializable):
             msg = f"{cls.__name__} needs model_uid= (or model=): the UID that `xinference list` prints"
             raise XinferenceConfigurationError(msg)
         return settings
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields changed.
+
+        >>> from langchain_xinference_bridge import XinferenceEmbeddings
+        >>> XinferenceEmbeddings(model="a").model_copy(update={"batch_size": 8}).batch_size
+        8
+        """
+        copied = super().model_copy(update=update, deep=deep)
+        # LangChain keeps a model written out, as the key of its cache: a copy would find the answers of the original.
+        copied.__dict__.pop("_serialized", None)
+        return copied
 
     def _stated(self) -> tuple[Any, ...]:
         return (self.connection, self.server_url, self.api_key, self.timeout, self.max_retries)

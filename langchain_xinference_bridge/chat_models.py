@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
-from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
@@ -40,9 +39,8 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
     >>> chat = ChatXinference(model="tiny-chat", temperature=0)
     >>> chat.invoke("What is the capital of France?").content
     'The capital of France is Paris.'
-    >>> for chunk in chat.stream("Name three colors.", max_tokens=3):
-    ...     print(chunk.text, end="|")
-    Red|,| green||
+    >>> "".join(chunk.text for chunk in chat.stream("Name three colors."))
+    'Red, green and blue.'
     >>> import asyncio
     >>> asyncio.run(chat.ainvoke("What is 2 + 2?")).usage_metadata["output_tokens"] > 0
     True
@@ -73,10 +71,12 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
             # configurable_fields builds a model of all the fields of another, whose description this one may not share.
             del settings["profile"]
         super().__init__(server_url, model_uid, api_key, **settings)
+        self._look_lazily()
 
-    @override
-    def _resolve_model_profile(self) -> ModelProfile | None:
-        return LazyProfile(self)  # type: ignore[return-value] # a Mapping with its keys; asks at the first look
+    def _look_lazily(self) -> None:
+        """Let the profile be this model's own, unless one was given; it is asked for at the first look."""
+        if self.profile is None or isinstance(self.profile, LazyProfile):
+            self.profile = LazyProfile(self)  # type: ignore[assignment] # a Mapping with ModelProfile's keys
 
     @override
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -86,9 +86,20 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         'b'
         """
         copied = super().model_copy(update=update, deep=deep)
-        if isinstance(copied.profile, LazyProfile):
-            copied.profile = LazyProfile(copied)  # type: ignore[assignment] # as below
+        copied._look_lazily()  # noqa: SLF001 - a model of its own class
         return copied
+
+    async def aprepare(self) -> None:
+        """Ask for the model's description ahead, so that its profile answers without a call in the event loop.
+
+        >>> import asyncio
+        >>> chat = ChatXinference(model="tiny-chat")
+        >>> asyncio.run(chat.aprepare())
+        >>> chat.profile["max_input_tokens"]
+        4096
+        """
+        with translated_errors():
+            await self._served().adescribe()
 
     # One answer
 

@@ -21,7 +21,7 @@ from xinference_bridge.bulk import (
     batches_of,
     in_order,
 )
-from xinference_bridge.errors import XinferenceProtocolError
+from xinference_bridge.errors import XinferenceConfigurationError, XinferenceProtocolError
 from xinference_bridge.wire import JSON
 from xinference_bridge.wire import Embeddings as Vectors
 
@@ -143,6 +143,10 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
                     done(len(batch.texts))
 
     def _batches(self, texts: Iterable[str]) -> Iterator[Batch]:
+        if isinstance(texts, str):
+            # Its letters would be embedded one by one.
+            msg = f"a list of texts is embedded, not one text ({texts[:40]!r}): give [text], or use embed_query"
+            raise XinferenceConfigurationError(msg)
         if self.document_instruction:
             texts = (self.document_instruction + text for text in texts)
         return batches_of(texts, self.batch_size)

@@ -59,6 +59,11 @@ async def test_nothing_in_nothing_out_and_nothing_asked():
     assert embeddings.embed_documents([]) == await embeddings.aembed_documents([]) == []
 
 
+def test_one_text_is_not_taken_for_a_list_of_its_letters():
+    with pytest.raises(XinferenceConfigurationError, match="not one text"):
+        XinferenceEmbeddings("http://example.org", "m").embed_documents("abc")
+
+
 @pytest.mark.server
 async def test_instructions_stand_before_queries_and_documents(connection):
     plain = XinferenceEmbeddings(model="minilm", connection=connection)

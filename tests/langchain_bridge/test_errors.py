@@ -9,6 +9,7 @@ import pickle
 
 import pytest
 from langchain_core import exceptions as langchain
+from langchain_core.messages import HumanMessage
 
 from langchain_xinference_bridge import ChatXinference, XinferenceEmbeddings, XinferenceLLM, XinferenceRerank, errors
 from langchain_xinference_bridge.errors import error_for_langchain, translated_errors
@@ -116,6 +117,22 @@ def test_a_prompt_longer_than_the_context_names_both_sizes(chat, length):
         with pytest.raises(langchain.ContextOverflowError, match=r"\d{4,} tokens.*4096 tokens|4096") as told:
             ask()
         assert "4096" in str(told.value)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("block", "named"),
+    [
+        ({"type": "image", "url": "http://example.org/a.png"}, "image_url.*'vision'"),
+        ({"type": "audio", "base64": "UklG", "mime_type": "audio/wav"}, "audio_url.*'audio'"),
+        ({"type": "video", "url": "http://example.org/a.mp4"}, "video_url.*'video'"),
+    ],
+    ids=["image", "audio", "video"],
+)
+def test_media_that_the_model_has_no_ability_for_is_an_error_and_not_dropped(chat, block, named):
+    # The transformers engine drops an image for a text-only model in silence, llama.cpp answers an opaque 500.
+    with pytest.raises(errors.XinferenceUnsupportedError, match=named):
+        chat.invoke([HumanMessage([{"type": "text", "text": "What is this?"}, block])])
 
 
 @pytest.mark.server

@@ -148,6 +148,13 @@ def test_a_copy_with_another_server_asks_that_server():
     assert moved.profile._model is moved
 
 
+def test_a_copy_does_not_share_the_cached_answers_of_its_original():
+    model = ChatXinference(model="m", temperature=0)
+    key = model._get_llm_string()
+    assert model.model_copy(update={"temperature": 1})._get_llm_string() != key
+    assert model.model_copy()._get_llm_string() == key
+
+
 def test_secrets_are_nowhere_to_be_seen():
     for model in _models():
         shown = (repr(model), str(model), model.model_dump_json(), dumps(model), repr(model.model_dump()))
