@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -61,6 +62,8 @@ class FaultServer:
     hang_ups: list[float] = field(default_factory=list)
     """When clients hung up during a script."""
     connections: int = 0
+    tls: ssl.SSLContext | None = None
+    """With it, connections begin with a TLS handshake."""
     port: int = 0
     """Where it listens; 0 takes any that is free."""
 
@@ -142,6 +145,11 @@ class FaultServer:
     def _serve(self, sock: socket.socket, number: int) -> None:
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.tls is not None:
+                plain, sock = sock, self.tls.wrap_socket(sock, server_side=True)
+                with self._lock:
+                    self._open.discard(plain)
+                    self._open.add(sock)
             held = b""
             while not self._stopped.is_set():
                 sock.settimeout(self.idle_seconds)
@@ -217,6 +225,9 @@ def _read_request(sock: socket.socket, held: bytes, number: int) -> tuple[Seen |
         if not chunk:
             return None, b""
         held += chunk
+        if not held[:1].isalpha():  # a TLS handshake, to which uvicorn says this
+            sock.sendall(http(400, b"Invalid HTTP request received.", kind="text/plain; charset=utf-8"))
+            return None, b""
     head, _, body = held.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
