@@ -10,10 +10,10 @@ T      ?= tests
 
 .DEFAULT_GOAL := help
 .PHONY: help bench demo test test-live lab lab-stop record lint typecheck format \
-	docs docs-serve docs-test docs-pictures dist test-wheel test-minimum test-newest
+	docs docs-serve docs-test docs-pictures test-migration dist test-wheel test-minimum test-newest
 
 help: ## Say what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -93,6 +93,9 @@ docs-test: docs ## Open every page in a headless Chromium: search, errors, a pho
 docs-pictures: $(READY) ## Draw the pictures of the documentation anew, from the real thing (needs the lab)
 	@$(LAB) && $(BIN)/python docs/pictures.py
 
+test-migration: $(READY) ## Run the programs "before" of the pages on migration, with the older packages, on the running lab
+	@$(LAB) && $(BIN)/python -m tests.docs.befores
+
 RELEASE_VENV  := .venv-release
 RELEASE_READY := $(RELEASE_VENV)/.ready
 # The Pythons to install the wheel into: make test-wheel PYTHONS="3.10 3.13"
@@ -126,12 +129,13 @@ test-minimum: $(READY) $(RELEASE_READY) ## Run all tests on the oldest dependenc
 test-newest: ## Run all tests on the newest dependencies that are admitted
 	@$(call run_tests_on,newest)
 
-# Our own dependencies are held to their floors; the tools of development are the newest ones either way.
+# Our own dependencies are held to their floors; the tools of development are the newest ones either way. A floor brings an
+# anyio along whose plugin for pytest the newest pytest warns of; nothing here uses it.
 run_tests_on = echo "Testing on the $(1) dependencies" && rm -rf .venv-$(1) && $(PYTHON) -m venv .venv-$(1) && \
 	.venv-$(1)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' && \
 	.venv-$(1)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[all]' --group dev $(2) && \
 	.venv-$(1)/bin/python -m pip list --disable-pip-version-check 2>/dev/null | grep -E '^(langchain-core|llama-index-core|pydantic) ' && \
-	.venv-$(1)/bin/python -m pytest -q
+	.venv-$(1)/bin/python -m pytest -q -p no:anyio
 
 # The lab's address and credentials, as `make lab` left them.
 LAB = { test -f .lab/env || { echo "No lab is running here: start one with 'make lab'"; exit 1; }; } && set -a && . ./.lab/env && set +a
