@@ -15,25 +15,31 @@ from xinference_bridge import (
     context_guard,
     parameters,
 )
-from xinference_bridge.chat_plan import ChatCall, NamedTool, StructuredOutput, needs_description, plan_chat
+from xinference_bridge.chat_plan import ChatCall, ChatPlan, NamedTool, StructuredOutput, needs_description, plan_chat
 from xinference_bridge.chat_stream import ChatResult, ToolCall
 from xinference_bridge.models import ModelInfo
+from xinference_bridge.wire import JSON, WireMessage, WireTool
 
-HELLO = [{"role": "user", "content": "Hello"}]
-SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}}
+HELLO: list[WireMessage] = [{"role": "user", "content": "Hello"}]
+SCHEMA: JSON = {"type": "object", "properties": {"name": {"type": "string"}}}
 ENGINES = ("llama.cpp", "transformers", "vllm", "sglang", "mlx")
 
 
-def tool(name: str):
+def tool(name: str) -> WireTool:
     return {"type": "function", "function": {"name": name, "description": "", "parameters": {"type": "object"}}}
+
+
+def body_of(plan: ChatPlan) -> JSON:
+    assert plan.request.json is not None
+    return dict(plan.request.json)
 
 
 def model(engine: str = "llama.cpp", *abilities: str, context: int | None = 4096) -> ModelInfo:
     return ModelInfo("m", "m", "LLM", abilities or ("generate", "chat", "tools"), context_length=context, engine=engine)
 
 
-def sent(call: ChatCall, engine: str = "llama.cpp", **options) -> dict:
-    return dict(plan_chat("m", call, model(engine), stream=False, **options).request.json)
+def sent(call: ChatCall, engine: str = "llama.cpp", **options) -> JSON:
+    return body_of(plan_chat("m", call, model(engine), stream=False, **options))
 
 
 def answered(*names: str, text: str = "", reason: str = "stop") -> ChatResult:
@@ -46,11 +52,11 @@ def test_a_plain_call_sends_nothing_that_was_not_said():
 
 
 def test_a_stream_asks_for_usage_unless_told_otherwise():
-    streamed = plan_chat("m", ChatCall(HELLO), None, stream=True).request.json
+    streamed = body_of(plan_chat("m", ChatCall(HELLO), None, stream=True))
     assert (streamed["stream"], streamed["stream_options"]) == (True, {"include_usage": True})
-    assert "stream_options" not in plan_chat("m", ChatCall(HELLO), None, stream=True, stream_usage=False).request.json
+    assert "stream_options" not in body_of(plan_chat("m", ChatCall(HELLO), None, stream=True, stream_usage=False))
     own = ChatCall(HELLO, {"stream_options": {"include_usage": False}})
-    assert plan_chat("m", own, None, stream=True).request.json["stream_options"] == {"include_usage": False}
+    assert body_of(plan_chat("m", own, None, stream=True))["stream_options"] == {"include_usage": False}
 
 
 # Tools
@@ -106,9 +112,9 @@ def test_a_tool_that_is_not_there_is_refused_with_those_that_are():
 # Structured answers
 
 
-def structured(method=None, engine: str = "llama.cpp", *abilities: str) -> dict:
+def structured(method=None, engine: str = "llama.cpp", *abilities: str) -> JSON:
     call = ChatCall(HELLO, structured=StructuredOutput("person", SCHEMA, method=method))
-    return dict(plan_chat("m", call, model(engine, *abilities), stream=False).request.json)
+    return body_of(plan_chat("m", call, model(engine, *abilities), stream=False))
 
 
 @pytest.mark.parametrize("engine", ["llama.cpp", "vllm", "sglang"])

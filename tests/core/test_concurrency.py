@@ -213,7 +213,7 @@ def test_who_waits_for_a_turn_waits_no_longer_than_the_deadline(server: FaultSer
     async def run() -> None:
         async with connection:
             slow = asyncio.create_task(async_ask(connection, "embeddings", options=CallOptions(timeout=2)))
-            await asyncio.to_thread(server.wait_for, lambda: server.requests)
+            await asyncio.to_thread(server.wait_for, lambda: bool(server.requests))
             with pytest.raises(XinferenceTimeoutError, match="deadline"):
                 await async_ask(connection, "embeddings", options=short)
             slow.cancel()
@@ -226,7 +226,7 @@ def test_who_waits_for_a_turn_waits_no_longer_than_the_deadline(server: FaultSer
         return
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(sync_ask, connection, "embeddings", None, CallOptions(timeout=0.6))
-        server.wait_for(lambda: server.requests)
+        server.wait_for(lambda: bool(server.requests))
         with pytest.raises(XinferenceTimeoutError, match="deadline"):
             sync_ask(connection, "embeddings", options=short)
         assert isinstance(slow.exception(), XinferenceTimeoutError)
@@ -293,7 +293,7 @@ async def test_cancelling_a_task_hangs_up_at_once(endless: FaultServer, what: st
         endless.on(PATHS[what], (STALL,))
     connection = connection_to(endless)
     task = asyncio.create_task(async_ask(connection, what))
-    await asyncio.to_thread(endless.wait_for, lambda: endless.seen(PATHS[what]))
+    await asyncio.to_thread(endless.wait_for, lambda: bool(endless.seen(PATHS[what])))
     await asyncio.sleep(0.05)
     task.cancel()
     began = time.monotonic()

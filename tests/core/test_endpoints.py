@@ -166,7 +166,7 @@ def test_a_uid_with_a_slash_stays_one_part_of_the_path():
         ({"model": {1: 2}}, "the request"),
     ],
 )
-def test_what_json_cannot_say_is_refused_by_its_place(body: dict, place: str):
+def test_what_json_cannot_say_is_refused_by_its_place(body: dict[str, object], place: str):
     with pytest.raises(XinferenceBadRequestError, match=place) as caught:
         encode(Request("POST", "/v1/x", body, model_uid="m"))
     assert caught.value.model_uid == "m"
@@ -208,6 +208,7 @@ def test_another_services_description_is_refused(broken: object):
 
 def test_a_count_is_a_number():
     assert endpoints.token_count_from_response(answer({"input_tokens": 7})) == 7
+    broken: object
     for broken in ({"input_tokens": "7"}, {}, []):
         with pytest.raises(XinferenceProtocolError):
             endpoints.token_count_from_response(answer(broken))

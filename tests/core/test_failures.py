@@ -25,7 +25,7 @@ def detail(text: str) -> str:
     return f'{{"detail":"{text}"}}'
 
 
-TABLE = {
+TABLE: dict[str, tuple[int, bytes | str, type[e.XinferenceError]]] = {
     "describe an unknown model": (400, body_of(recorded("describe_unknown")), e.XinferenceModelNotFoundError),
     "use an unknown model": (404, body_of(recorded("unknown_model")), e.XinferenceModelNotFoundError),
     "again within 10 s": (404, detail("Model not found (cached, retry after 8.1s)"), e.XinferenceModelNotFoundError),
@@ -137,7 +137,7 @@ def test_retry_after_is_read_and_an_odd_one_is_none():
         ({"error": {"message": "boom"}}, e.XinferenceServerError),
     ],
 )
-def test_an_error_event_has_the_error_of_an_answer_but_no_status(event: dict, kind: type):
+def test_an_error_event_has_the_error_of_an_answer_but_no_status(event: dict[str, object], kind: type):
     found = failures.error_from_event(CHAT, event, url=URL, request_id="the-id")
     assert type(found) is kind
     assert found.status_code is None

@@ -38,7 +38,7 @@ def test_refused_says_where_and_what_to_look_at(mode: str, what: str):
     with pytest.raises(XinferenceConnectionError, match="Is it running") as caught:
         ask(mode, connection_to(url), what)
     assert url in str(caught.value)
-    assert caught.value.url.startswith(url)
+    assert str(caught.value.url).startswith(url)
     assert caught.value.__cause__ is not None
 
 

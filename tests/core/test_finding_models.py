@@ -89,7 +89,7 @@ def checked(mode: str, connection: XinferenceConnection, *args, **named) -> Mode
         with connection:
             return connection.check(*args, **named)
 
-    async def run():
+    async def run() -> ModelInfo:
         async with connection:
             return await connection.acheck(*args, **named)
 
@@ -196,7 +196,7 @@ def waited(mode: str, connection: XinferenceConnection, uid: str, seconds: float
         with connection:
             return connection.wait_until_ready(uid, seconds)
 
-    async def run():
+    async def run() -> ModelInfo:
         async with connection:
             return await connection.await_until_ready(uid, seconds)
 

@@ -69,7 +69,7 @@ def test_a_dead_proxy_is_named_without_its_password(mode: str):
 
 
 @pytest.mark.parametrize("settings", [{"verify": "/nowhere/ca.pem"}, {"cert": "/nowhere/client.pem"}], ids=str)
-def test_a_file_that_is_not_there_is_a_matter_of_configuration(mode: str, settings: dict):
+def test_a_file_that_is_not_there_is_a_matter_of_configuration(mode: str, settings: dict[str, str]):
     with pytest.raises(XinferenceConfigurationError, match=r"verify= or cert="):
         ask(mode, connection_to(f"https://127.0.0.1:{unused_port()}", **settings), "embeddings")
 
