@@ -27,10 +27,12 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
 
     ```python
     reranker = XinferenceRerank(model_uid="bge-reranker-v2-m3", connection=conn, top_n=3)  # or model=, base_url=
-    index.as_query_engine(similarity_top_k=20, node_postprocessors=[reranker])
+    nodes = index.as_retriever(similarity_top_k=20).retrieve("When was the lighthouse built?")
+    best = reranker.postprocess_nodes(nodes, query_str="When was the lighthouse built?")
     ```
 
-    The nodes that come in stay as they are: those that go out are new.
+    A query engine takes it too: `index.as_query_engine(node_postprocessors=[reranker])`. The nodes that come in stay as
+    they are: those that go out are new.
     """
 
     top_n: int | None = Field(default=5, ge=0)

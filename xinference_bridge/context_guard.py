@@ -9,7 +9,7 @@ import orjson
 
 from xinference_bridge.chat_plan import ChatCall
 from xinference_bridge.engines import engine_named
-from xinference_bridge.errors import XinferenceContextOverflowError
+from xinference_bridge.errors import XinferenceContextOverflowError, XinferenceError, XinferenceServerError
 from xinference_bridge.models import ModelInfo
 
 #: A prompt of fewer bytes fits every model that is served in earnest; its model need not be known for that.
@@ -20,6 +20,8 @@ _TEMPLATE_TOKENS = 320
 _MARKS_A_MESSAGE = 8
 #: The transformers engine keeps this many tokens free beside max_tokens before it cuts the prompt.
 _SPARE_TOKENS = 8
+#: Bytes of prompt for each token of the context, from where on it is likely not to fit: English has about 4.2 a token.
+_LIKELY_BYTES = 4
 
 
 def prompt_bytes(call: ChatCall) -> int:
@@ -43,6 +45,24 @@ def refuse_overflow(call: ChatCall, model: ModelInfo, tokens: int) -> None:
     length = model.context_length or 0
     if tokens > _room(call.parameters, length):
         raise overflow(model, tokens, call.parameters.get("max_tokens"))
+
+
+def explained_by_size(error: XinferenceServerError, call: ChatCall, model: ModelInfo | None) -> XinferenceError:
+    """The failure of a call whose prompt is so long that nothing else is likelier; else the error itself.
+
+    llama.cpp refuses a prompt that does not fit, and 4.1.0 says of it no more than "The chat completion request failed.
+    Check the server logs for details.": as a 500, and streamed as an error under 200. It counts no tokens for others.
+    """
+    if model is None or model.context_length is None or engine_named(model.engine).counts_tokens:
+        return error
+    if error.status_code not in (None, 200, 500) or prompt_bytes(call) < _LIKELY_BYTES * model.context_length:
+        return error
+    likely = overflow(model, None, None)
+    likely.message += f" (The server failed without a reason; the prompt has {prompt_bytes(call)} bytes.)"
+    likely.args = (likely.message,)
+    for name in ("url", "status_code", "request_id", "body"):
+        setattr(likely, name, getattr(error, name))
+    return likely
 
 
 def overflow(model: ModelInfo, tokens: int | None, max_tokens: Any) -> XinferenceContextOverflowError:

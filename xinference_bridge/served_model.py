@@ -20,6 +20,7 @@ from xinference_bridge.errors import (
     XinferenceError,
     XinferencePermissionError,
     XinferenceProtocolError,
+    XinferenceServerError,
     XinferenceStreamError,
 )
 from xinference_bridge.wire import DEFAULT_OPTIONS, CallOptions, Embeddings, Request, RerankResult
@@ -64,14 +65,16 @@ class ServedModel:
         Raises XinferenceContextOverflowError, XinferenceUnsupportedError, and whatever the server answers with.
         """
         plan = self._plan(call, options, stream=False)
-        response = self._client.send(plan.request, options)
+        with self._explaining_size(call):
+            response = self._client.send(plan.request, options)
         with _placing(response, self.uid):
             return self._whole(plan, response)
 
     async def achat(self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS) -> ChatResult:
         """Same as `chat`, but awaited."""
         plan = await self._aplan(call, options, stream=False)
-        response = await self._client.asend(plan.request, options)
+        with self._explaining_size(call):
+            response = await self._client.asend(plan.request, options)
         with _placing(response, self.uid):
             return self._whole(plan, response)
 
@@ -84,7 +87,7 @@ class ServedModel:
         """
         plan = self._plan(call, options, stream=True, stream_usage=stream_usage)
         answer = ChatAccumulator(tools=plan.reads_tools, start=plan.start)
-        with closing(self._stream(plan.request, options, answer)) as deltas:
+        with self._explaining_size(call), closing(self._stream(plan.request, options, answer)) as deltas:
             for delta in deltas:
                 if delta.final is not None:
                     plan.check(delta.final)
@@ -96,11 +99,24 @@ class ServedModel:
         """Same as `stream_chat`, but awaited."""
         plan = await self._aplan(call, options, stream=True, stream_usage=stream_usage)
         answer = ChatAccumulator(tools=plan.reads_tools, start=plan.start)
-        async with aclosing(self._astream(plan.request, options, answer)) as deltas:
-            async for delta in deltas:
-                if delta.final is not None:
-                    plan.check(delta.final)
-                yield delta
+        with self._explaining_size(call):
+            async with aclosing(self._astream(plan.request, options, answer)) as deltas:
+                async for delta in deltas:
+                    if delta.final is not None:
+                        plan.check(delta.final)
+                    yield delta
+
+    @contextmanager
+    def _explaining_size(self, call: ChatCall) -> Generator[None, None, None]:
+        """Raises what a failure without a reason means for so long a prompt."""
+        model = self.known_description()  # now: a failure makes the client forget it
+        try:
+            yield
+        except XinferenceServerError as error:
+            better = context_guard.explained_by_size(error, call, model)
+            if better is error:
+                raise
+            raise better from error
 
     def _whole(self, plan: ChatPlan, response: Response) -> ChatResult:
         result = chat_result_from_wire(endpoints.json_answer(response), tools=plan.reads_tools, start=plan.start)

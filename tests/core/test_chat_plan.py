@@ -10,6 +10,7 @@ from xinference_bridge import (
     XinferenceBadRequestError,
     XinferenceConfigurationError,
     XinferenceContextOverflowError,
+    XinferenceServerError,
     XinferenceUnsupportedError,
     chat_plan,
     context_guard,
@@ -262,3 +263,22 @@ def test_one_stop_word_becomes_a_list_and_the_callers_dict_stays():
     given = {"stop": "END", "generate_config": {"stream": True}}
     assert parameters.merged(parameters.CHAT, given, where="X") == {"stop": ["END"]}
     assert given == {"stop": "END", "generate_config": {"stream": True}}
+
+
+@pytest.mark.parametrize(
+    ("engine", "bytes_a_token", "told"),
+    [
+        ("llama.cpp", 5, "XinferenceContextOverflowError"),  # it says no more than "failed", whole and streamed
+        ("llama.cpp", 1, "XinferenceServerError"),  # so short a prompt may have failed for another reason
+        ("vllm", 5, "XinferenceServerError"),  # it says itself when a prompt does not fit
+        (None, 5, "XinferenceContextOverflowError"),
+    ],
+)
+def test_a_failure_without_a_reason_is_told_by_the_size_of_the_prompt(engine, bytes_a_token, told):
+    model = ModelInfo("m", "m", "LLM", ("chat",), context_length=4096, engine=engine)
+    call = ChatCall([{"role": "user", "content": "x" * (bytes_a_token * 4096)}])
+    failure = XinferenceServerError("The chat completion request failed.", status_code=500, request_id="r1", body="b")
+    better = context_guard.explained_by_size(failure, call, model)
+    assert type(better).__name__ == told
+    assert (better.status_code, better.request_id, better.body) == (500, "r1", "b")
+    assert context_guard.explained_by_size(failure, call, None) is failure
