@@ -51,14 +51,18 @@ _SENTENCE_TRANSFORMERS = {"model_engine": "sentence_transformers", "model_format
 _PARSED = {"reasoning_content": True, "enable_thinking": True}
 _RAW = {"reasoning_content": False, "enable_thinking": True}
 
+# llama.cpp cuts thoughts out itself (its reasoning_format is "deepseek" by default), and then 4.1.0's parser takes what
+# is left for the thought: "2 + 2 is 4." arrived as reasoning_content, with content "". 0 is "none": text as written.
+_AS_WRITTEN = {"reasoning_format": 0}
+
 LAUNCHES = (
     Launch("minilm", "all-MiniLM-L6-v2", "embedding", _SENTENCE_TRANSFORMERS),
     Launch("tiny-rerank", "tiny-rerank", "rerank", _SENTENCE_TRANSFORMERS),
     Launch("tiny-chat", "tiny-chat", "LLM", _LLAMA_CPP),
     Launch("tiny-chat-hf", "tiny-chat", "LLM", _TRANSFORMERS),
-    Launch("tiny-think", "tiny-think", "LLM", _LLAMA_CPP | _PARSED),
+    Launch("tiny-think", "tiny-think", "LLM", _LLAMA_CPP | _PARSED | _AS_WRITTEN),
     Launch("tiny-think-hf", "tiny-think", "LLM", _TRANSFORMERS | _PARSED),
-    Launch("tiny-think-raw", "tiny-think", "LLM", _TRANSFORMERS | _RAW),
+    Launch("tiny-think-raw", "tiny-think", "LLM", _LLAMA_CPP | _RAW | _AS_WRITTEN),
 )
 
 

@@ -49,7 +49,7 @@ def models_digest(version: str) -> str:
 
 
 def ensure_model(name: str, version: str, python: Path) -> Path:
-    """The model's folder; builds it when it is not there. A build that fails leaves no folder behind."""
+    """The model's folder; builds it when it is not there. A failed build is put aside as `….failed`."""
     folder = model_folder(name, version)
     if folder.exists():
         return folder
@@ -61,7 +61,10 @@ def ensure_model(name: str, version: str, python: Path) -> Path:
         environment = os.environ | _ENVIRONMENT
         run = subprocess.run([str(python), *_COMMANDS[name], str(partial)], cwd=ROOT, env=environment, check=False)
         if run.returncode != 0:
-            raise LabError(f"building {name} ended with {run.returncode}; its own words are above")
+            failed = folder.with_name(f"{folder.name}.failed")
+            shutil.rmtree(failed, ignore_errors=True)
+            partial.rename(failed)
+            raise LabError(f"building {name} ended with {run.returncode}; its words are above, its files in {failed}")
         if not folder.exists():  # another checkout may have been quicker
             partial.rename(folder)
     finally:
