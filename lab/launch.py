@@ -16,7 +16,7 @@ from lab.rest import RefusedError, Rest
 from lab.say import LabError, say
 
 USERNAME = "lab"
-_READY_WITHIN = 180.0
+_READY_WITHIN = 600.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def launch_models(rest: Rest, folders: dict[str, Path]) -> None:
     launches = launches_of(folders)
     say("launching " + ", ".join(launch.uid for launch in launches))
     with ThreadPoolExecutor(len(launches)) as pool:
-        for done in [pool.submit(rest.post, "/v1/models", launch.payload(), 300) for launch in launches]:
+        for done in [pool.submit(rest.post, "/v1/models", launch.payload(), 600) for launch in launches]:
             done.result()
 
 
@@ -75,7 +75,7 @@ def wait_until_ready(rest: Rest, launch: Launch) -> None:
                 raise
             time.sleep(0.5)
     path, body = _PROBES[launch.model_type]
-    rest.post(path, {"model": launch.uid, **body}, timeout=120)
+    rest.post(path, {"model": launch.uid, **body}, timeout=300)
 
 
 _PROBES: dict[str, tuple[str, dict[str, Any]]] = {
