@@ -11,7 +11,7 @@ from llama_index.core import (
     VectorStoreIndex,
     load_index_from_storage,
 )
-from llama_index.core.evaluation import FaithfulnessEvaluator
+from llama_index.core.evaluation import FaithfulnessEvaluator, RelevancyEvaluator
 from llama_index.core.ingestion import IngestionCache, IngestionPipeline
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.query_engine import RouterQueryEngine, SubQuestionQueryEngine
@@ -189,9 +189,10 @@ def test_ingestion_in_two_processes_asks_with_the_same_key_and_then_its_cache(la
 
 @pytest.mark.server
 async def test_an_evaluator_tells_what_the_documents_support(index, either_llm):
-    evaluator = FaithfulnessEvaluator(llm=either_llm)
     contexts = [document.text for document in read("lighthouse")]
-    faithful = await evaluator.aevaluate(response=IN_1872, contexts=contexts)
-    invented = await evaluator.aevaluate(response="The lighthouse is made of chocolate.", contexts=contexts)
+    faithful = await FaithfulnessEvaluator(llm=either_llm).aevaluate(response=IN_1872, contexts=contexts)
+    beside_the_point = await RelevancyEvaluator(llm=either_llm).aevaluate(
+        query=BUILT, response="The moon is made of cheese.", contexts=contexts
+    )
     assert (faithful.passing, faithful.score) == (True, 1.0)
-    assert (invented.passing, invented.score) == (False, 0.0)
+    assert (beside_the_point.passing, beside_the_point.score) == (False, 0.0)
