@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
-from contextlib import aclosing, closing, contextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
 from xinference_bridge import context_guard, endpoints
@@ -106,17 +106,9 @@ class ServedModel:
                         plan.check(delta.final)
                     yield delta
 
-    @contextmanager
-    def _explaining_size(self, call: ChatCall) -> Generator[None, None, None]:
-        """Raises what a failure without a reason means for so long a prompt."""
-        model = self.known_description()  # now: a failure makes the client forget it
-        try:
-            yield
-        except XinferenceServerError as error:
-            better = context_guard.explained_by_size(error, call, model)
-            if better is error:
-                raise
-            raise better from error
+    def _explaining_size(self, call: ChatCall) -> _explaining_size:
+        # The description as it is now: a failure makes the client forget it.
+        return _explaining_size(call, self.known_description())
 
     def _whole(self, plan: ChatPlan, response: Response) -> ChatResult:
         result = chat_result_from_wire(endpoints.json_answer(response), tools=plan.reads_tools, start=plan.start)
@@ -343,20 +335,47 @@ def _as_chat(prompt: str, parameters: Mapping[str, Any]) -> ChatCall:
     return ChatCall([{"role": "user", "content": prompt}], parameters)
 
 
+class _explaining_size:  # noqa: N801 - a context manager, read as a word
+    """Raises what a failure without a reason means for so long a prompt."""
+
+    __slots__ = ("_call", "_model")
+
+    def __init__(self, call: ChatCall, model: ModelInfo | None) -> None:
+        self._call = call
+        self._model = model
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, XinferenceServerError):
+            better = context_guard.explained_by_size(error, self._call, self._model)
+            if better is not error:
+                raise better from error
+
+
 def _streamed(parameters: Mapping[str, Any]) -> JSON:
     return {"stream_options": {"include_usage": True}, **parameters, "stream": True}
 
 
-@contextmanager
-def _placing(response: Response, uid: str) -> Iterator[None]:
-    """Name the request in the error of an answer that cannot be read: its readers see JSON alone."""
-    try:
-        yield
-    except XinferenceError as error:
-        error.fill(url=response.url, model_uid=uid, request_id=response.request_id)
-        if isinstance(error, XinferenceProtocolError):
-            error.status_code = response.status
-        raise
+class _placing:  # noqa: N801 - a context manager, read as a word
+    """Names the request in the error of an answer that cannot be read: its readers see JSON alone."""
+
+    __slots__ = ("_response", "_uid")
+
+    def __init__(self, response: Response, uid: str) -> None:
+        self._response = response
+        self._uid = uid
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, XinferenceError):
+            response = self._response
+            error.fill(url=response.url, model_uid=self._uid, request_id=response.request_id)
+            if isinstance(error, XinferenceProtocolError):
+                error.status_code = response.status
 
 
 def _broken_off(error: XinferenceError, answer: ChatAccumulator) -> XinferenceStreamError:
