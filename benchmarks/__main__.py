@@ -11,7 +11,7 @@ import orjson
 from benchmarks import goals
 from benchmarks.bounds import measure_bounds
 from benchmarks.chart import draw
-from benchmarks.harness import measure
+from benchmarks.harness import CLOCK, measure
 from benchmarks.report import RESULTS, Row, Run, keep, machine, table, write_results
 from benchmarks.stub import ROOT, running_stub
 from benchmarks.stub_server import API_KEY
@@ -26,7 +26,7 @@ PEER_PYTHON = ROOT / ".venv-bench-peer" / "bin" / "python"
 
 def main() -> None:
     """One run."""
-    run: Run = {"machine": machine(), "works": {}, "bounds": {}, "in_flight": {}}
+    run: Run = {"machine": machine(), "clock": CLOCK, "works": {}, "bounds": {}, "in_flight": {}}
     with running_stub() as url:
         contenders = Contenders(url)
         try:
@@ -38,7 +38,8 @@ def main() -> None:
             for bound, number in measure_bounds(url, contenders.loop):
                 run["bounds"][bound.what] = number
                 print(f"{bound.what}: {number:.3g} {bound.unit}", flush=True)
-            run["in_flight"] = dict(_in_flight(url))
+            if CLOCK == "wall":
+                run["in_flight"] = dict(_in_flight(url))
         finally:
             contenders.close()
     runs = keep(run)

@@ -74,7 +74,7 @@ class Contenders:
                 goals.FLOOR: lambda: self.bare_chat.invoke(PROMPT),
                 goals.OPENAI: lambda: self.openai_chat.invoke(PROMPT),
             },
-            calls=100,
+            calls=40,
         )
 
     def _stream(self) -> Work:
@@ -85,7 +85,7 @@ class Contenders:
                 goals.FLOOR: lambda: spent(self.bare_chat.stream(PROMPT)),
                 goals.OPENAI: lambda: spent(self.openai_chat.stream(PROMPT)),
             },
-            calls=3,
+            calls=1,
         )
 
     def _ainvoke(self) -> Work:
@@ -112,7 +112,7 @@ class Contenders:
                     (goals.OPENAI, self.openai_chat),
                 )
             },
-            calls=3,
+            calls=1,
         )
 
     def _embed(self) -> Work:
@@ -156,7 +156,7 @@ class Contenders:
                 goals.FLOOR: lambda: self.bare_llm.complete(PROMPT),
                 goals.OPENAI_LIKE: lambda: self.like_llm.complete(PROMPT),
             },
-            calls=100,
+            calls=40,
         )
 
     def _stream_chat(self) -> Work:
@@ -168,7 +168,7 @@ class Contenders:
                 goals.FLOOR: lambda: spent(self.bare_llm.stream_chat(messages)),
                 goals.OPENAI_LIKE: lambda: spent(self.like_llm.stream_chat(messages)),
             },
-            calls=3,
+            calls=1,
         )
 
 
