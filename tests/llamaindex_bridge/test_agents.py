@@ -16,6 +16,9 @@ from llama_index.core.tools import FunctionTool
 from llamaindex_xinference_bridge import XinferenceLLM
 from tests.llamaindex_bridge.tools import ADD, MULTIPLY, WEATHER
 
+# The workflows of LlamaIndex look at every attribute of an agent, pydantic's deprecated ones among them.
+pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning")
+
 FACTOR = 7
 
 
