@@ -7,6 +7,7 @@ import importlib
 import inspect
 
 import pytest
+from langchain_core import exceptions
 
 import langchain_xinference_bridge as package
 
@@ -45,6 +46,8 @@ def test_the_public_names_are_those_of_the_design():
 @pytest.mark.server
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_example_of(name, lab, monkeypatch):
+    if name == "langchain_xinference_bridge.errors" and not hasattr(exceptions, "ModelNotFoundError"):
+        pytest.skip("the example catches LangChain's error, which came with langchain-core 1.6")
     monkeypatch.setenv("XINFERENCE_ENDPOINT", lab.url)
     monkeypatch.setenv("XINFERENCE_API_KEY", lab.api_key)
     documented = EXAMPLES[name]
