@@ -1,0 +1,33 @@
+"""What the tests of the pages share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.running import Page
+from tests.support.scrub import Lab
+from xinference_bridge import credentials, runtime
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def page(lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Page:
+    """A reader's desk: the repository's examples at hand, the server named in the environment, nothing learnt yet."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XINFERENCE_ENDPOINT", lab.url)
+    monkeypatch.setenv("XINFERENCE_API_KEY", lab.api_key)
+    return Page(lab, ROOT)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_of_other_tests():
+    """Descriptions of models and open sockets are kept for the whole process: each page starts without."""
+    runtime.close_all()
+    credentials.reset()
+    yield
+    runtime.close_all()
+    credentials.reset()

@@ -1,0 +1,1 @@
+"""Each example does what it says, on the lab's models."""
