@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+import socket
 
 import pytest
 from langchain_core import exceptions as langchain
@@ -88,7 +90,7 @@ def test_what_is_not_the_cores_passes_as_it_is():
 )
 def test_a_model_that_does_not_run_is_named_with_those_that_do(connection, kind, ask):
     with pytest.raises(
-        langchain.ModelNotFoundError, match=r"No model 'nope' runs at .*Running .*models: .*tiny|minilm"
+        errors.XinferenceModelNotFoundError, match=r"No model 'nope' runs at .*Running .*models: .*(tiny|minilm)"
     ):
         ask(kind(model="nope", connection=connection))
 
@@ -97,14 +99,12 @@ def test_a_model_that_does_not_run_is_named_with_those_that_do(connection, kind,
 async def test_a_model_of_another_type_is_named_with_those_that_could(connection):
     with pytest.raises(errors.XinferenceModelTypeError, match=r"'minilm'.*embedding.*needs a chat model.*tiny-chat"):
         await chat_on("minilm", connection).ainvoke("x")
-    with pytest.raises(errors.XinferenceModelTypeError, match=r"'tiny-chat'.*needs a embedding|'tiny-chat'.*embedding"):
+    with pytest.raises(errors.XinferenceModelTypeError, match=r"'tiny-chat'.*type LLM.*minilm"):
         await XinferenceEmbeddings(model="tiny-chat", connection=connection).aembed_query("x")
 
 
 @pytest.mark.fault_server
 def test_a_server_that_is_not_there_is_told_with_what_to_look_at():
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         listening.close()
@@ -119,9 +119,10 @@ def test_a_prompt_longer_than_the_context_names_both_sizes(chat, length):
     # The transformers engine would cut it and answer; llama.cpp answers a 500, streamed a 200 with an error inside.
     prompt = "word " * length
     for ask in (lambda: chat.invoke(prompt), lambda: list(chat.stream(prompt))):
-        with pytest.raises(langchain.ContextOverflowError, match=r"\d{4,} tokens.*4096 tokens|4096") as told:
+        with pytest.raises(langchain.ContextOverflowError, match="4096 tokens") as told:
             ask()
-        assert "4096" in str(told.value)
+        # The prompt's size in tokens where the engine counts them, else in bytes.
+        assert any(int(number) > length for number in re.findall(r"\d{4,}", str(told.value)))
 
 
 @pytest.mark.server
