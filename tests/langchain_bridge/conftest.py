@@ -8,12 +8,18 @@ import pytest
 
 from langchain_xinference_bridge import ChatXinference
 from tests.support.scrub import Lab
-from xinference_bridge import XinferenceConnection
+from xinference_bridge import XinferenceConnection, runtime
 
 #: The same weights on either engine.
 ENGINES = ("tiny-chat", "tiny-chat-hf")
 #: Reasoning parsed by the server on either engine, and left in the text.
 REASONING = ("tiny-think", "tiny-think-hf", "tiny-think-raw")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_learnt_before() -> None:
+    """Descriptions are asked once a process: a test whose recording holds one must ask for it, whoever ran before."""
+    runtime.close_all()
 
 
 @pytest.fixture
