@@ -9,7 +9,7 @@ READY  := $(VENV)/.ready
 T      ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help bench demo test test-live lab lab-stop record lint typecheck format \
+.PHONY: help bench soak demo test test-live lab lab-stop record lint typecheck format \
 	docs docs-serve docs-test docs-pictures test-migration dist test-wheel test-minimum test-newest
 
 help: ## Say what can be made
@@ -45,6 +45,9 @@ $(BENCH)/.ready: pyproject.toml
 
 bench: $(BENCH)/.ready ## Measure ours against the floor and the peers, and write benchmarks/RESULTS.md
 	@$(BENCH)/bin/python -m benchmarks
+
+soak: $(READY) ## 20,000 calls against a local server: memory and file descriptors stay flat
+	@$(BIN)/python benchmarks/soak.py
 
 lab: ## Start a real Xinference with tiny models on this machine
 	@$(PYTHON) -m lab start

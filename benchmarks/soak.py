@@ -4,7 +4,8 @@
 
 Half of the calls are sync from 8 threads, half awaited, 64 at once; among them streams read to their end, streams
 closed amid the text, answers that are cut short and rate limits that pass. Exits with 1 when memory or descriptors
-have grown.
+have grown: Python's own blocks are the measure, since resident memory creeps by what the C allocator does not return
+(about 60 bytes a call here, while tracemalloc sees the live memory of 6,000 calls change by less than 1 KiB).
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 KINDS = ("chat", "stream", "closed stream", "embeddings", "rerank")
 WARM_UP = 2_000
 ROUNDS = 6
-MOST_GROWTH_KIB = 3 * 1024
+MOST_GROWTH_BLOCKS = 2_000
+MOST_GROWTH_KIB = 8 * 1024
 PAGE = resource.getpagesize()
 
 
@@ -64,6 +66,12 @@ def memory_kib() -> int:
     """Resident memory of this process."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE // 1024
+
+
+def blocks() -> int:
+    """Blocks of memory that Python objects hold."""
+    gc.collect()
+    return sys.getallocatedblocks()
 
 
 def descriptors() -> int:
@@ -118,20 +126,23 @@ def main(calls: int) -> int:
     server.start()
     connection = XinferenceConnection(mine.recv(), api_key="xf-soak", max_retries=5)
     batch(connection, WARM_UP)
-    first, began = (memory_kib(), descriptors()), time.perf_counter()
-    print(f"after {WARM_UP} calls to warm up: {first[0] / 1024:.1f} MiB, {first[1]} descriptors")
+    first, began = (memory_kib(), descriptors(), blocks()), time.perf_counter()
+    print(f"after {WARM_UP} calls to warm up: {first[0] / 1024:.1f} MiB, {first[1]} descriptors, {first[2]} blocks")
     now, each = first, (calls - WARM_UP) // ROUNDS
     for number in range(1, ROUNDS + 1):
         batch(connection, each)
-        now = memory_kib(), descriptors()
-        print(f"after {WARM_UP + number * each} calls: {now[0] / 1024:.1f} MiB, {now[1]} descriptors")
+        now = memory_kib(), descriptors(), blocks()
+        print(f"after {WARM_UP + number * each} calls: {now[0] / 1024:.1f} MiB, {now[1]} descriptors, {now[2]} blocks")
     seconds = time.perf_counter() - began
     grown = now[0] - first[0]
-    print(f"{ROUNDS * each / seconds:.0f} calls a second; grown by {grown} KiB and {now[1] - first[1]} descriptors")
+    more = now[2] - first[2]
+    print(
+        f"{ROUNDS * each / seconds:.0f} calls a second; {grown:+} KiB, {now[1] - first[1]:+} descriptors, {more:+} blocks"
+    )
     connection.close()
     mine.send(None)
     server.join()
-    flat = grown <= MOST_GROWTH_KIB and now[1] <= first[1] + 2
+    flat = more <= MOST_GROWTH_BLOCKS and grown <= MOST_GROWTH_KIB and now[1] <= first[1] + 2
     print("flat" if flat else "NOT FLAT")
     return 0 if flat else 1
 
