@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import pickle
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,8 +13,11 @@ from llama_index.core.base.llms.types import (
     CacheControl,
     CachePoint,
     ChatMessage,
+    ChatResponse,
+    CompletionResponse,
     DocumentBlock,
     ImageBlock,
+    MessageRole,
     TextBlock,
     ThinkingBlock,
     ToolCallBlock,
@@ -25,6 +29,7 @@ from llamaindex_xinference_bridge._messages import (
     message_from_wire,
     message_to_wire,
     messages_to_wire,
+    unchecked,
     usage_from_wire,
 )
 from xinference_bridge.chat_stream import ChatResult, Usage
@@ -206,3 +211,33 @@ def test_each_token_has_its_candidates():
     assert found is not None
     assert [[candidate.token for candidate in place] for place in found] == [["a", "b"], ["c"]]
     assert found[1][0].bytes == [99]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (TextBlock, {"text": "a"}),
+        (ThinkingBlock, {"content": "a"}),
+        (ChatMessage, {"role": MessageRole.ASSISTANT, "blocks": [TextBlock(text="a")], "additional_kwargs": {"b": 1}}),
+        (ChatResponse, {"message": ChatMessage(content="a"), "delta": "a", "raw": {"c": 2}}),
+        (CompletionResponse, {"text": "a", "delta": "a"}),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_what_is_built_unchecked_is_in_every_attribute_what_the_constructor_builds(kind, fields):
+    made, proper = unchecked(kind, **fields), kind(**fields)
+    assert made == proper
+    assert (made.__dict__, made.model_extra, made.__pydantic_private__) == (
+        proper.__dict__,
+        proper.model_extra,
+        proper.__pydantic_private__,
+    )
+    assert made.model_fields_set == proper.model_fields_set
+    assert pickle.loads(pickle.dumps(made)) == made.model_copy(deep=True) == proper
+    assert made.model_dump() == proper.model_dump()
+
+
+def test_what_is_built_unchecked_shares_nothing_that_can_be_changed():
+    one, other = unchecked(ThinkingBlock, content="a"), unchecked(ThinkingBlock, content="a")
+    one.additional_information["x"] = 1
+    assert other.additional_information == {}
