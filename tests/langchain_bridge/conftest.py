@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from langchain_xinference_bridge import ChatXinference
 from tests.support.scrub import Lab
-from xinference_bridge import XinferenceConnection, runtime
+from xinference_bridge import XinferenceConnection, credentials, runtime
 
 #: The same weights on either engine.
 ENGINES = ("tiny-chat", "tiny-chat-hf")
@@ -17,9 +18,12 @@ REASONING = ("tiny-think", "tiny-think-hf", "tiny-think-raw")
 
 
 @pytest.fixture(autouse=True)
-def _nothing_learnt_before() -> None:
-    """Descriptions are asked once a process: a test whose recording holds one must ask for it, whoever ran before."""
+def _nothing_left_of_other_tests() -> Iterator[None]:
+    """What is known of models and keys is kept for the whole process: each test's recording starts without."""
+    credentials.reset()
+    yield
     runtime.close_all()
+    credentials.reset()
 
 
 @pytest.fixture
