@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from xinference_bridge import endpoints
 from xinference_bridge.errors import (
@@ -34,6 +36,8 @@ class RunningModels:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._descriptions: dict[str, ModelInfo] = {}
+        self._asking: dict[str, threading.Lock] = {}
+        self._aasking: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Lock]] = WeakKeyDictionary()
 
     def learn_from(self, error: XinferenceError, uid: str | None) -> None:
         """Forget a model that is gone or was restarted: it may come back on another engine."""
@@ -72,19 +76,30 @@ class RunningModels:
         return self._descriptions.get(uid)
 
     def describe(self, uid: str) -> ModelInfo:
-        """The model's description: asked once, and kept until an answer says that the model is gone."""
+        """The model's description: asked once, and kept until an answer says that the model is gone.
+
+        Of many who want it at the same moment one asks, and the others wait for the answer.
+        """
         known = self._descriptions.get(uid)
         if known is None:
-            request = endpoints.describe_request(uid)
-            known = self._descriptions[uid] = endpoints.model_from_response(self._client.send(request), uid)
+            with self._asking.setdefault(uid, threading.Lock()):
+                known = self._descriptions.get(uid)
+                if known is None:
+                    request = endpoints.describe_request(uid)
+                    known = self._descriptions[uid] = endpoints.model_from_response(self._client.send(request), uid)
         return known
 
     async def adescribe(self, uid: str) -> ModelInfo:
-        """Same as `describe`, but awaited."""
+        """Same as `describe`, but awaited; the others are those of the same event loop."""
         known = self._descriptions.get(uid)
         if known is None:
-            request = endpoints.describe_request(uid)
-            known = self._descriptions[uid] = endpoints.model_from_response(await self._client.asend(request), uid)
+            locks = self._aasking.setdefault(asyncio.get_running_loop(), {})
+            async with locks.setdefault(uid, asyncio.Lock()):
+                known = self._descriptions.get(uid)
+                if known is None:
+                    request = endpoints.describe_request(uid)
+                    response = await self._client.asend(request)
+                    known = self._descriptions[uid] = endpoints.model_from_response(response, uid)
         return known
 
     def check(self, uid_or_name: str, ability: str | None = None, *, try_it: bool = False) -> ModelInfo:
