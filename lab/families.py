@@ -40,6 +40,7 @@ _LLAMA_CPP = {
     # prompt of 3,000 tokens was refused with a 500, although the description says 4096.
     "n_parallel": _SLOTS,
     "n_ctx": CHAT_CONTEXT * _SLOTS,
+    "n_threads": 1,  # as OMP_NUM_THREADS for the others: see the server's settings
 }
 _TRANSFORMERS = {
     "model_engine": "transformers",
