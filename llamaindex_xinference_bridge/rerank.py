@@ -81,7 +81,7 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
         return [node.node.get_content(metadata_mode=self.metadata_mode) for node in nodes]
 
     def _parameters(self) -> JSON:
-        return {"return_documents": False, **({} if self.top_n is None else {"top_n": self.top_n}), **self.model_kwargs}
+        return self.model_kwargs if self.top_n is None else {"top_n": self.top_n, **self.model_kwargs}
 
     @contextmanager
     def _told(
