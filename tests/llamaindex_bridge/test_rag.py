@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import llama_index.core
 import pytest
 from llama_index.core import (
     SimpleDirectoryReader,
@@ -169,7 +170,10 @@ async def test_a_chat_over_documents_understands_what_it_refers_to(index, either
 
 
 @pytest.mark.server
-def test_ingestion_in_two_processes_asks_with_the_same_key_and_then_its_cache(lab):
+def test_ingestion_in_two_processes_asks_with_the_same_key_and_then_its_cache(lab, monkeypatch):
+    # The splitter's pickle holds tiktoken's encoding, which a fresh process would download, and a worker that cannot
+    # leaves the pool waiting for ever. LlamaIndex brings the file along, but names its folder to nobody else.
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(Path(llama_index.core.__file__).parent / "_static" / "tiktoken_cache"))
     cache = IngestionCache()
     with relay_to(lab.url) as relay:
         embed_model = XinferenceEmbedding(
