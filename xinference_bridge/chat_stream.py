@@ -78,10 +78,12 @@ class ChatAccumulator:
     """
 
     __slots__ = (
+        "_after_thought",
         "_calls",
         "_completion",
         "_finish_reason",
         "_first",
+        "_gap",
         "_last",
         "_logprobs",
         "_plain",
@@ -101,6 +103,8 @@ class ChatAccumulator:
         self._plain = completion  # the text needs no look at
         self._text: list[str] = []
         self._reasoning: list[str] = []
+        self._gap = ""
+        self._after_thought = False
         self._calls = ToolCallReader()
         self._finish_reason: str | None = None
         self._usage: Usage | None = None
@@ -180,6 +184,8 @@ class ChatAccumulator:
             return None if logprobs is None else ChatDelta(logprobs=logprobs)
         if type(content) is not str:
             raise wrong_shape("content", "a string", content)
+        if self._after_thought and not (content := self._begun(content)):
+            return None if logprobs is None else ChatDelta(logprobs=logprobs)
         if self._plain:
             self._text.append(content)
             return ChatDelta(content, "", [], logprobs)
@@ -255,8 +261,7 @@ class ChatAccumulator:
                 raise wrong_shape("reasoning_content", "a string", reasoning)
             # The server tells reasoning apart, so that tags in `content` are the answer's own words.
             self._add(self._splitter.stop_reasoning(), out)
-            self._reasoning.append(reasoning)
-            out.reasoning += reasoning
+            self._think(reasoning, out)
         calls = delta.get("tool_calls")
         if calls:
             if type(calls) is not list:
@@ -269,9 +274,31 @@ class ChatAccumulator:
         if content is not None:
             if type(content) is not str:
                 raise wrong_shape("content", "a string", content)
-            self._add(self._splitter.feed(content), out)
+            self._add(self._splitter.feed(self._begun(content)), out)
         self._plain = self._splitter.plain
         return out if out.text or out.reasoning or out.tool_calls or logprobs is not None else None
+
+    def _think(self, reasoning: str, out: ChatDelta) -> None:
+        r"""Take a piece of what the server calls reasoning, without the white space that stood by its tags.
+
+        4.1.0 cuts at the tags alone: "\nTwo and two make four.\n", and then "\n\n2 + 2 is 4." as content.
+        """
+        piece = self._gap + reasoning
+        if not self._reasoning:
+            piece = piece.lstrip()
+        kept = piece.rstrip()
+        self._gap = piece[len(kept) :]
+        self._after_thought = not self._text
+        if kept:
+            self._reasoning.append(kept)
+            out.reasoning += kept
+
+    def _begun(self, content: str) -> str:
+        """The text without the white space that stands between a thought and the answer."""
+        if self._after_thought:
+            content = content.lstrip()
+            self._after_thought = not content
+        return content
 
     def _add(self, pieces: list[tuple[Kind, str]], out: ChatDelta) -> None:
         for kind, piece in pieces:

@@ -235,19 +235,19 @@ def test_a_finish_reason_or_done_ends_a_stream() -> None:
 
 @pytest.mark.parametrize("key", ["reasoning_content", "reasoning"])
 @pytest.mark.parametrize("start", ["text", "reasoning", "undecided"])
-def test_reasoning_that_the_server_parsed_is_passed_as_it_is(key: str, start: Start) -> None:
+def test_reasoning_that_the_server_parsed_loses_the_white_space_by_its_tags_alone(key: str, start: Start) -> None:
     events = [
         chunk({"role": "assistant", "content": "", key: ""}),
-        chunk({"content": None, key: "\nHm"}),
-        chunk({key: ".\n"}),
+        chunk({"content": None, key: "\nHm\n"}),
+        chunk({key: " hm.\n"}),
         chunk({"content": "\n\nSay <think>x", key: None}),
         chunk({"content": "</think>\n"}, "stop"),
     ]
     deltas, result = stream(events, start=start)
-    assert [delta.reasoning for delta in deltas][:2] == ["\nHm", ".\n"]
-    assert (result.reasoning, result.text) == ("\nHm.\n", "\n\nSay <think>x</think>\n")
+    assert [delta.reasoning for delta in deltas][:2] == ["Hm", "\n hm."]
+    assert (result.reasoning, result.text) == ("Hm\n hm.", "Say <think>x</think>\n")
     whole = chat_result_from_wire(
-        body({key: "\nHm.\n", "content": "\n\nSay <think>x</think>\n"}), tools=False, start=start
+        body({key: "\nHm\n hm.\n", "content": "\n\nSay <think>x</think>\n"}), tools=False, start=start
     )
     assert (whole.reasoning, whole.text) == (result.reasoning, result.text)
 
