@@ -30,7 +30,7 @@ demo: $(READY) ## Ask a chain and a document question, of a server if one answer
 
 test: $(READY) ## Run all tests on the recordings, with the network blocked
 	@echo "Testing on the recordings in cassettes/, with the network blocked"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto
 
 test-live: $(READY) ## Run the tests that talk to a server on the running lab
 	@$(LAB) && echo "Testing live on the lab at $$XINFERENCE_ENDPOINT" && $(BIN)/python -m pytest -m server --live $(T)
