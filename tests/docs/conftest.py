@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,16 @@ def page(lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Page:
     monkeypatch.setenv("XINFERENCE_ENDPOINT", lab.url)
     monkeypatch.setenv("XINFERENCE_API_KEY", lab.api_key)
     return Page(lab, ROOT)
+
+
+@pytest.fixture(autouse=True)
+def _an_event_loop():
+    """LlamaIndex's sync calls make one where the thread has none, and leave it open: this one is closed."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 @pytest.fixture(autouse=True)

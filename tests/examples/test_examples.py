@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -23,8 +26,10 @@ from xinference_bridge import credentials, runtime
 CHAT, EMBEDDING, RERANK, THINK = "tiny-chat", "minilm", "tiny-rerank", "tiny-think"
 pytestmark = [
     pytest.mark.server,
-    # The workflows of LlamaIndex look at all attributes of an agent, this one among them.
-    pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated"),
+    # The workflows of LlamaIndex look at all attributes of an agent, deprecated ones of pydantic among them.
+    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning"),
+    # The memory of its chat engines and agents opens a database of its own, and leaves it open.
+    pytest.mark.filterwarnings("ignore:.*was deleted before being closed:ResourceWarning"),
 ]
 
 
@@ -39,6 +44,17 @@ def _server(lab: Lab, monkeypatch: pytest.MonkeyPatch):
     runtime.close_all()
 
 
+@pytest.fixture
+def _an_event_loop():
+    """LlamaIndex's sync calls make one where the thread has none, and leave it open: this one is closed."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
+    gc.collect()  # here, where that warning is expected, and not in whichever test comes later
+
+
 def test_the_chat_remembers_what_was_said(capsys):
     chat_with_history.main(CHAT)
     assert capsys.readouterr().out.splitlines()[-1] == "Your name is Ada."
@@ -51,6 +67,7 @@ def test_langchain_answers_from_documents_and_names_them(capsys):
     assert "cannery.md" in printed.splitlines()[-1]
 
 
+@pytest.mark.usefixtures("_an_event_loop")
 def test_llamaindex_answers_a_question_and_the_next_one(capsys):
     rag_llamaindex.main(CHAT, EMBEDDING)
     printed = capsys.readouterr().out
@@ -72,6 +89,7 @@ def test_the_langgraph_agent_calls_its_tool_twice_and_sums_up(capsys):
 
 async def test_the_llamaindex_agents_hand_over_and_calculate(capsys):
     await agent_workflow_llamaindex.main(CHAT)
+    gc.collect()  # here, where that warning is expected, and not in whichever test comes later
     printed = capsys.readouterr().out
     assert "handoff" in printed
     assert "multiply" in printed
@@ -83,6 +101,7 @@ def test_a_person_is_extracted(capsys):
     assert capsys.readouterr().out == "Ada Lovelace, 36\n"
 
 
+@pytest.mark.usefixtures("_an_event_loop")
 def test_one_connection_serves_both_frameworks(capsys):
     one_connection.main(CHAT, EMBEDDING)
     assert "Boat Day is on the first Sunday in August." in capsys.readouterr().out
@@ -99,13 +118,12 @@ def test_the_reranker_keeps_the_best_three(capsys):
 
 def test_reasoning_is_told_apart_and_can_be_left_out(capsys):
     reasoning.main(THINK)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[1:] == [
-        "(I compare the two numbers. Both have 9 before the point.",
-        "After the point, 0.9 is 0.90, and 0.90 is more than 0.11.)",
-        "9.9 is larger than 9.11.",
-        "At once: 9.9 is larger than 9.11.",
-    ]
+    _, question, rest = capsys.readouterr().out.partition("9.9 or 9.11?\n")
+    assert question
+    thought, _, answers = rest.partition(")")
+    assert thought.startswith("(")
+    assert "0.90 is more than 0.11." in thought
+    assert answers.split("\n")[-3:] == ["9.9 is larger than 9.11.", "At once: 9.9 is larger than 9.11.", ""]
 
 
 def test_the_endpoint_streams_the_answer(monkeypatch):
