@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from xinference_bridge import XinferenceConnection, XinferenceConnectionError, XinferenceTimeoutError
+from xinference_bridge import (
+    XinferenceAuthenticationError,
+    XinferenceConnection,
+    XinferenceConnectionError,
+    XinferenceTimeoutError,
+)
 from xinference_bridge.wire import CallOptions
 
 _ROOT = Path(__file__).parent.parent
@@ -21,20 +26,22 @@ def server_or_recording() -> Iterator[tuple[XinferenceConnection, str]]:
     """A connection to the server that answers, and what to tell the user of it.
 
     A server that was named by XINFERENCE_ENDPOINT and does not answer is an error; an unnamed one is replaced by the
-    recorded session.
+    recorded session, also where it answers but wants a credential that nobody gave.
     """
     connection = XinferenceConnection()
     try:
         words = f"Asking the Xinference server at {connection.server_url}{_version(connection)}."
-    except (XinferenceConnectionError, XinferenceTimeoutError):
-        if os.environ.get("XINFERENCE_ENDPOINT"):
+        connection.models()
+    except (XinferenceConnectionError, XinferenceTimeoutError, XinferenceAuthenticationError) as error:
+        if os.environ.get("XINFERENCE_ENDPOINT") or connection.api_key or connection.username:
             raise
-        with recorded_session() as connection:
-            words = (
-                f"Replaying a recorded session: no server answers at {connection.server_url}. `make lab` starts a real "
-                "one with tiny models; then run this again. Your own: set XINFERENCE_ENDPOINT and XINFERENCE_API_KEY."
+        locked = isinstance(error, XinferenceAuthenticationError)
+        why = "the server at {} asks for a credential" if locked else "no server answers at {}"
+        with recorded_session() as recorded:
+            yield recorded, (
+                f"Replaying a recorded session: {why.format(connection.server_url)}. `make lab` starts a real one with "
+                "tiny models; then run this again. Your own: set XINFERENCE_ENDPOINT and XINFERENCE_API_KEY."
             )
-            yield connection, words
     else:
         with connection:
             yield connection, words
