@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Literal
+
 import pytest
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.bridge.pydantic import BaseModel, ConfigDict
@@ -57,6 +60,7 @@ async def test_a_streamed_object_grows_for_async_callers_too(llm):
 
 
 @pytest.mark.server
+@pytest.mark.filterwarnings("ignore:The `json` method is deprecated")  # llama-index-core's StructuredLLM calls it
 async def test_a_structured_llm_answers_in_objects(either_llm):
     structured = either_llm.as_structured_llm(Person)
     response = structured.chat([ChatMessage(role="user", content=f"Extract the person: {SENTENCE}")])
@@ -67,28 +71,33 @@ async def test_a_structured_llm_answers_in_objects(either_llm):
     assert last.raw == ADA
 
 
-class Lighthouse(BaseModel):
-    """A lighthouse."""
+class Tower(BaseModel):
+    """A tower."""
 
-    steps: int
+    model_config = ConfigDict(extra="forbid")  # a grammar lets a weak model add fields without end
+    height: Literal["tall", "small"]
 
 
 @pytest.mark.server
 def test_llama_cpp_is_held_to_a_schema_that_it_was_never_taught(llm):
-    found = llm.structured_predict(Lighthouse, PromptTemplate("Hello"), llm_kwargs={"max_tokens": 60})
-    assert isinstance(found.steps, int)
+    hello = [ChatMessage(role="user", content="Hello")]
+    response = llm.chat(hello, structured_output=structured_output(Tower), max_tokens=60)
+    # A grammar lets whitespace repeat, and so weak a model may go on with it to the end.
+    said = re.sub(r"\s", "", response.message.content)
+    assert len(said) > 1
+    assert any(whole.startswith(said) for whole in ('{"height":"tall"}', '{"height":"small"}'))
 
 
 @pytest.mark.server
 async def test_what_no_engine_enforces_is_refused_with_the_model_s_words(connection):
     llm = XinferenceLLM("tiny-chat-hf", connection=connection, temperature=0, max_tokens=40)
-    refusal = r"The answer is not a Lighthouse: .*The model said .*llama.cpp, vLLM and SGLang"
+    refusal = r"The answer is not a Tower: .*The model said .*llama.cpp, vLLM and SGLang"
     with pytest.raises(XinferenceUnsupportedError, match=refusal):
-        llm.structured_predict(Lighthouse, PromptTemplate("Hello"))
+        llm.structured_predict(Tower, PromptTemplate("Hello"))
     with pytest.raises(XinferenceUnsupportedError, match=refusal):
-        list(llm.stream_structured_predict(Lighthouse, PromptTemplate("Hello")))
+        list(llm.stream_structured_predict(Tower, PromptTemplate("Hello")))
     with pytest.raises(XinferenceUnsupportedError, match=refusal):
-        await llm.astructured_predict(Lighthouse, PromptTemplate("Hello"))
+        await llm.astructured_predict(Tower, PromptTemplate("Hello"))
 
 
 @pytest.mark.server

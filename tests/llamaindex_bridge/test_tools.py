@@ -78,10 +78,10 @@ async def test_tools_are_called_by_awaiting_too(either_llm):
 
 @pytest.mark.server
 def test_a_forced_call_is_made_where_the_engine_enforces_it(llm):
-    response = llm.chat_with_tools([MULTIPLY], "Hello", tool_required=True)
-    assert [name for name, _ in called(llm, response)] == ["multiply"]
-    response = llm.chat_with_tools([MULTIPLY, WEATHER], "What is 3 times 4?", tool_choice="get_weather")
-    assert [name for name, _ in called(llm, response)] == ["get_weather"]
+    response = llm.chat_with_tools([MULTIPLY], "What is 3 times 4?", tool_required=True)
+    assert called(llm, response) == [("multiply", {"a": 3, "b": 4})]
+    response = llm.chat_with_tools([WEATHER, MULTIPLY], "What is 3 times 4?", tool_choice="multiply")
+    assert called(llm, response) == [("multiply", {"a": 3, "b": 4})]
 
 
 @pytest.mark.server
