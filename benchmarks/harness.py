@@ -13,6 +13,7 @@ Run = Callable[[], object]
 
 #: "wall", or "cpu": the processor time of this process, for a machine that is busy with other things.
 CLOCK = os.environ.get("BENCH_CLOCK", "wall")
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "11"))
 now = time.process_time if CLOCK == "cpu" else time.perf_counter
 
 
@@ -27,7 +28,7 @@ class Work:
     name: str
     contenders: Mapping[str, Run]
     calls: int = 1
-    rounds: int = 11
+    rounds: int = ROUNDS
     unit: str = "ms"
     per: int = 1
 

@@ -21,8 +21,8 @@ RESULTS = Path(__file__).with_name("lab_results.md")
 DOCUMENTS = [
     f"Document {number}: the bridge number {number} was built of stone, and stood for years." for number in range(1000)
 ]
-ONE_BY_ONE = 100
-ROUNDS = 3
+ONE_BY_ONE = 50
+ROUNDS = 2
 
 
 def one_by_one(url: str, api_key: str, texts: Sequence[str]) -> None:

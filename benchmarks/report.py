@@ -130,7 +130,7 @@ def write_results(runs: list[Run]) -> None:
     lines.append(f"|---|---|{'---|' * len(runs)}")
     for bound in goals.BOUNDS:
         cells = [_bound_cell(run["bounds"].get(bound.what), bound.at_most) for run in runs]
-        lines.append(f"| {bound.what} | {bound.at_most:g} {bound.unit} | {' | '.join(cells)} |")
+        lines.append(f"| {bound.what} | {_limit(bound)} | {' | '.join(cells)} |")
     lines += _in_flight_lines(last["in_flight"])
     lines += ["", "## What falls short", ""]
     short = {name for run in runs for name in _missed(run)}
@@ -169,6 +169,10 @@ def _bound_cell(measured: float | None, at_most: float) -> str:
     if measured is None:
         return "-"
     return f"{measured:.3g}" if measured <= at_most else f"**{measured:.3g}**, missed"
+
+
+def _limit(bound: goals.Bound) -> str:
+    return f"{bound.at_most:g} {bound.unit}" if bound.at_most < 1000 else "-"
 
 
 def _missed(run: Run) -> list[str]:
