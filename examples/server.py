@@ -36,15 +36,16 @@ def server_or_recording() -> Iterator[tuple[XinferenceConnection, str]]:
         if os.environ.get("XINFERENCE_ENDPOINT") or connection.api_key or connection.username:
             raise
         locked = isinstance(error, XinferenceAuthenticationError)
-        why = "the server at {} asks for a credential" if locked else "no server answers at {}"
-        with recorded_session() as recorded:
-            yield recorded, (
-                f"Replaying a recorded session: {why.format(connection.server_url)}. `make lab` starts a real one with "
-                "tiny models; then run this again. Your own: set XINFERENCE_ENDPOINT and XINFERENCE_API_KEY."
-            )
+        words = "the server at {} asks for a credential" if locked else "no server answers at {}"
     else:
         with connection:
             yield connection, words
+        return
+    with recorded_session() as recorded:
+        yield recorded, (
+            f"Replaying a recorded session: {words.format(connection.server_url)}. `make lab` starts a real one with "
+            "tiny models; then run this again. Your own: set XINFERENCE_ENDPOINT and XINFERENCE_API_KEY."
+        )
 
 
 def _version(connection: XinferenceConnection) -> str:

@@ -23,6 +23,7 @@ from vcr.persisters.filesystem import FilesystemPersister
 from vcr.record_mode import RecordMode
 from vcr.serialize import serialize
 from vcr.serializers import yamlserializer
+from vcr.stubs import VCRHTTPResponse
 
 from tests.support.scrub import Scrubber
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from tests.support.scrub import Lab
 
 _LONGEST_NAME = 120
+
+# Streams are read by urllib3's `read1(amount, decode_content=…)`, whose second argument vcrpy passes on to BytesIO.
+VCRHTTPResponse.read1 = lambda self, amount=-1, **_: self._content.read1(amount)
 
 
 def cassette_path(folder: Path, module: Path, name: str) -> Path:

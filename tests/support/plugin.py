@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from vcr import patch as vcr_patch
-from vcr.stubs import VCRHTTPResponse
 
 from tests.support.cassettes import cassette_path, open_recording
 from tests.support.network import GUARD
@@ -56,8 +55,6 @@ def pytest_configure(config: pytest.Config) -> None:
     # in that moment go out for real: of 64 posts from 16 threads 4 or 5 were recorded. The patches do no harm there:
     # what vcrpy connects with is the class that it kept from before.
     vcr_patch.force_reset = contextlib.nullcontext
-    # Streams are read by urllib3's `read1(amount, decode_content=…)`, whose second argument vcrpy passes on to BytesIO.
-    VCRHTTPResponse.read1 = lambda self, amount=-1, **_: self._content.read1(amount)
     GUARD.forbidden_ports = frozenset({lab.address[1], REPLAY.address[1]})
     GUARD.install()
 
