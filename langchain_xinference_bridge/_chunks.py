@@ -22,10 +22,11 @@ class ChunkWriter:
     joins their words: `stopstop`.
     """
 
-    __slots__ = ("_blocks", "_numbers", "_uid")
+    __slots__ = ("_blocks", "_numbers", "_uid", "_usage")
 
-    def __init__(self, uid: str, *, blocks: bool) -> None:
+    def __init__(self, uid: str, *, blocks: bool, usage: bool = True) -> None:
         self._uid = uid
+        self._usage = usage
         self._blocks = blocks
         self._numbers: dict[object, int] = {}
 
@@ -92,7 +93,9 @@ class ChunkWriter:
         metadata = metadata_from_wire(final, self._uid)
         metadata.pop("logprobs", None)  # told with each token
         return self._message(
-            response_metadata=metadata, usage_metadata=usage_from_wire(final.usage), chunk_position="last"
+            response_metadata=metadata,
+            usage_metadata=usage_from_wire(final.usage) if self._usage else None,
+            chunk_position="last",
         )
 
     def _number(self, kind: object) -> int:

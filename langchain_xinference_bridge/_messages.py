@@ -132,8 +132,20 @@ _BY_CLASS: tuple[tuple[type[BaseMessage], Callable[[Any], WireMessage]], ...] = 
 # From the wire
 
 
-def message_from_wire(result: ChatResult, uid: str) -> AIMessage:
-    """The whole answer as a message: reasoning and broken tool calls kept apart, tokens counted once."""
+def message_from_wire(result: ChatResult, uid: str, *, blocks: bool = False) -> AIMessage:
+    """The whole answer as a message: reasoning and broken tool calls kept apart, tokens counted once.
+
+    With `blocks` (output version v1) its content is blocks, and the reasoning is one of them and nowhere else.
+    """
+    message = _message(result, uid)
+    if blocks:
+        message.content = list(message.content_blocks)  # type: ignore[arg-type] # blocks are the dicts of a content
+        message.additional_kwargs.pop("reasoning_content", None)
+        message.response_metadata["output_version"] = "v1"
+    return message
+
+
+def _message(result: ChatResult, uid: str) -> AIMessage:
     calls, broken = tool_calls_from_wire(result.tool_calls)
     return AIMessage(
         content=result.text,

@@ -145,9 +145,10 @@ class StructuredReader(BaseGenerationOutputParser[Any]):
 
     def _json_of(self, message: BaseMessage, shown: str) -> Any:
         if isinstance(message, AIMessage):
-            for call in message.tool_calls:
-                if call["name"] == self.wanted.name:
-                    return call["args"]
+            named = [call for call in message.tool_calls if call["name"] == self.wanted.name]
+            # There was one tool: a lone call under another name, which no engine but llama.cpp rules out, means it too.
+            for call in named or message.tool_calls[:1]:
+                return call["args"]
             for broken in message.invalid_tool_calls:
                 if broken["name"] == self.wanted.name:
                     raise _NotOfSchema(broken["error"] or "its arguments are not JSON")

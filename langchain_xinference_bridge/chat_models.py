@@ -26,6 +26,7 @@ from langchain_xinference_bridge._tools import choice_to_wire, tools_to_wire
 from langchain_xinference_bridge.errors import translated_errors
 from langchain_xinference_bridge.profile import LazyProfile
 from xinference_bridge.chat_plan import StructuredMethod
+from xinference_bridge.chat_stream import ChatResult as Answer
 from xinference_bridge.parameters import CHAT
 from xinference_bridge.sampling import SamplingFields
 
@@ -113,6 +114,9 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
             stream_usage=self.stream_usage,
         )
 
+    def _message(self, answer: Answer, asked: PreparedCall) -> AIMessage:
+        return message_from_wire(answer, asked.uid, blocks=self.output_version == "v1")
+
     @override
     def _generate(
         self,
@@ -124,7 +128,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         with translated_errors():
             asked = self._prepared(messages, stop, kwargs)
             answer = self._served(asked.uid).chat(asked.call, asked.options)
-        return ChatResult(generations=[ChatGeneration(message=message_from_wire(answer, asked.uid))])
+        return ChatResult(generations=[ChatGeneration(message=self._message(answer, asked))])
 
     @override
     async def _agenerate(
@@ -137,7 +141,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         with translated_errors():
             asked = self._prepared(messages, stop, kwargs)
             answer = await self._served(asked.uid).achat(asked.call, asked.options)
-        return ChatResult(generations=[ChatGeneration(message=message_from_wire(answer, asked.uid))])
+        return ChatResult(generations=[ChatGeneration(message=self._message(answer, asked))])
 
     @override
     def _stream(
@@ -150,7 +154,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         # LangChain's own loop tells its callbacks of each chunk; to tell them here too would tell them twice.
         with translated_errors():
             asked = self._prepared(messages, stop, kwargs)
-            writer = ChunkWriter(asked.uid, blocks=self.output_version == "v1")
+            writer = ChunkWriter(asked.uid, blocks=self.output_version == "v1", usage=asked.stream_usage)
             deltas = self._served(asked.uid).stream_chat(asked.call, asked.options, stream_usage=asked.stream_usage)
             with closing(deltas):
                 for delta in deltas:
@@ -166,7 +170,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
     ) -> AsyncIterator[ChatGenerationChunk]:
         with translated_errors():
             asked = self._prepared(messages, stop, kwargs)
-            writer = ChunkWriter(asked.uid, blocks=self.output_version == "v1")
+            writer = ChunkWriter(asked.uid, blocks=self.output_version == "v1", usage=asked.stream_usage)
             deltas = self._served(asked.uid).astream_chat(asked.call, asked.options, stream_usage=asked.stream_usage)
             async with aclosing(deltas):
                 async for delta in deltas:

@@ -38,8 +38,8 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
     >>> llm = XinferenceLLM(model="tiny-chat-hf", temperature=0)
     >>> llm.invoke("Name three colors.")
     'Red, green and blue.'
-    >>> llm.batch(["What is 2 + 2?", "Count to 5."])
-    ['2 + 2 is 4.', '1, 2, 3, 4, 5.']
+    >>> llm.batch(["What is 2 + 2?", "What is the capital of France?"])
+    ['2 + 2 is 4.', 'The capital of France is Paris.']
     """
 
     max_concurrency: int = Field(default=8, ge=1)

@@ -31,9 +31,9 @@ def profile_of(model: ModelInfo) -> dict[str, Any]:
         "reasoning_output": bool(able & {"reasoning", "hybrid"}),
         "tool_calling": model.can("tools"),
         "tool_choice": engine.tool_choice_required,
-        # By it create_agent decides between a response_format and a forced tool call. The core honours either where
-        # the engine does.
-        "structured_output": engine.json_schema,
+        # By it create_agent decides between a response_format and a forced call of a tool that takes the answer, with
+        # the agent's tools beside either.
+        "structured_output": engine.json_schema and engine.json_schema_beside_tools,
         # Tags in the text of an engine that parses nothing are read while they stream, so chunks come in any case.
         "tool_call_streaming": model.can("tools"),
     }

@@ -227,6 +227,8 @@ class ChatAccumulator:
         out = ChatDelta()
         self._add(self._splitter.close(), out)
         result = self._result(out, body)
+        if result.tool_calls and not result.text.strip():
+            result.text = ""  # the newlines that the server's parser leaves between the calls that it cut out
         result.raw = dict(body)
         return result
 

@@ -14,6 +14,8 @@ class Engine:
     """`response_format` with a schema is enforced on the answer."""
     json_object: bool = False
     """`response_format: json_object` is enforced on the answer."""
+    json_schema_beside_tools: bool = True
+    """A schema may be asked for in a call that has tools."""
     tool_choice_required: bool = False
     """`tool_choice: "required"` is enforced; a choice by name never is, so one tool is sent alone instead."""
     streams_tool_calls: bool = False
@@ -27,8 +29,15 @@ class Engine:
 
 
 _KNOWN = (
+    # A schema beside tools: 500 "The chat completion request failed", for it builds one grammar of either.
     # tool_choice by name: asked for `alpha`, it called `beta`. json_object: answered in prose.
-    Engine("llama.cpp", json_schema=True, tool_choice_required=True, streams_tool_calls=True),
+    Engine(
+        "llama.cpp",
+        json_schema=True,
+        json_schema_beside_tools=False,
+        tool_choice_required=True,
+        streams_tool_calls=True,
+    ),
     # 24,029 tokens sent to a context of 4,096: answered, with 4,080 prompt tokens.
     # /v1/completions on a chat model: 500 `'str' object has no attribute 'get'`.
     Engine("transformers", counts_tokens=True, truncates_silently=True, completes_chat_models=False),

@@ -35,16 +35,6 @@ def multiply(a: float, b: float) -> float:
     return a * b
 
 
-class WeatherReport(BaseModel):
-    """A report of the weather."""
-
-    city: str
-    weather: str
-
-
-REPORT = WeatherReport(city="Paris", weather="sunny")
-
-
 def question(text):
     return {"messages": [HumanMessage(text)]}
 
@@ -94,34 +84,39 @@ def test_an_agent_makes_two_calls_at_once(chat):
 @pytest.mark.server
 @pytest.mark.parametrize("uid", ["tiny-think", "tiny-think-raw"])
 def test_an_agent_on_a_model_that_thinks(connection, uid):
-    messages = create_agent(chat_on(uid, connection), [get_weather]).invoke(question("What is the weather in Paris?"))[
-        "messages"
-    ]
-    thoughts = [
-        message.additional_kwargs.get("reasoning_content") for message in messages if isinstance(message, AIMessage)
-    ]
-    assert thoughts == ["I do not know the weather. The tool can tell me.", "The tool says that it is sunny."]
-    assert messages[-1].content == SUNNY
+    agent = create_agent(chat_on(uid, connection), [get_weather])
+    _, call, result, answer = agent.invoke(question("What is the weather in Paris?"))["messages"]
+    assert call.additional_kwargs["reasoning_content"].strip() == "I do not know the weather. The tool can tell me."
+    assert call.tool_calls[0]["args"] == {"city": "Paris"}
+    assert result.content == "It's sunny."
+    assert "think>" not in answer.content
+
+
+class Person(BaseModel):
+    """A person."""
+
+    name: str
+    age: int
+
+
+ADA = Person(name="Ada Lovelace", age=36)
 
 
 @pytest.mark.server
-def test_an_agent_ends_in_a_report_by_the_way_that_the_profile_names(chat):
-    agent = create_agent(chat, [get_weather], response_format=WeatherReport)
-    assert agent.invoke(question("Report the weather in Paris."))["structured_response"] == REPORT
-
-
-@pytest.mark.server
-def test_an_agent_ends_in_a_report_by_a_tool_call(connection):
-    agent = create_agent(chat_on("tiny-chat", connection), [get_weather], response_format=ToolStrategy(WeatherReport))
-    assert agent.invoke(question("Report the weather in Paris."))["structured_response"] == REPORT
-
-
-@pytest.mark.server
-def test_an_agent_without_tools_answers_in_a_schema(connection):
-    class Person(BaseModel):
-        name: str
-        age: int
-
-    agent = create_agent(chat_on("tiny-chat", connection), [], response_format=ProviderStrategy(Person))
+async def test_an_agent_ends_in_a_value_by_the_way_that_the_profile_names(chat):
+    agent = create_agent(chat, [], response_format=Person)
     asked = question("Ada Lovelace was 36 years old.")
-    assert agent.invoke(asked)["structured_response"] == Person(name="Ada Lovelace", age=36)
+    assert agent.invoke(asked)["structured_response"] == ADA
+    assert (await agent.ainvoke(asked))["structured_response"] == ADA
+
+
+@pytest.mark.server
+def test_an_agent_ends_in_a_value_by_a_tool_call(chat):
+    agent = create_agent(chat, [], response_format=ToolStrategy(Person))
+    assert agent.invoke(question("Ada Lovelace was 36 years old."))["structured_response"] == ADA
+
+
+@pytest.mark.server
+def test_an_agent_ends_in_a_value_by_a_response_format(connection):
+    agent = create_agent(chat_on("tiny-chat", connection), [], response_format=ProviderStrategy(Person))
+    assert agent.invoke(question("Ada Lovelace was 36 years old."))["structured_response"] == ADA

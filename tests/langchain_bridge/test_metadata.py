@@ -62,7 +62,10 @@ def test_logprobs_one_entry_a_token_streamed_or_not(connection):
     assert len(whole[0]["top_logprobs"]) == 2
     first, *rest = model.stream("Name three colors.")
     streamed = (first + rest).response_metadata["logprobs"]["content"]
-    assert [entry["token"] for entry in streamed] == [entry["token"] for entry in whole]
+    # The end-of-turn token is told in one of the two, as an empty text.
+    assert [entry["token"] for entry in streamed if entry["token"]] == [
+        entry["token"] for entry in whole if entry["token"]
+    ]
 
 
 @pytest.mark.server
@@ -114,7 +117,8 @@ def test_the_profile_is_what_the_server_says_and_asked_once(connection):
     assert here["max_input_tokens"] == there["max_input_tokens"] == 4096
     assert here["tool_calling"]
     assert there["tool_calling"]
-    assert (here["structured_output"], here["tool_choice"]) == (True, True)
+    # llama.cpp takes no schema beside tools, but follows a forced call: an agent ends in one.
+    assert (here["structured_output"], here["tool_choice"]) == (False, True)
     assert (there["structured_output"], there["tool_choice"]) == (False, False)
     assert not here["image_inputs"]
     assert not here["reasoning_output"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import uuid
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from langchain_core.language_models import BaseChatModel
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from langchain_xinference_bridge import ChatXinference
@@ -22,6 +25,13 @@ class OnTheLab(ChatModelIntegrationTests):
     @pytest.fixture(autouse=True)
     def _on_the_lab(self, lab: Lab) -> None:
         self.lab = lab
+
+    @pytest.fixture(autouse=True)
+    def _ids(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Numbers for the random ids that the suite writes into its few-shot messages: they are sent, and matched."""
+        if request.node.name.startswith("test_structured_few_shot_examples"):
+            numbers = itertools.count(1)
+            monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=next(numbers)))
 
     @property
     def chat_model_class(self) -> type[ChatXinference]:
@@ -63,3 +73,10 @@ class TestOnLlamaCpp(OnTheLab):
 class TestOnTransformers(OnTheLab):
     uid = "tiny-chat-hf"
     other_uid = "tiny-chat"
+
+    @pytest.mark.xfail(
+        reason="The transformers engine ignores a forced choice of tool: to 'Hello!' it answers in words, which is "
+        "refused with an error and not passed off as the call."
+    )
+    def test_tool_choice(self, model: BaseChatModel) -> None:
+        super().test_tool_choice(model)

@@ -98,10 +98,10 @@ async def test_a_stream_ends_in_the_words_of_the_answer_not_streamed(connection,
 @pytest.mark.parametrize("uid", REASONING)
 def test_events_of_the_third_version_tell_reasoning_and_words_apart(connection, uid):
     stream = chat_on(uid, connection).stream_events("What is 2 + 2?", version="v3")
-    assert "".join(stream.text) == "2 + 2 is 4."
+    assert "".join(stream.text).strip() == "2 + 2 is 4."
     blocks = stream.output.content_blocks
     assert [block["type"] for block in blocks] == ["reasoning", "text"]
-    assert blocks[0]["reasoning"] == "The user asks for a sum. Two and two make four."
+    assert blocks[0]["reasoning"].strip() == "The user asks for a sum. Two and two make four."
 
 
 @pytest.mark.server
@@ -139,7 +139,9 @@ def test_a_call_that_max_tokens_cut_off_is_invalid_however_it_was_asked_for(chat
         # Joined as LangChain joins chunks, half a call would be completed and be one to run.
         assert answer.tool_calls == []
         assert answer.response_metadata["finish_reason"] == "length"
-    assert [call["name"] for call in streamed.invalid_tool_calls] == [call["name"] for call in whole.invalid_tool_calls]
+    assert [call["name"] or None for call in streamed.invalid_tool_calls] == [
+        call["name"] or None for call in whole.invalid_tool_calls
+    ]
 
 
 @pytest.mark.server
