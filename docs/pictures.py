@@ -1,6 +1,7 @@
 """Draws the pictures of the documentation from the real thing: `make docs-pictures`, with the lab running.
 
-The reports are what the command prints, kept as SVG. The architecture is read from the imports of the code.
+The reports are what the command prints, kept as SVG. The architecture is read from the imports of the code. The chart is
+the one that `make bench` drew last.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def main() -> None:
     )
     draw_report("models", "xinference-bridge models", _list_models, width=170)
     _save("architecture", architecture())
+    _save("benchmark", (ROOT / "benchmarks" / "results.svg").read_text(encoding="utf-8"))
 
 
 def _examine(uid: str, console: Console) -> None:
