@@ -1,7 +1,7 @@
 """Draws the pictures of the documentation from the real thing: `make docs-pictures`, with the lab running.
 
-The reports are what the command prints, kept as SVG. The architecture is read from the imports of the code. The chart is
-the one that `make bench` drew last.
+The reports are what the command prints, kept as SVG. The architecture is read from the imports of the code. The chart
+is the one that `make bench` drew last.
 """
 
 from __future__ import annotations
