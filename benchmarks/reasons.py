@@ -8,6 +8,7 @@ REASONS: dict[str, str] = {
     "LangChain invoke, against langchain-openai": _BUSY
     + " In the runs where it is missed a call took several times its "
     "usual 0.7 ms: what was measured is the wait for a processor, the same for both. In processor time it is 0.49.",
+    "import langchain_xinference_bridge, beyond langchain-core": _BUSY + " It was 0.067 s in the other run.",
     "LangChain 300 concurrent ainvoke, against floor": _BUSY + " In processor time it was between 1.32 and 1.45, with "
     "tenacity, the generators around each call and the slow comparison of settings already taken out (NOTES.md). What "
     "is left, about 58 µs of planning and reading an answer and 70 µs of the bridge's conversions, is spread over many "

@@ -185,17 +185,18 @@ def _missed(run: Run) -> list[str]:
 def _in_flight_lines(measured: dict[str, dict[str, float]]) -> list[str]:
     if not measured:
         return []
-    counts = list(next(iter(measured.values())))
+    counts = sorted(next(iter(measured.values())), key=int)
     lines = [
         "",
         "## Requests in flight",
         "",
         "Texts a second of a model whose replicas each take one request after another (20 ms, and 1.5 ms a text), by",
-        "the number of requests in flight. The default is 4.",
+        "the number of requests in flight. The default, 4, keeps two replicas busy and nearly four; more in flight than",
+        "there are replicas only wait at the server.",
         "",
         f"| replicas | {' | '.join(f'{count} in flight' for count in counts)} |",
         f"|---|{'---|' * len(counts)}",
     ]
     for replicas, speeds in measured.items():
-        lines.append(f"| {replicas} | {' | '.join(f'{speed:.0f}' for speed in speeds.values())} |")
+        lines.append(f"| {replicas} | {' | '.join(f'{speeds[count]:.0f}' for count in counts)} |")
     return lines
