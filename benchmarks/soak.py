@@ -137,7 +137,8 @@ def main(calls: int) -> int:
     grown = now[0] - first[0]
     more = now[2] - first[2]
     print(
-        f"{ROUNDS * each / seconds:.0f} calls a second; {grown:+} KiB, {now[1] - first[1]:+} descriptors, {more:+} blocks"
+        f"{ROUNDS * each / seconds:.0f} calls a second; "
+        f"{grown:+} KiB, {now[1] - first[1]:+} descriptors, {more:+} blocks"
     )
     connection.close()
     mine.send(None)

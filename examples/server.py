@@ -42,9 +42,12 @@ def server_or_recording() -> Iterator[tuple[XinferenceConnection, str]]:
             yield connection, words
         return
     with recorded_session() as recorded:
-        yield recorded, (
-            f"Replaying a recorded session: {words.format(connection.server_url)}. `make lab` starts a real one with "
-            "tiny models; then run this again. Your own: set XINFERENCE_ENDPOINT and XINFERENCE_API_KEY."
+        yield (
+            recorded,
+            (
+                f"Replaying a recorded session: {words.format(connection.server_url)}. `make lab` starts a real one with "
+                "tiny models; then run this again. Your own: set XINFERENCE_ENDPOINT and XINFERENCE_API_KEY."
+            ),
         )
 
 

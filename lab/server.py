@@ -32,8 +32,8 @@ SETTINGS = {
     # key may do (5 uses) stays the server's own. 4.1.0 has no other limit on requests, unless a launch asks for one.
     "XINFERENCE_RATE_LIMIT_IP_MAX_FAILURES": "1000",
     "TOKENIZERS_PARALLELISM": "false",
-    # So small models gain nothing by a second thread, and two that spin while they wait for each other lose a lot as soon
-    # as anything else runs: "Hello" took the transformers model 3 to 5 s on two busy cores.
+    # So small models gain nothing by a second thread, and two that spin while they wait for each other lose a lot as
+    # soon as anything else runs: "Hello" took the transformers model 3 to 5 s on two busy cores.
     "OMP_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
 }

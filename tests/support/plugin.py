@@ -99,7 +99,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _recording_of(item: pytest.Item) -> Path:
     tests = item.config.rootpath / "tests"
     module = item.path.relative_to(tests if item.path.is_relative_to(tests) else item.config.rootpath)
-    return cassette_path(item.config.getini("cassettes")[0], module, item.nodeid.partition("::")[2])
+    # Joined to the root, since the workers of pytest-xdist are given a relative folder; an absolute one stays itself.
+    folder = item.config.rootpath / item.config.getini("cassettes")[0]
+    return cassette_path(folder, module, item.nodeid.partition("::")[2])
 
 
 @pytest.hookimpl(wrapper=True)
