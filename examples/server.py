@@ -42,13 +42,10 @@ def server_or_recording() -> Iterator[tuple[XinferenceConnection, str]]:
             yield connection, words
         return
     with recorded_session() as recorded:
-        yield (
-            recorded,
-            (
-                f"Replaying a recorded session: {words.format(connection.server_url)}. `make lab` starts a real one with "
-                "tiny models; then run this again. Your own: set XINFERENCE_ENDPOINT and XINFERENCE_API_KEY."
-            ),
-        )
+        why = words.format(connection.server_url)
+        hint = "`make lab` starts a real one with tiny models; then run this again"
+        own = "Your own: set XINFERENCE_ENDPOINT and XINFERENCE_API_KEY"
+        yield recorded, f"Replaying a recorded session: {why}. {hint}. {own}."
 
 
 def _version(connection: XinferenceConnection) -> str:

@@ -78,13 +78,11 @@ def test_llamaindex_answers_a_question_and_the_next_one(capsys):
 
 def test_the_langgraph_agent_calls_its_tool_twice_and_sums_up(capsys):
     tool_agent_langgraph.main(CHAT)
-    assert capsys.readouterr().out.splitlines()[1:] == [
-        "  calls get_weather with {'city': 'Paris'}",
-        "  calls get_weather with {'city': 'London'}",
-        "  tool: It's sunny.",
-        "  tool: It's raining.",
-        "  ai: It is sunny in Paris and raining in London.",
-    ]
+    *steps, answer = capsys.readouterr().out.splitlines()[1:]
+    assert steps[:2] == ["  calls get_weather with {'city': 'Paris'}", "  calls get_weather with {'city': 'London'}"]
+    # LangGraph runs the two at once, and tells of each when it is done.
+    assert sorted(steps[2:]) == ["  tool: It's raining.", "  tool: It's sunny."]
+    assert answer == "  ai: It is sunny in Paris and raining in London."
 
 
 async def test_the_llamaindex_agents_hand_over_and_calculate(capsys):
