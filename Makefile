@@ -33,7 +33,7 @@ test: $(READY) ## Run all tests on the recordings, with the network blocked
 	@$(BIN)/python -m pytest -n auto
 
 test-live: $(READY) ## Run the tests that talk to a server on the running lab
-	@$(LAB) && echo "Testing live on the lab at $$XINFERENCE_ENDPOINT" && $(BIN)/python -m pytest -m server --live $(T)
+	@$(LAB) && echo "Testing live on the lab at $$XINFERENCE_ENDPOINT" && $(BIN)/python -m pytest -m "server or live_only" --live $(T)
 
 $(BENCH)/.ready: pyproject.toml
 	@echo "Setting up $(BENCH) and $(BENCH)-peer: the package and what it is measured against (once; a few minutes)"

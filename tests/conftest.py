@@ -8,6 +8,7 @@ from tests.support.plugin import (
     pytest_collection_modifyitems,
     pytest_configure,
     pytest_runtest_makereport,
+    pytest_runtest_setup,
     pytest_unconfigure,
     vcr,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_runtest_makereport",
+    "pytest_runtest_setup",
     "pytest_unconfigure",
     "vcr",
 ]

@@ -13,13 +13,11 @@ from tests.support.scrub import Lab
 from xinference_bridge import XinferenceConnectionError, XinferenceError, XinferenceStreamError, XinferenceTimeoutError
 from xinference_bridge.wire import CallOptions
 
-pytestmark = pytest.mark.fault_server
+pytestmark = [pytest.mark.live_only, pytest.mark.fault_server]
 
 
 @pytest.fixture
 def live(lab: Lab) -> Lab:
-    if not lab.live:
-        pytest.skip("needs the lab: --live")
     GUARD.server = lab.address  # the proxy's connections to it; ours go to the proxy's own port
     return lab
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MARKERS = {
     "server": "talks to the lab's server. Recorded, replayed by default; with --live it asks the lab itself.",
+    "live_only": "has no recording: it asks the lab itself, and is skipped without --live.",
     "fault_server": "talks to a server that it starts itself on a loopback port, to meet what none does on demand.",
 }
 _PASSED = pytest.StashKey[bool]()
@@ -112,6 +113,11 @@ def pytest_runtest_makereport(
     if report.when == "call":
         item.stash[_PASSED] = report.passed
     return report
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("live_only") is not None and not item.config.stash[_LAB].live:
+        pytest.skip("asks the lab itself: --live")
 
 
 @pytest.fixture(autouse=True)
