@@ -37,6 +37,9 @@ _RATE_LIMIT = re.compile(r"rate limit", re.IGNORECASE)
 _UNSUPPORTED = re.compile(
     r"Only .{0,2000}support tool|not implemented|not supported|unsupported(?! operand)", re.IGNORECASE | re.DOTALL
 )
+# A cluster's worker has died with its replica: the supervisor answers 500 with its own failure to reach it, until it
+# misses the worker and asks the replicas that are left (seen on 4.1.0; no other 500 holds these words).
+_REPLICA_GONE = re.compile(r"Remote server .{0,200} closed|Connect call failed")
 _VALIDATION = re.compile(r"\d+ validation errors? for", re.IGNORECASE)
 
 _BY_STATUS: dict[int, type[e.XinferenceError]] = {
@@ -75,7 +78,7 @@ def error_from_response(request: Request, response: Response) -> e.XinferenceErr
         retry_after=_seconds(response.headers.get("retry-after")),
     )
     if kind is e.XinferenceServerError:
-        error.retryable = response.status in PASSING_STATUS
+        error.retryable = response.status in PASSING_STATUS or bool(_REPLICA_GONE.search(said))
     return error
 
 
@@ -86,9 +89,12 @@ def error_from_event(
     said = _text_of(event.get("error"))
     kind = _kind(429 if _RATE_LIMIT.search(said) else 500, said, request)
     response = Response(200, said.encode(), {}, url, request_id)
-    return kind(
+    error = kind(
         _sentence(kind, said, request, response), url=url, model_uid=request.model_uid, request_id=request_id, body=said
     )
+    if kind is e.XinferenceServerError:
+        error.retryable = bool(_REPLICA_GONE.search(said))
+    return error
 
 
 def what_the_server_said(body: bytes) -> str:
@@ -172,6 +178,8 @@ def _plain(said: str, request: Request, response: Response) -> str:
             f" Is {base_of(response.url)} a Xinference server, of a version that has this endpoint, and does "
             "server_url hold the path, if any, under which a proxy offers it?"
         )
+    elif _REPLICA_GONE.search(said):
+        hint = " The replica that was to answer is gone; GET /status lists the workers that are left."
     elif response.request_id and (response.status >= 500 or response.status == 200):
         hint = f" The server's log has more under request id {response.request_id}."
     return f"{_asked(request, response)}: {said or 'nothing'}.{hint}"

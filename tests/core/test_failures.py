@@ -52,13 +52,24 @@ TABLE: dict[str, tuple[int, bytes | str, type[e.XinferenceError]]] = {
     ),
     "loading": (503, detail("Model is loading"), e.XinferenceModelLoadingError),
     "overload": (503, '{"error":{"message":"no replica","code":503}}', e.XinferenceServerError),
+    # A cluster whose worker was killed, 4.1.0: the first request after, and one until the supervisor missed it.
+    "a replica dies": (
+        500,
+        detail("[address=127.0.0.1:17803, pid=4597] Remote server 127.0.0.1:51506 closed: Server may be closed"),
+        e.XinferenceServerError,
+    ),
+    "a replica is dead": (
+        500,
+        detail("[address=127.0.0.1:17803, pid=4597] [Errno 111] Connect call failed ('127.0.0.1', 51506)"),
+        e.XinferenceServerError,
+    ),
     "a proxy": (502, "<html><title>Bad Gateway</title></html>", e.XinferenceServerError),
     "too large for a proxy": (413, "<html><h1>413 Request Entity Too Large</h1></html>", e.XinferenceBadRequestError),
     "a redirect": (307, "", e.XinferenceConfigurationError),
     "teapot": (418, "", e.XinferenceBadRequestError),
     "unknown 5xx": (520, "", e.XinferenceServerError),
 }
-PASSING = {"load", "load in other words", "loading", "overload", "a proxy"}
+PASSING = {"load", "load in other words", "loading", "overload", "a replica dies", "a replica is dead", "a proxy"}
 
 
 @pytest.mark.parametrize("case", TABLE)
@@ -82,6 +93,7 @@ def test_each_answer_has_its_error(case: str):
         (429, detail("Rate limit"), "max_concurrency="),
         (503, detail("Model is loading"), "wait_until_ready"),
         (500, detail("it broke"), "request id the-id"),
+        (500, detail("[Errno 111] Connect call failed"), "GET /status lists the workers"),
         (400, detail("maximum context length"), "larger context"),
         (307, "", "give it as server_url"),
     ],
