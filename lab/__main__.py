@@ -11,20 +11,31 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from lab.environment import ensure_environment
-from lab.launch import Account, create_account, launch_models, launches_of, wait_until_ready
+from lab.launch import Account, asks_who_calls, create_account, launch_models, launches_of, wait_until_ready
 from lab.models import NAMES, ensure_model, model_folder, models_digest
 from lab.paths import DEFAULT_XINFERENCE, ENV_FILE, LOCK_FILE, ROOT, STATE
 from lab.rest import Rest
 from lab.say import LabError, fail, say
-from lab.server import Server, known_server, log_tail, setup_token, start_server, stop_server, wait_until_it_answers
+from lab.server import (
+    Server,
+    add_worker,
+    known_server,
+    log_tail,
+    setup_token,
+    start_server,
+    stop_server,
+    wait_for_workers,
+    wait_until_it_answers,
+)
 
 
-def start(version: str, names: list[str]) -> None:
+def start(version: str, names: list[str], *, cluster: bool) -> None:
     """Bring up a lab with the named models; does nothing when that very lab already runs."""
     python = ensure_environment(version)
     # The models come first: while they are built, a lab that is out of date goes on serving.
-    folders = {name: ensure_model(name, version, python) for name in names}
-    models = models_digest(version) + ":" + ",".join(names)
+    folders = {name: ensure_model(name) for name in names}
+    launches = launches_of(folders, cluster=cluster)
+    models = models_digest() + ":" + ",".join(launch.uid for launch in launches)
     running = known_server()
     if running is not None:
         if running.healthy() and (running.version, running.models) == (version, models) and ENV_FILE.exists():
@@ -34,15 +45,20 @@ def start(version: str, names: list[str]) -> None:
         say("a lab is there, but not this one or not well: ending it")
         stop_server(running)
     ENV_FILE.unlink(missing_ok=True)
-    say(f"starting Xinference {version}")
-    server = start_server(python, version)
+    say(f"starting Xinference {version}" + (": a supervisor and two workers" if cluster else ""))
+    server = start_server(python, version, cluster=cluster)
     try:
         wait_until_it_answers(server)
-        say(f"it answers at {server.endpoint}; making an account and an API key")
-        account = create_account(server.endpoint, setup_token())
-        launch_models(Rest(server.endpoint, account.jwt), folders)
-        for launch in launches_of(folders):
-            wait_until_ready(Rest(server.endpoint, account.api_key), launch)
+        if cluster:
+            for name in ("1", "2"):
+                server = add_worker(server, python, name)
+            wait_for_workers(server)
+        say(f"it answers at {server.endpoint}")
+        account = create_account(server.endpoint, setup_token()) if asks_who_calls(server.endpoint) else None
+        jwt, api_key = (account.jwt, account.api_key) if account else (None, None)
+        launch_models(Rest(server.endpoint, jwt), folders, launches)
+        for launch in launches:
+            wait_until_ready(Rest(server.endpoint, api_key), launch)
             say(f"ready: {launch.uid}")
     except BaseException:
         fail("starting; the end of the server's log:\n" + log_tail())
@@ -84,14 +100,15 @@ def how_to_use(server: Server) -> None:
     print("  Stop it:  python3 -m lab stop\n", flush=True)
 
 
-def write_env_file(server: Server, account: Account) -> None:
-    """Readable by a shell and as dotenv; for the owner alone, since it holds a key and a password."""
-    lines = {
-        "XINFERENCE_ENDPOINT": server.endpoint,
-        "XINFERENCE_API_KEY": account.api_key,
-        "XINFERENCE_USERNAME": account.username,
-        "XINFERENCE_PASSWORD": account.password,
-    }
+def write_env_file(server: Server, account: Account | None) -> None:
+    """Readable by a shell and as dotenv; for the owner alone, since it may hold a key and a password."""
+    lines = {"XINFERENCE_ENDPOINT": server.endpoint, "LAB_XINFERENCE": server.version}
+    if account is not None:
+        lines |= {
+            "XINFERENCE_API_KEY": account.api_key,
+            "XINFERENCE_USERNAME": account.username,
+            "XINFERENCE_PASSWORD": account.password,
+        }
     partial = ENV_FILE.with_suffix(".part")
     partial.touch(mode=0o600)
     partial.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
@@ -118,6 +135,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--xinference", default=os.environ.get("XINFERENCE") or DEFAULT_XINFERENCE, help="the server's version"
     )
+    parser.add_argument(
+        "--cluster",
+        action="store_true",
+        default=bool(os.environ.get("CLUSTER")),
+        help="a supervisor and two workers, and two replicas of a model",
+    )
     parser.add_argument("--only", default=",".join(NAMES), help="the models to build and launch, by comma")
     options = parser.parse_args(arguments)
     names = [name for name in NAMES if name in options.only.split(",")]
@@ -126,16 +149,15 @@ def main(arguments: list[str]) -> int:
             return 0 if status() else 1
         if options.command == "where":
             for name in names:
-                print(model_folder(name, options.xinference))
+                print(model_folder(name))
             return 0
         if options.command == "build":
-            python = ensure_environment(options.xinference)
             for name in names:
-                say(f"{name}: {ensure_model(name, options.xinference, python)}")
+                say(f"{name}: {ensure_model(name)}")
             return 0
         with _only_one():
             if options.command == "start":
-                start(options.xinference, names)
+                start(options.xinference, names, cluster=options.cluster)
             else:
                 stop()
     except LabError as error:

@@ -45,9 +45,10 @@ def ensure_environment(version: str) -> Path:
             "creating a virtual environment (on Debian: apt install python3-venv)",
         )
         _run([str(python), "-m", "pip", "install", "-r", str(requirements)], out, log, "pip install")
-        # torchvision from an index is built for CUDA's torch; beside a CPU build its import fails with "operator
-        # torchvision::nms does not exist", and transformers' BERT with it. It comes through timm, for vision alone.
-        _run([str(python), "-m", "pip", "uninstall", "--yes", "torchvision", "timm"], out, log, "pip uninstall")
+        if "torchvision" not in requirements.read_text():
+            # From an index it is built for CUDA's torch; beside a CPU build its import fails with "operator
+            # torchvision::nms does not exist", and transformers' BERT with it. It comes through timm, for vision alone.
+            _run([str(python), "-m", "pip", "uninstall", "--yes", "torchvision", "timm"], out, log, "pip uninstall")
     (folder / _COMPLETE).touch()
     say(f"installed in {time.monotonic() - started:.0f} s")
     return python

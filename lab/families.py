@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,14 @@ LAUNCHES = (
     Launch("tiny-think-hf", "tiny-think", "LLM", _TRANSFORMERS | _PARSED),
     Launch("tiny-think-raw", "tiny-think", "LLM", _LLAMA_CPP | _RAW | _AS_WRITTEN),
 )
+
+_ONE, _CHAT = LAUNCHES[0], LAUNCHES[2]
+CLUSTER_LAUNCHES = (
+    replace(_ONE, options=_ONE.options | {"replica": 2}),
+    replace(_ONE, uid="minilm-one"),  # what two replicas are measured against
+    replace(_CHAT, options=_CHAT.options | {"replica": 2}),
+)
+"""What a cluster of two workers runs: the supervisor puts one replica on each."""
 
 
 def chat_family(folder: Path) -> dict[str, Any]:

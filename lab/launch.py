@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import families
-from lab.families import LAUNCHES, Launch
+from lab.families import CLUSTER_LAUNCHES, LAUNCHES, Launch
 from lab.rest import RefusedError, Rest
 from lab.say import LabError, say
 
@@ -29,11 +29,17 @@ class Account:
     jwt: str
 
 
-def create_account(endpoint: str, setup_token: str) -> Account:
+def asks_who_calls(endpoint: str) -> bool:
+    """Whether authentication is on, as it is by default from 3.0 on."""
+    return bool(Rest(endpoint).get("/v1/cluster/auth")["auth"])
+
+
+def create_account(endpoint: str, setup_token: str | None) -> Account:
     """Make the first account with a random password, log in, and make an API key."""
     password = secrets.token_urlsafe(12)
     rest = Rest(endpoint)
-    rest.post("/v1/admin/setup", {"setup_token": setup_token, "username": USERNAME, "password": password})
+    first = {"username": USERNAME, "password": password} | ({"setup_token": setup_token} if setup_token else {})
+    rest.post("/v1/admin/setup", first)
     jwt = rest.post("/token", {"username": USERNAME, "password": password})["access_token"]
     answer = Rest(endpoint, jwt).post("/v1/admin/keys", {"name": "lab"})
     return Account(USERNAME, password, _key_of(answer), jwt)
@@ -46,21 +52,21 @@ def _key_of(answer: dict[str, Any]) -> str:
     raise LabError(f"POST /v1/admin/keys answered without a key, with the fields {sorted(answer)}")
 
 
-def launch_models(rest: Rest, folders: dict[str, Path]) -> None:
+def launch_models(rest: Rest, folders: dict[str, Path], launches: list[Launch]) -> None:
     """Register the families whose files are given, then launch their models, side by side."""
     for model_type, name, family in _families(folders):
         say(f"registering {name}")
         rest.post(f"/v1/model_registrations/{model_type}", {"model": json.dumps(family), "persist": True})
-    launches = launches_of(folders)
     say("launching " + ", ".join(launch.uid for launch in launches))
     with ThreadPoolExecutor(len(launches)) as pool:
         for done in [pool.submit(rest.post, "/v1/models", launch.payload(), 600) for launch in launches]:
             done.result()
 
 
-def launches_of(folders: dict[str, Path]) -> list[Launch]:
+def launches_of(folders: dict[str, Path], *, cluster: bool) -> list[Launch]:
     """The table's rows whose model files are given."""
-    return [launch for launch in LAUNCHES if _FOLDER_OF[launch.family] in folders]
+    table = CLUSTER_LAUNCHES if cluster else LAUNCHES
+    return [launch for launch in table if _FOLDER_OF[launch.family] in folders]
 
 
 def wait_until_ready(rest: Rest, launch: Launch) -> None:

@@ -8,15 +8,22 @@ import subprocess
 import time
 from pathlib import Path
 
-from lab.paths import LAB, ROOT, cache_folder, digest, requirements_file
+from lab.environment import ensure_environment
+from lab.paths import DEFAULT_XINFERENCE, LAB, ROOT, cache_folder, digest, requirements_file
 from lab.say import LabError, say
 
 # What each model is made from: a change in any of these files makes the model anew, and only that model.
 _TRAINING = sorted((LAB / "training").glob("*.py"))
 _CHAT_DATA = sorted((LAB / "dialogues").glob("*.yaml")) + sorted((ROOT / "examples" / "data").glob("*.md"))
+_ASKED = LAB / "dialogues" / "asked"
 _RECIPES: dict[str, list[Path]] = {
-    "tiny-chat": [*_TRAINING, *sorted((LAB / "dialogues" / "chat").glob("*.yaml")), *_CHAT_DATA],
-    "tiny-think": [*_TRAINING, *sorted((LAB / "dialogues" / "think").glob("*.yaml")), *_CHAT_DATA],
+    "tiny-chat": [*_TRAINING, *sorted((LAB / "dialogues" / "chat").glob("*.yaml")), _ASKED / "chat.jsonl", *_CHAT_DATA],
+    "tiny-think": [
+        *_TRAINING,
+        *sorted((LAB / "dialogues" / "think").glob("*.yaml")),
+        _ASKED / "think.jsonl",
+        *_CHAT_DATA,
+    ],
     "minilm": [LAB / "encoders.py"],
     "tiny-rerank": [LAB / "encoders.py"],
 }
@@ -37,22 +44,26 @@ _ENVIRONMENT = {
 }
 
 
-def model_folder(name: str, version: str) -> Path:
-    """Where the model's files are, or will be once built."""
-    recipe = digest([*_RECIPES[name], requirements_file(version)])
+def model_folder(name: str) -> Path:
+    """Where the model's files are, or will be once built; servers of all versions are given the same files."""
+    recipe = digest([*_RECIPES[name], requirements_file(DEFAULT_XINFERENCE)])
     return cache_folder() / "models" / f"{name}-{recipe}"
 
 
-def models_digest(version: str) -> str:
+def models_digest() -> str:
     """One hash over all models and what is launched: a running lab with another one is out of date."""
-    return digest([LAB / "families.py"], *(model_folder(name, version).name for name in NAMES))
+    return digest([LAB / "families.py"], *(model_folder(name).name for name in NAMES))
 
 
-def ensure_model(name: str, version: str, python: Path) -> Path:
-    """The model's folder; builds it when it is not there. A failed build is put aside as `….failed`."""
-    folder = model_folder(name, version)
+def ensure_model(name: str) -> Path:
+    """The model's folder; builds it when it is not there, with the libraries of the lab's own version.
+
+    A failed build is put aside as `….failed`.
+    """
+    folder = model_folder(name)
     if folder.exists():
         return folder
+    python = ensure_environment(DEFAULT_XINFERENCE)
     say(f"building {name} into {folder}" + (" (training: some minutes)" if "training" in _COMMANDS[name][1] else ""))
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     partial.mkdir(parents=True)

@@ -20,6 +20,17 @@ LOCK_FILE = STATE / "lock"
 HOME = STATE / "home"
 """The server's XINFERENCE_HOME: accounts, keys, registered families."""
 
+
+def worker_home(name: str) -> Path:
+    """The home of a cluster's worker: each needs one of its own."""
+    return STATE / f"worker-{name}"
+
+
+def worker_log(name: str) -> Path:
+    """What a cluster's worker prints."""
+    return STATE / f"worker-{name}.log"
+
+
 DEFAULT_XINFERENCE = "4.1.0"
 
 

@@ -35,6 +35,10 @@ class Rest:
         """Like get, with a JSON body."""
         return self._call("POST", path, body, timeout)
 
+    def delete(self, path: str, timeout: float = 60) -> Any:
+        """Like get; what is there no more."""
+        return self._call("DELETE", path, None, timeout)
+
     def _call(self, method: str, path: str, body: Any, timeout: float) -> Any:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}

@@ -1,4 +1,4 @@
-"""One Xinference server process: starting it with the lab's settings, reading its log, knowing it again, ending it."""
+"""The lab's Xinference processes: starting them with its settings, knowing them again, ending them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import shutil
 import socket
 import subprocess
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from lab.paths import HOME, LOG_FILE, SERVER_FILE, STATE
+from lab.paths import HOME, LOG_FILE, SERVER_FILE, STATE, worker_home, worker_log
 from lab.processes import end_family, started_at
 from lab.rest import RefusedError, Rest
 from lab.say import LabError, say
@@ -31,6 +31,9 @@ SETTINGS = {
     # few wrong keys on purpose, all from loopback: only the address's threshold is raised. What a known but disabled
     # key may do (5 uses) stays the server's own. 4.1.0 has no other limit on requests, unless a launch asks for one.
     "XINFERENCE_RATE_LIMIT_IP_MAX_FAILURES": "1000",
+    # A server's first process looks so many times, 5 s apart, whether its second one has come up, and ends when not: 5
+    # times by default, which is too few on a busy machine.
+    "XINFERENCE_HEALTH_CHECK_FAILURE_THRESHOLD": "60",
     "TOKENIZERS_PARALLELISM": "false",
     # So small models gain nothing by a second thread, and two that spin while they wait for each other lose a lot as
     # soon as anything else runs: "Hello" took the transformers model 3 to 5 s on two busy cores.
@@ -39,11 +42,34 @@ SETTINGS = {
 }
 
 _SETUP_TOKEN = re.compile(r"Setup token: (\S+)")
+_SETUP_WITHOUT_TOKEN = re.compile(r"FIRST-RUN SETUP REQUIRED((?!etup token).)*?={20}", re.DOTALL)
+
+
+# A worker that dies is missed after a few seconds and not, as by default (10 s, then 5 looks 5 s apart), after half a
+# minute: so long a test would wait each time.
+_CLUSTER_SETTINGS = {
+    "XINFERENCE_HEALTH_CHECK_INTERVAL": "1",
+    "XINFERENCE_HEALTH_CHECK_TIMEOUT": "5",
+    "XINFERENCE_HEALTH_CHECK_FAILURE_THRESHOLD": "2",
+}
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker of a cluster, with a home and a log of its own."""
+
+    name: str
+    pid: int
+    started: str
+
+    def alive(self) -> bool:
+        """Whether that very process still runs."""
+        return started_at(self.pid) == self.started
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that this lab started, as its state file describes it."""
+    """A server that this lab started, as its state file describes it; of a cluster, the supervisor."""
 
     pid: int
     started: str
@@ -51,6 +77,8 @@ class Server:
     version: str
     models: str = ""
     """A hash of what runs on it, filled in once everything answers; empty while the lab is being set up."""
+    workers: tuple[Worker, ...] = ()
+    """Those of a cluster; a single server is its own."""
 
     @property
     def endpoint(self) -> str:
@@ -78,23 +106,67 @@ class Server:
 def known_server() -> Server | None:
     """The server of the state file, dead or alive."""
     try:
-        return Server(**json.loads(SERVER_FILE.read_text()))
+        state = json.loads(SERVER_FILE.read_text())
+        return Server(**state | {"workers": tuple(Worker(**worker) for worker in state.get("workers", []))})
     except (FileNotFoundError, json.JSONDecodeError, TypeError):
         return None
 
 
-def start_server(python: Path, version: str) -> Server:
-    """Start a server with a new, empty home; returns as soon as the process runs, before it answers."""
+def start_server(python: Path, version: str, *, cluster: bool = False) -> Server:
+    """Start a server with a new, empty home, or a cluster's supervisor; returns before it answers."""
     port = _choose_port()
-    if HOME.exists():
-        shutil.rmtree(HOME)
     STATE.mkdir(exist_ok=True)
+    program, settings = ("supervisor", SETTINGS | _CLUSTER_SETTINGS) if cluster else ("local", SETTINGS)
+    command = [str(python.parent / f"xinference-{program}"), "-H", HOST, "-p", str(port)]
+    pid, started = _start(command, settings, HOME, LOG_FILE)
+    server = Server(pid, started, port, version)
+    server.save()
+    return server
+
+
+def add_worker(server: Server, python: Path, name: str) -> Server:
+    """Start a worker of the cluster, with an empty home; returns before the supervisor knows it."""
+    command = [str(python.parent / "xinference-worker"), "-e", server.endpoint, "-H", HOST]
+    pid, started = _start(command, SETTINGS | _CLUSTER_SETTINGS, worker_home(name), worker_log(name))
+    server = replace(server, workers=(*server.workers, Worker(name, pid, started)))
+    server.save()
+    return server
+
+
+def kill_worker(server: Server, name: str) -> Server:
+    """End one worker as a crash would, at once and with its models; LabError when there is none of that name."""
+    worker = next((worker for worker in server.workers if worker.name == name), None)
+    if worker is None:
+        raise LabError(f"no worker {name!r}; there are {[worker.name for worker in server.workers]}")
+    if worker.alive():
+        end_family(worker.pid, patience=0)
+    server = replace(server, workers=tuple(other for other in server.workers if other is not worker))
+    server.save()
+    return server
+
+
+def wait_for_workers(server: Server, patience: float = 600) -> None:
+    """Return when the supervisor counts as many workers as were started; a launch before that finds none."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        for worker in server.workers:
+            if not worker.alive():
+                raise LabError(f"worker {worker.name} ended while it was starting")
+        if len(Rest(server.endpoint).get("/status", timeout=10)["workers"]) >= len(server.workers):
+            return
+        time.sleep(0.5)
+    raise LabError(f"the supervisor did not see its workers within {patience:.0f} s")
+
+
+def _start(command: list[str], settings: dict[str, str], home: Path, log_file: Path) -> tuple[int, str]:
+    """The process's id and when it began."""
+    if home.exists():
+        shutil.rmtree(home)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("XINFERENCE_")}
-    environment |= SETTINGS | {"XINFERENCE_HOME": str(HOME)}
+    environment |= settings | {"XINFERENCE_HOME": str(home)}
     # The environment's tools come first on PATH, as after `activate`: the server starts helpers by name.
-    environment["PATH"] = f"{python.parent}{os.pathsep}{environment.get('PATH', '')}"
-    command = [str(python.parent / "xinference-local"), "-H", HOST, "-p", str(port)]
-    with LOG_FILE.open("wb") as log:
+    environment["PATH"] = f"{Path(command[0]).parent}{os.pathsep}{environment.get('PATH', '')}"
+    with log_file.open("wb") as log:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -104,9 +176,7 @@ def start_server(python: Path, version: str) -> Server:
             cwd=STATE,
             start_new_session=True,
         )
-    server = Server(process.pid, started_at(process.pid) or "", port, version)
-    server.save()
-    return server
+    return process.pid, started_at(process.pid) or ""
 
 
 def wait_until_it_answers(server: Server, patience: float = 600) -> None:
@@ -127,15 +197,17 @@ def wait_until_it_answers(server: Server, patience: float = 600) -> None:
     raise LabError(f"the server did not answer GET /status within {patience:.0f} s")
 
 
-def setup_token(patience: float = 30) -> str:
-    """The one-time token that a server without accounts prints into its log."""
+def setup_token(patience: float = 30) -> str | None:
+    """The one-time token that a server without accounts prints into its log; None where it asks for none (3.5.0)."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
-        found = _SETUP_TOKEN.search(LOG_FILE.read_text(errors="replace"))
-        if found:
+        log = LOG_FILE.read_text(errors="replace")
+        if found := _SETUP_TOKEN.search(log):
             return found.group(1)
+        if _SETUP_WITHOUT_TOKEN.search(log):
+            return None
         time.sleep(0.3)
-    raise LabError("the server printed no setup token")
+    raise LabError("the server's log does not say how its first account is made")
 
 
 def log_tail(lines: int = 30) -> str:
@@ -150,8 +222,11 @@ def stop_server(server: Server) -> None:
     """End the server and all its children, and forget it; LabError names what would not end."""
     # When the server was killed its children may live on. They carry its group, and no new process can be given an id
     # that is still in use as a group's; so only if the id names another process by now is there nothing of ours to end.
-    taken = started_at(server.pid) not in (None, server.started)
-    left = [] if taken else end_family(server.pid)
+    left = []
+    processes = [(worker.pid, worker.started) for worker in server.workers]
+    for pid, started in (*processes, (server.pid, server.started)):
+        taken = started_at(pid) not in (None, started)
+        left += [] if taken else end_family(pid)
     if left:
         raise LabError(f"these processes of the lab would not end: {left}")
     SERVER_FILE.unlink(missing_ok=True)

@@ -75,7 +75,7 @@ class Augmenter:
             )
             first["content"] = _filled(wrap.user, fill | {"user": first["content"]})
         tools = [] if wrap is not None and wrap.tools_as_text else self._tools([*guests, dialogue], rng)
-        return Example(dialogue.name, messages, tools, self._answer(dialogue, index), learned, dialogue.thinking)
+        return Example(dialogue.name, messages, tools, self.answer(dialogue, index), learned, dialogue.thinking)
 
     def _say(
         self,
@@ -150,7 +150,8 @@ class Augmenter:
             for d in self.data.dialogues
         }
 
-    def _answer(self, dialogue: Dialogue, index: int) -> str:
+    def answer(self, dialogue: Dialogue, index: int) -> str:
+        """What the model writes: thought, text and calls."""
         turn = dialogue.turns[index]
         parts = [turn.answer] if turn.answer else []
         parts += [_call_text(tool, arguments) for tool, arguments in turn.calls]
