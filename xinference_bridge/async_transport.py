@@ -7,6 +7,7 @@ import contextlib
 import ssl
 import threading
 from collections.abc import AsyncIterator
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -17,7 +18,7 @@ from xinference_bridge.settings import proxy_from_environment
 from xinference_bridge.wire import Response
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator
 
     import aiohttp
 
@@ -48,7 +49,8 @@ class AsyncTransport:
 
     async def send(self, call: Call, authorization: str | None) -> Response:
         """The whole answer, whatever its status. Raises XinferenceConnectionError or XinferenceTimeoutError."""
-        answer, pool = await self._open(call, authorization)
+        pool = self._open_one() or await self._open_pool()
+        answer = await self._open(pool, call, authorization)
         try:
             body = await answer.read()
         except _failures() as failure:
@@ -58,20 +60,20 @@ class AsyncTransport:
             answer.close()
             raise
         pool.has_answered = True
-        return Response(answer.status, body, _lower(answer.headers), call.url, _request_id(answer, call))
+        return Response(answer.status, body, answer.headers, call.url, _request_id(answer, call))
 
     async def stream(self, call: Call, authorization: str | None) -> AsyncStream:
         """The answer's head, with its bytes to come."""
-        answer, pool = await self._open(call, authorization)
+        pool = self._open_one() or await self._open_pool()
+        answer = await self._open(pool, call, authorization)
         pool.has_answered = True
         return AsyncStream(answer, call)
 
-    async def _open(self, call: Call, authorization: str | None) -> tuple[aiohttp.ClientResponse, _Pool]:
+    async def _open(self, pool: _Pool, call: Call, authorization: str | None) -> aiohttp.ClientResponse:
         import aiohttp
 
-        pool = await self._pool()
         try:
-            answer = await pool.session.request(
+            return await pool.session.request(
                 call.request.method,
                 call.encoded_url(),
                 data=call.body,
@@ -79,28 +81,25 @@ class AsyncTransport:
                 allow_redirects=False,
                 proxy=self._proxy,
                 # The deadline bounds all of it: the wait for a socket of the pool, and a body that drips.
-                timeout=aiohttp.ClientTimeout(
-                    total=call.remaining(), sock_connect=call.connect_timeout, sock_read=call.read_timeout()
-                ),
+                timeout=_client_timeout(call.remaining(), call.connect_timeout, call.read_timeout()),
             )
         except aiohttp.ClientResponseError as failure:  # the first line of the answer, or a header, is none
             what_came = _one_line(failure.message)
         except _failures() as failure:
             raise _while_opening(call, failure) from failures.without_frames(failure)
-        else:
-            return answer, pool
         # Raised out here, and without its cause, which carries the request with its headers.
         raise failures.not_http(call.url, what_came, request_id=call.request_id)
 
-    async def _pool(self) -> _Pool:
-        loop = asyncio.get_running_loop()
-        pool = self._pools.get(loop)
-        if pool is None or pool.session.closed:
-            # Nothing else of this loop runs meanwhile: opening waits for nothing.
-            pool = await _Pool.open(self._connection)
-            with self._lock:
-                self._abandon_closed_loops()
-                self._pools[loop] = pool
+    def _open_one(self) -> _Pool | None:
+        pool = self._pools.get(asyncio.get_running_loop())
+        return None if pool is None or pool.session.closed else pool
+
+    async def _open_pool(self) -> _Pool:
+        # Nothing else of this loop runs meanwhile: opening waits for nothing.
+        pool = await _Pool.open(self._connection)
+        with self._lock:
+            self._abandon_closed_loops()
+            self._pools[asyncio.get_running_loop()] = pool
         return pool
 
     def _abandon_closed_loops(self) -> None:
@@ -265,7 +264,7 @@ class AsyncStream:
         self._answer = answer
         self._call = call
         self.status = answer.status
-        self.headers = _lower(answer.headers)
+        self.headers = answer.headers
         self.request_id = _request_id(answer, call)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -290,6 +289,15 @@ class AsyncStream:
         self._answer.close()
 
 
+@lru_cache(maxsize=8)
+def _client_timeout(total: float | None, connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
+    """The same object for the same numbers: without a deadline they are those of every call of a connection."""
+    import aiohttp
+
+    return aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=read)
+
+
+@cache
 def _failures() -> tuple[type[BaseException], ...]:
     import aiohttp
 
@@ -327,10 +335,6 @@ def _while_reading(call: Call, failure: BaseException) -> XinferenceError:
     if isinstance(failure, (TimeoutError, asyncio.TimeoutError)):
         return call.timed_out()
     return failures.cut_short(call.url, str(failure) or type(failure).__name__, request_id=call.request_id)
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
 
 
 def _request_id(answer: aiohttp.ClientResponse, call: Call) -> str:

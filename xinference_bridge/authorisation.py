@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from xinference_bridge import failures
 from xinference_bridge.call import Call
-from xinference_bridge.credentials import gate_for
+from xinference_bridge.credentials import Permit, gate_for
 from xinference_bridge.errors import XinferenceAuthenticationError
 from xinference_bridge.sync_transport import SyncTransport
 from xinference_bridge.wire import CallOptions, Request, Response
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from xinference_bridge.connection import XinferenceConnection
-    from xinference_bridge.credentials import Permit
 
 #: Logging in, renewing a token and probing a key are short; a caller's own patience is bounded apart from this.
 _SHORT = CallOptions(timeout=30.0, max_retries=0)
@@ -41,6 +40,11 @@ class Authorisation:
         """Leave to send, as soon as the credential may be sent; raises what its last refusal was while it rests."""
         gate = self._open if call.request.anonymous else self._gate
         return gate.wait(call.read_timeout())
+
+    def enter_at_once(self, call: Call) -> Permit | None:
+        """Same as `enter` where nothing is to be waited for, as nearly always; else None."""
+        turn = (self._open if call.request.anonymous else self._gate).enter()
+        return turn if isinstance(turn, Permit) else None
 
     async def aenter(self, call: Call) -> Permit:
         """Same as `enter`, but awaited."""

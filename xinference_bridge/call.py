@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,7 @@ class Call:
         self.url = connection.server_url + request.path
         self.body = encode(request) if request.json is not None else None
         # Named in the server's log and in our errors; the server echoes it, except on its plain-text 500s.
-        self.request_id = uuid.uuid4().hex
+        self.request_id = os.urandom(16).hex()
         self.timeout = options.timeout if options.timeout is not None else connection.timeout
         self.connect_timeout = (
             options.connect_timeout if options.connect_timeout is not None else connection.connect_timeout

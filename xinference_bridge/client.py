@@ -5,13 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    asynccontextmanager,
-    contextmanager,
-    nullcontext,
-)
+from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -29,6 +23,7 @@ from xinference_bridge.wire import DEFAULT_OPTIONS, JSON, CallOptions, Request, 
 
 if TYPE_CHECKING:
     from xinference_bridge.connection import XinferenceConnection
+    from xinference_bridge.credentials import Permit
 
 #: A look at the server to explain a failure must not make the caller wait long.
 _LOOK = CallOptions(timeout=5.0, connect_timeout=2.0, deadline=6.0, max_retries=0)
@@ -70,8 +65,11 @@ class Client:
     async def asend(self, request: Request, options: CallOptions = DEFAULT_OPTIONS) -> Response:
         """Same as `send`, but awaited."""
         call = Call(self.connection, request, options)
+        limit = self.connection.max_concurrency
         try:
-            async with self._aturn(call):
+            if limit is None:
+                return await awith_retries(self.asend_once, call)
+            async with self._aturn(limit, call):
                 return await awith_retries(self.asend_once, call)
         except XinferenceError as error:
             self._learn_from(error, call)
@@ -82,37 +80,21 @@ class Client:
 
     def send_once(self, call: Call) -> Response:
         """The answer of one attempt: no retry, and nothing asked to explain a failure."""
-        permit = self._authorisation.enter(call)
-        try:
-            response = self._sync.send(call, permit.authorization)
-        except XinferenceError as error:
-            permit.undecided()
-            if _may_be_stale(error, call, answered=self._sync.has_answered):
-                return self.send_once(call)
-            raise
-        except BaseException:
-            permit.undecided()
-            raise
-        if self._authorisation.wants_another_try(call, permit, response):
-            return self.send_once(call)
-        return _successful(call, response)
+        while True:
+            permit = self._authorisation.enter(call)
+            with _Sending(call, permit, self._sync):
+                response = self._sync.send(call, permit.authorization)
+                if not self._authorisation.wants_another_try(call, permit, response):
+                    return _successful(call, response)
 
     async def asend_once(self, call: Call) -> Response:
         """Same as `send_once`, but awaited."""
-        permit = await self._authorisation.aenter(call)
-        try:
-            response = await self._async.send(call, permit.authorization)
-        except XinferenceError as error:
-            permit.undecided()
-            if _may_be_stale(error, call, answered=self._async.has_answered):
-                return await self.asend_once(call)
-            raise
-        except BaseException:
-            permit.undecided()
-            raise
-        if self._authorisation.wants_another_try(call, permit, response):
-            return await self.asend_once(call)
-        return _successful(call, response)
+        while True:
+            permit = self._authorisation.enter_at_once(call) or await self._authorisation.aenter(call)
+            with _Sending(call, permit, self._async):
+                response = await self._async.send(call, permit.authorization)
+                if not self._authorisation.wants_another_try(call, permit, response):
+                    return _successful(call, response)
 
     # One stream
 
@@ -160,7 +142,8 @@ class Client:
 
     async def astream_call(self, call: Call) -> AsyncGenerator[JSON | None, None]:
         """Same as `stream_call`, but awaited."""
-        async with self._aturn(call):
+        limit = self.connection.max_concurrency
+        async with self._aturn(limit, call) if limit is not None else _AT_ONCE:
             try:
                 opened = await awith_retries(self._aopen_stream, call)
             except XinferenceError as error:
@@ -189,7 +172,7 @@ class Client:
     def _open_stream(self, call: Call) -> _Opened:
         """The stream with its first event read, so that an error sent under HTTP 200 is still met by the retries."""
         stream = self._open_stream_once(call)
-        try:
+        with _closed_on_failure(stream):
             if stream.status != 200:
                 raise failures.error_from_response(call.request, stream.read())
             if not is_event_stream(stream):
@@ -199,14 +182,11 @@ class Client:
             for chunk in chunks:
                 if events.hold(chunk):
                     break
-        except BaseException:
-            stream.close()
-            raise
         return stream, chunks, events
 
     async def _aopen_stream(self, call: Call) -> _AOpened:
         stream = await self._aopen_stream_once(call)
-        try:
+        with _closed_on_failure(stream):
             if stream.status != 200:
                 raise failures.error_from_response(call.request, await stream.read())
             if not is_event_stream(stream):
@@ -216,54 +196,29 @@ class Client:
             async for chunk in chunks:
                 if events.hold(chunk):
                     break
-        except BaseException:
-            stream.close()
-            raise
         return stream, chunks, events
 
     def _open_stream_once(self, call: Call) -> SyncStream:
-        permit = self._authorisation.enter(call)
-        try:
-            stream = self._sync.stream(call, permit.authorization)
-        except XinferenceError as error:
-            permit.undecided()
-            if _may_be_stale(error, call, answered=self._sync.has_answered):
-                return self._open_stream_once(call)
-            raise
-        except BaseException:
-            permit.undecided()
-            raise
-        try:
-            again = stream.status == 401 and self._authorisation.wants_another_try(call, permit, stream.read())
-        except BaseException:
-            stream.close()
-            raise
-        if again:
-            return self._open_stream_once(call)
-        permit.answered(stream.status)
-        return stream
+        while True:
+            permit = self._authorisation.enter(call)
+            with _Sending(call, permit, self._sync):
+                stream = self._sync.stream(call, permit.authorization)
+                if stream.status != 401:
+                    permit.answered(stream.status)
+                    return stream
+                with closing(stream):
+                    self._authorisation.wants_another_try(call, permit, stream.read())
 
     async def _aopen_stream_once(self, call: Call) -> AsyncStream:
-        permit = await self._authorisation.aenter(call)
-        try:
-            stream = await self._async.stream(call, permit.authorization)
-        except XinferenceError as error:
-            permit.undecided()
-            if _may_be_stale(error, call, answered=self._async.has_answered):
-                return await self._aopen_stream_once(call)
-            raise
-        except BaseException:
-            permit.undecided()
-            raise
-        try:
-            again = stream.status == 401 and self._authorisation.wants_another_try(call, permit, await stream.read())
-        except BaseException:
-            stream.close()
-            raise
-        if again:
-            return await self._aopen_stream_once(call)
-        permit.answered(stream.status)
-        return stream
+        while True:
+            permit = self._authorisation.enter_at_once(call) or await self._authorisation.aenter(call)
+            with _Sending(call, permit, self._async):
+                stream = await self._async.stream(call, permit.authorization)
+                if stream.status != 401:
+                    permit.answered(stream.status)
+                    return stream
+                with closing(stream):
+                    self._authorisation.wants_another_try(call, permit, await stream.read())
 
     # Failures
 
@@ -307,12 +262,9 @@ class Client:
         finally:
             limit.release()
 
-    def _aturn(self, call: Call) -> AbstractAsyncContextManager[None]:
-        limit = self.connection.max_concurrency
-        return _AT_ONCE if limit is None else self._aturn_of(limit, call)
-
     @asynccontextmanager
-    async def _aturn_of(self, count: int, call: Call) -> AsyncIterator[None]:
+    async def _aturn(self, count: int, call: Call) -> AsyncIterator[None]:
+        """Same as `_turn`, in each event loop; asked for only where there is a limit."""
         limit = self._limits.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(count))
         left = call.remaining()
         if left is None:
@@ -353,12 +305,44 @@ def _successful(call: Call, response: Response) -> Response:
     return response
 
 
-def _may_be_stale(error: XinferenceError, call: Call, *, answered: bool) -> bool:
-    """Whether the socket was a pooled one that the server had closed meanwhile (after 5 idle seconds).
+class _Sending:
+    """One attempt under one permit: settles the permit when it fails, and passes over the failure of a stale socket.
 
-    Such a request was never read, so it is sent once more, at once and without using up a retry.
+    Stale is a pooled socket that the server had closed meanwhile (after 5 idle seconds). Such a request was never read,
+    so it is sent once more, at once and without using up a retry.
     """
-    if call.resent or not answered or not getattr(error, "hung_up", False):
-        return False
-    call.resent = True
-    return True
+
+    __slots__ = ("_call", "_permit", "_transport")
+
+    def __init__(self, call: Call, permit: Permit, transport: SyncTransport | AsyncTransport) -> None:
+        self._call = call
+        self._permit = permit
+        self._transport = transport
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        if error is None:
+            return False
+        self._permit.undecided()  # harmless where an answer has settled it
+        if self._call.resent or not getattr(error, "hung_up", False) or not self._transport.has_answered:
+            return False
+        self._call.resent = True
+        return True
+
+
+class _closed_on_failure:  # noqa: N801 - a context manager, read as a word
+    """Closes a stream that the block fails to open; else the stream is the caller's."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: SyncStream | AsyncStream) -> None:
+        self._stream = stream
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is not None:
+            self._stream.close()

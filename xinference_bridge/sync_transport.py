@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +62,7 @@ class SyncTransport:
             answer.close()
             raise
         self.has_answered = True
-        return Response(answer.status_code, body, _lower(answer.headers), call.url, _request_id(answer, call))
+        return Response(answer.status_code, body, answer.headers, call.url, _request_id(answer, call))
 
     def stream(self, call: Call, authorization: str | None) -> SyncStream:
         """The answer's head, with its bytes to come."""
@@ -109,7 +109,7 @@ class SyncStream:
         self._answer = answer
         self._call = call
         self.status = answer.status_code
-        self.headers = _lower(answer.headers)
+        self.headers = answer.headers
         self.request_id = _request_id(answer, call)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -221,7 +221,7 @@ def _short(failure: BaseException) -> str:
 
 def _refuse_cut_head(answer: requests.Response, call: Call, body: bytes) -> None:
     """Python's HTTP takes headers that were cut off for all there are: an answer of no length and no content."""
-    if not body and not {"content-length", "transfer-encoding"} & {name.lower() for name in answer.headers}:
+    if not body and "content-length" not in answer.headers and "transfer-encoding" not in answer.headers:
         raise failures.cut_short(call.url, "amid its headers", request_id=call.request_id)
 
 
@@ -231,10 +231,6 @@ def _wait_at_most(raw: Any, seconds: float | None) -> None:
     if sock is not None:
         with suppress(OSError):  # closed meanwhile: the read itself will tell
             sock.settimeout(seconds)
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
 
 
 def _request_id(answer: requests.Response, call: Call) -> str:

@@ -34,7 +34,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One whole HTTP answer. `headers` have lower-case names."""
+    """One whole HTTP answer. `headers` are found by their lower-case names, however the server spelt them."""
 
     status: int
     body: bytes
