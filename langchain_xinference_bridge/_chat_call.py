@@ -20,7 +20,7 @@ from xinference_bridge.wire import CallOptions
 _LANGCHAINS_OWN = ("stream", "ls_structured_output_format", "structured_output_format")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PreparedCall:
     """One call, ready for the core: which model, what is asked, how long to wait."""
 

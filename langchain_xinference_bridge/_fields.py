@@ -100,11 +100,13 @@ class XinferenceFields(Serializable):
     def _connection(self) -> XinferenceConnection:
         """The connection that this model's calls take, made anew when a field it stands on was changed by a copy."""
         stated = self._stated()
-        resolved = self._resolved
+        # Not `self._resolved`, which pydantic looks for in Python: half of the time that this takes.
+        resolved = (self.__pydantic_private__ or {}).get("_resolved")
         if resolved is None or not all(map(is_, stated, resolved[0])):
             names = ("connection", "server_url", "api_key", "timeout", "max_retries")
             resolved = self._resolved = (stated, _connection_of(dict(zip(names, stated, strict=True))))
-        return resolved[1]
+        connection: XinferenceConnection = resolved[1]
+        return connection
 
     def _served(self, uid: str | None = None) -> ServedModel:
         return ServedModel(self._connection(), uid or self.model_uid)
@@ -161,5 +163,7 @@ def _connection_of(settings: Mapping[str, Any]) -> XinferenceConnection:
 
 def taken_uid(parameters: dict[str, Any], default: str) -> str:
     """The model that one call names, taken out of its keywords; else the default."""
+    if not parameters:
+        return default
     named = [parameters.pop(name, None) for name in ("model", "model_uid")]
     return next((name for name in named if name), default)

@@ -92,6 +92,8 @@ class ChatPlan:
     forced: ToolChoice | None = None
     """A choice of tool that the caller forced, to be found in the answer."""
     engine: str = ""
+    model: ModelInfo | None = None
+    """What was known of the model."""
 
     def _enforcement(self) -> str:
         if engine_named(self.engine).tool_choice_required:
@@ -145,6 +147,7 @@ def plan_chat(
         start=_start(model, parameters),
         forced=forced,
         engine=engine.name,
+        model=model,
     )
 
 
@@ -281,12 +284,13 @@ def _has_media(call: ChatCall) -> bool:
 
 def _refuse_media(messages: Sequence[WireMessage], model: ModelInfo) -> None:
     """The transformers engine drops an image for a text-only model in silence, llama.cpp answers an opaque 500."""
-    if not model.abilities:
+    kinds = _media(messages)
+    if not kinds or not model.abilities:
         return
     able = set(model.abilities) | ({"audio", "video", "vision"} if "omni" in model.abilities else set())
     if "vision" in able:
         able.add("video")  # the server lists no ability of its own for video
-    for kind in sorted(_media(messages)):
+    for kind in sorted(kinds):
         if _MEDIA_ABILITY[kind] not in able:
             msg = (
                 f"{model.uid!r} cannot take a content block of type {kind!r}: its abilities are "
@@ -301,6 +305,8 @@ _warned: set[tuple[str, str]] = set()
 def _warn_of_ignored(parameters: Mapping[str, Any], engine: Engine) -> None:
     """Say once, for each engine and format, that an explicit response_format has no effect there."""
     wanted = parameters.get("response_format")
+    if wanted is None:
+        return
     kind = wanted.get("type") if isinstance(wanted, Mapping) else None
     enforced = {"json_schema": engine.json_schema, "json_object": engine.json_object}.get(str(kind), True)
     if not enforced and engine.name != "unknown" and (engine.name, str(kind)) not in _warned:

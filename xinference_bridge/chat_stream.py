@@ -218,7 +218,8 @@ class ChatAccumulator:
             )
             error.partial_text = self.text
             raise error
-        out.final = self._result(out, self._last)
+        raw = {key: value for key, value in self._last.items() if key != "choices"}
+        out.final = self._result(out, self._last, raw)
         return out
 
     def whole(self, body: Mapping[str, Any], choice: Mapping[str, Any]) -> ChatResult:
@@ -226,13 +227,12 @@ class ChatAccumulator:
         self.feed({**body, "choices": [choice]})
         out = ChatDelta()
         self._add(self._splitter.close(), out)
-        result = self._result(out, body)
+        result = self._result(out, body, dict(body))
         if result.tool_calls and not result.text.strip():
             result.text = ""  # the newlines that the server's parser leaves between the calls that it cut out
-        result.raw = dict(body)
         return result
 
-    def _result(self, out: ChatDelta, last: Mapping[str, Any]) -> ChatResult:
+    def _result(self, out: ChatDelta, last: Mapping[str, Any], raw: dict[str, Any]) -> ChatResult:
         calls = self._calls.finish(out.tool_calls)
         reason = self._finish_reason
         if calls and reason in ("stop", "function_call"):
@@ -249,7 +249,7 @@ class ChatAccumulator:
             created=_either(first, last, "created", (int,)),
             model_replica=_either(first, last, "model_replica", (str, int)),
             system_fingerprint=_either(first, last, "system_fingerprint", (str,)),
-            raw={key: value for key, value in last.items() if key != "choices"},
+            raw=raw,
         )
 
     def _take_rich(

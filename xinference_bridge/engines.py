@@ -50,7 +50,8 @@ _BY_NAME = {engine.name: engine for engine in _KNOWN}
 
 def engine_named(name: str | None) -> Engine:
     """What the engine of this name enforces; of one that is not known (MLX, a server before 3.0) nothing is assumed."""
-    return _BY_NAME.get((name or "").lower(), Engine(name or "unknown"))
+    known = _BY_NAME.get(name.lower()) if name else None
+    return known if known is not None else Engine(name or "unknown")
 
 
 def engines_with(trait: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.suggestions import did_you_mean
-from xinference_bridge.wire import JSON, CallOptions
+from xinference_bridge.wire import DEFAULT_OPTIONS, JSON, CallOptions
 
 _log = logging.getLogger(__name__)
 
@@ -97,6 +97,8 @@ def merged(known: Iterable[str], *layers: Mapping[str, Any], where: str, warn_on
 
 def options_from(call: dict[str, Any]) -> CallOptions:
     """What one call says about waiting and trying again, taken out of its keywords; the rest are parameters."""
+    if not call:
+        return DEFAULT_OPTIONS
     return CallOptions(
         timeout=call.pop("timeout", None),
         connect_timeout=call.pop("connect_timeout", None),

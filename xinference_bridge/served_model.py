@@ -64,17 +64,19 @@ class ServedModel:
 
         Raises XinferenceContextOverflowError, XinferenceUnsupportedError, and whatever the server answers with.
         """
-        plan = self._plan(call, options, stream=False)
-        with self._explaining_size(call):
-            response = self._client.send(plan.request, options)
+        client = self._client
+        plan = self._plan(client, call, options, stream=False)
+        with _explaining_size(call, plan.model):
+            response = client.send(plan.request, options)
         with _placing(response, self.uid):
             return self._whole(plan, response)
 
     async def achat(self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS) -> ChatResult:
         """Same as `chat`, but awaited."""
-        plan = await self._aplan(call, options, stream=False)
-        with self._explaining_size(call):
-            response = await self._client.asend(plan.request, options)
+        client = self._client
+        plan = await self._aplan(client, call, options, stream=False)
+        with _explaining_size(call, plan.model):
+            response = await client.asend(plan.request, options)
         with _placing(response, self.uid):
             return self._whole(plan, response)
 
@@ -85,9 +87,9 @@ class ServedModel:
 
         Raises XinferenceStreamError, with the text so far, when the stream breaks after it began.
         """
-        plan = self._plan(call, options, stream=True, stream_usage=stream_usage)
+        plan = self._plan(self._client, call, options, stream=True, stream_usage=stream_usage)
         answer = ChatAccumulator(tools=plan.reads_tools, start=plan.start)
-        with self._explaining_size(call), closing(self._stream(plan.request, options, answer)) as deltas:
+        with _explaining_size(call, plan.model), closing(self._stream(plan.request, options, answer)) as deltas:
             for delta in deltas:
                 if delta.final is not None:
                     plan.check(delta.final)
@@ -97,18 +99,14 @@ class ServedModel:
         self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS, *, stream_usage: bool = True
     ) -> AsyncGenerator[ChatDelta, None]:
         """Same as `stream_chat`, but awaited."""
-        plan = await self._aplan(call, options, stream=True, stream_usage=stream_usage)
+        plan = await self._aplan(self._client, call, options, stream=True, stream_usage=stream_usage)
         answer = ChatAccumulator(tools=plan.reads_tools, start=plan.start)
-        with self._explaining_size(call):
+        with _explaining_size(call, plan.model):
             async with aclosing(self._astream(plan.request, options, answer)) as deltas:
                 async for delta in deltas:
                     if delta.final is not None:
                         plan.check(delta.final)
                     yield delta
-
-    def _explaining_size(self, call: ChatCall) -> _explaining_size:
-        # The description as it is now: a failure makes the client forget it.
-        return _explaining_size(call, self.known_description())
 
     def _whole(self, plan: ChatPlan, response: Response) -> ChatResult:
         result = chat_result_from_wire(endpoints.json_answer(response), tools=plan.reads_tools, start=plan.start)
@@ -116,9 +114,11 @@ class ServedModel:
         plan.check(result)
         return result
 
-    def _plan(self, call: ChatCall, options: CallOptions, *, stream: bool, stream_usage: bool = True) -> ChatPlan:
+    def _plan(
+        self, client: Client, call: ChatCall, options: CallOptions, *, stream: bool, stream_usage: bool = True
+    ) -> ChatPlan:
         size = context_guard.prompt_bytes(call)
-        model = self.known_description()
+        model = client.running.known(self.uid)
         if model is None and (size > context_guard.SHORT_BYTES or needs_description(call, stream=stream)):
             model = self._described()  # None for a key that may chat but not look: nothing is assumed of the engine
         if model is not None and context_guard.must_count(call, model, size):
@@ -126,10 +126,10 @@ class ServedModel:
         return plan_chat(self.uid, call, model, stream=stream, stream_usage=stream_usage)
 
     async def _aplan(
-        self, call: ChatCall, options: CallOptions, *, stream: bool, stream_usage: bool = True
+        self, client: Client, call: ChatCall, options: CallOptions, *, stream: bool, stream_usage: bool = True
     ) -> ChatPlan:
         size = context_guard.prompt_bytes(call)
-        model = self.known_description()
+        model = client.running.known(self.uid)
         if model is None and (size > context_guard.SHORT_BYTES or needs_description(call, stream=stream)):
             model = await self._adescribed()
         if model is not None and context_guard.must_count(call, model, size):
@@ -336,7 +336,10 @@ def _as_chat(prompt: str, parameters: Mapping[str, Any]) -> ChatCall:
 
 
 class _explaining_size:  # noqa: N801 - a context manager, read as a word
-    """Raises what a failure without a reason means for so long a prompt."""
+    """Raises what a failure without a reason means for so long a prompt.
+
+    The model is what was known of it before: a failure makes the client forget it.
+    """
 
     __slots__ = ("_call", "_model")
 

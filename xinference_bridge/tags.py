@@ -69,9 +69,19 @@ class TagSplitter:
                 if not self._tools or ("<" not in text and not text[-1].isspace()):
                     self._said = True
                     return [("text", text)]
-            elif state == _REASONING and "<" not in text and not text[-1].isspace():
+            elif state == _REASONING:
+                if "<" not in text and not text[-1].isspace():
+                    self._said = True
+                    return [("reasoning", text)]
+            elif (
+                state == _START
+                and self._start == "text"
+                and not self._tools
+                and not (text[0] == "<" or text[0].isspace())
+            ):  # how nearly every answer begins
+                self._state = _TEXT
                 self._said = True
-                return [("reasoning", text)]
+                return [("text", text)]
         out: list[tuple[Kind, str]] = []
         self._read(self._tail + text if self._tail else text, out)
         return out
