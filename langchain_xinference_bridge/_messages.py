@@ -20,10 +20,13 @@ from langchain_core.messages import (
 from langchain_core.messages import ToolCall as LangChainToolCall
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 from langchain_core.messages.tool import invalid_tool_call, tool_call
+from langchain_core.outputs import ChatGeneration
+from langchain_core.outputs import ChatResult as LangChainResult
 
 from langchain_xinference_bridge._content import parts_of, reasoning_of
 from xinference_bridge.chat_stream import ChatResult, ToolCall, Usage
 from xinference_bridge.errors import XinferenceBadRequestError, XinferenceUnsupportedError
+from xinference_bridge.unchecked import unchecked
 from xinference_bridge.wire import WireMessage, WireToolCall
 from xinference_bridge.wire_messages import assistant_message, content_of_parts, tool_call_to_wire, tool_message
 
@@ -145,9 +148,18 @@ def message_from_wire(result: ChatResult, uid: str, *, blocks: bool = False) -> 
     return message
 
 
+def result_from_wire(result: ChatResult, uid: str, *, blocks: bool = False) -> LangChainResult:
+    """The whole answer as LangChain's models give it: `message_from_wire`, in its two wrappers."""
+    message = message_from_wire(result, uid, blocks=blocks)
+    if isinstance(message.content, str):
+        return LangChainResult(generations=[unchecked(ChatGeneration, message=message, text=message.content)])
+    return LangChainResult(generations=[ChatGeneration(message=message)])
+
+
 def _message(result: ChatResult, uid: str) -> AIMessage:
     calls, broken = tool_calls_from_wire(result.tool_calls)
-    return AIMessage(
+    return unchecked(
+        AIMessage,
         content=result.text,
         additional_kwargs={"reasoning_content": result.reasoning} if result.reasoning else {},
         tool_calls=calls,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from pydantic import SecretStr
@@ -18,7 +18,7 @@ from typing_extensions import Self, Unpack, override
 from langchain_xinference_bridge._chat_call import PreparedCall, prepared
 from langchain_xinference_bridge._chunks import ChunkWriter
 from langchain_xinference_bridge._fields import XinferenceFields
-from langchain_xinference_bridge._messages import message_from_wire
+from langchain_xinference_bridge._messages import result_from_wire
 from langchain_xinference_bridge._settings import ChatSettings
 from langchain_xinference_bridge._structured import STRUCTURED, Schema, reader_for, wanted_from_schema
 from langchain_xinference_bridge._tokens import TokenCounting
@@ -26,7 +26,6 @@ from langchain_xinference_bridge._tools import choice_to_wire, tools_to_wire
 from langchain_xinference_bridge.errors import translated_errors
 from langchain_xinference_bridge.profile import LazyProfile
 from xinference_bridge.chat_plan import StructuredMethod
-from xinference_bridge.chat_stream import ChatResult as Answer
 from xinference_bridge.parameters import CHAT
 from xinference_bridge.sampling import SamplingFields
 
@@ -114,9 +113,6 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
             stream_usage=self.stream_usage,
         )
 
-    def _message(self, answer: Answer, asked: PreparedCall) -> AIMessage:
-        return message_from_wire(answer, asked.uid, blocks=self.output_version == "v1")
-
     @override
     def _generate(
         self,
@@ -128,7 +124,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         with translated_errors():
             asked = self._prepared(messages, stop, kwargs)
             answer = self._served(asked.uid).chat(asked.call, asked.options)
-        return ChatResult(generations=[ChatGeneration(message=self._message(answer, asked))])
+        return result_from_wire(answer, asked.uid, blocks=self.output_version == "v1")
 
     @override
     async def _agenerate(
@@ -141,7 +137,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         with translated_errors():
             asked = self._prepared(messages, stop, kwargs)
             answer = await self._served(asked.uid).achat(asked.call, asked.options)
-        return ChatResult(generations=[ChatGeneration(message=self._message(answer, asked))])
+        return result_from_wire(answer, asked.uid, blocks=self.output_version == "v1")
 
     @override
     def _stream(

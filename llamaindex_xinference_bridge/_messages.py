@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import orjson
 from llama_index.core.base.llms.types import (
@@ -19,14 +18,12 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
     VideoBlock,
 )
-from llama_index.core.bridge.pydantic import BaseModel
 
 from xinference_bridge import wire_messages
 from xinference_bridge.chat_stream import ChatResult, ToolCall
 from xinference_bridge.errors import XinferenceUnsupportedError
+from xinference_bridge.unchecked import unchecked
 from xinference_bridge.wire import JSON, WireMessage, WireToolCall
-
-Made = TypeVar("Made", bound=BaseModel)
 
 _ROLES: Mapping[MessageRole, str] = {
     MessageRole.SYSTEM: "system",
@@ -155,39 +152,6 @@ def assistant_message(text: str, reasoning: str, calls: Sequence[ToolCall], *, w
         kwargs["tool_calls"] = [_call_to_kwargs(call) for call in calls]
     message: ChatMessage = unchecked(ChatMessage, role=MessageRole.ASSISTANT, additional_kwargs=kwargs, blocks=blocks)
     return message
-
-
-def unchecked(kind: type[Made], **fields: Any) -> Made:
-    """The pydantic object of these fields and its defaults, without validation.
-
-    Made as pydantic makes a copy; `model_construct` goes through all fields by name, which for a response of three
-    objects costs as much as everything else that is done for a token.
-    """
-    made = kind.__new__(kind)
-    fixed, made_anew = _defaults(kind)
-    values = {**fixed, **fields}
-    for name, make in made_anew:
-        if name not in values:
-            values[name] = make()
-    _set(made, "__dict__", values)
-    _set(made, "__pydantic_fields_set__", set(fields))
-    _set(made, "__pydantic_extra__", None)
-    _set(made, "__pydantic_private__", None)
-    return made
-
-
-_set = object.__setattr__
-
-
-@lru_cache(maxsize=16)
-def _defaults(kind: type[BaseModel]) -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]]]:
-    """The defaults of a class that its objects may share, and those that are made anew for each."""
-    fields = {name: field for name, field in kind.model_fields.items() if not field.is_required()}
-    fixed = {name: field.default for name, field in fields.items() if field.default_factory is None}
-    made_anew = [
-        (name, cast("Callable[[], Any]", field.default_factory)) for name, field in fields.items() if name not in fixed
-    ]
-    return fixed, made_anew
 
 
 def _kwargs_of(call: ToolCall, *, whole: bool) -> dict[str, Any] | str:

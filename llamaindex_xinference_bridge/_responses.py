@@ -10,11 +10,11 @@ from llamaindex_xinference_bridge._messages import (
     assistant_message,
     logprobs_from_wire,
     message_from_wire,
-    unchecked,
     usage_from_wire,
 )
 from xinference_bridge.chat_stream import ChatDelta, ChatResult
 from xinference_bridge.tool_calls import ToolCall, ToolCallDelta
+from xinference_bridge.unchecked import unchecked
 
 
 def chat_response(answer: ChatResult, *, one_call: bool = False) -> ChatResponse:

@@ -1,4 +1,4 @@
-"""A chunk of text is made without pydantic's validation: it must not be told from one that was validated."""
+"""Chunks and whole answers are made without pydantic's validation: they must not be told from validated ones."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import copy
 import pickle
 
 from langchain_core.load import dumpd
-from langchain_core.messages import AIMessageChunk
-from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.tool import invalid_tool_call, tool_call
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from langchain_xinference_bridge._chunks import ChunkWriter
-from xinference_bridge.chat_stream import ChatDelta
+from langchain_xinference_bridge._messages import result_from_wire
+from xinference_bridge.chat_stream import ChatDelta, chat_result_from_wire
 
 
 def made(text: str) -> ChatGenerationChunk:
@@ -49,3 +51,69 @@ def test_chunks_of_both_makings_join():
     joined = made("Hel") + ChatGenerationChunk(message=AIMessageChunk(content="lo", chunk_position="last"))
     assert joined.text == "Hello"
     assert joined.message.content == "Hello"
+
+
+CALLS = [
+    {"id": "c1", "function": {"name": "add", "arguments": '{"a": 1}'}},
+    {"id": "c2", "function": {"name": "add", "arguments": '{"a": '}},
+]
+ANSWER = {
+    "id": "chat-1",
+    "created": 1,
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "Paris.", "tool_calls": CALLS}}],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}},
+}
+
+
+def whole() -> ChatResult:
+    return result_from_wire(chat_result_from_wire(ANSWER, tools=True), "uid")
+
+
+def test_a_whole_answer_is_in_every_attribute_what_the_constructors_make():
+    mine = whole()
+    (generation,) = mine.generations
+    assert isinstance(generation.message, AIMessage)
+    theirs = ChatGeneration(
+        message=AIMessage(
+            content="Paris.",
+            additional_kwargs={},
+            tool_calls=[tool_call(name="add", args={"a": 1}, id="c1")],
+            invalid_tool_calls=[
+                invalid_tool_call(
+                    name="add", args='{"a": ', id="c2", error=generation.message.invalid_tool_calls[0]["error"]
+                )
+            ],
+            usage_metadata={
+                "input_tokens": 3,
+                "output_tokens": 2,
+                "total_tokens": 5,
+                "input_token_details": {"cache_read": 1},
+            },
+            response_metadata={
+                "finish_reason": "tool_calls",
+                "model_name": "uid",
+                "model_provider": "xinference",
+                "id": "chat-1",
+                "created": 1,
+            },
+        )
+    )
+    for one, other in ((generation, theirs), (generation.message, theirs.message)):
+        assert one == other
+        assert one.__dict__ == other.__dict__
+        assert one.model_fields_set == other.model_fields_set
+        assert one.__pydantic_extra__ == other.__pydantic_extra__
+        assert one.__pydantic_private__ == other.__pydantic_private__
+    assert dumpd(generation) == dumpd(theirs)
+    assert copy.deepcopy(generation) == pickle.loads(pickle.dumps(generation)) == theirs
+    assert mine == ChatResult(generations=[theirs])
+
+
+def test_whole_answers_share_nothing_that_can_be_changed():
+    one, other = (whole().generations[0].message for _ in range(2))
+    shared = [
+        name
+        for name, value in one.__dict__.items()
+        if isinstance(value, (dict, list, set)) and value is other.__dict__[name]
+    ]
+    assert shared == []

@@ -29,12 +29,12 @@ from llamaindex_xinference_bridge._messages import (
     message_from_wire,
     message_to_wire,
     messages_to_wire,
-    unchecked,
     usage_from_wire,
 )
 from xinference_bridge.chat_stream import ChatResult, Usage
 from xinference_bridge.errors import XinferenceUnsupportedError
 from xinference_bridge.tool_calls import ToolCall
+from xinference_bridge.unchecked import unchecked
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
