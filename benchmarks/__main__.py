@@ -11,6 +11,7 @@ import orjson
 from benchmarks import goals
 from benchmarks.bounds import measure_bounds
 from benchmarks.chart import draw
+from benchmarks.growth import measure_growth
 from benchmarks.harness import CLOCK, measure
 from benchmarks.report import RESULTS, Row, Run, keep, machine, table, write_results
 from benchmarks.stub import ROOT, running_stub
@@ -26,7 +27,7 @@ PEER_PYTHON = ROOT / ".venv-bench-peer" / "bin" / "python"
 
 def main() -> None:
     """One run."""
-    run: Run = {"machine": machine(), "clock": CLOCK, "works": {}, "bounds": {}, "in_flight": {}}
+    run: Run = {"machine": machine(), "clock": CLOCK, "works": {}, "bounds": {}, "growth": {}, "in_flight": {}}
     with running_stub() as url:
         contenders = Contenders(url)
         try:
@@ -38,6 +39,9 @@ def main() -> None:
             for bound, number in measure_bounds(url, contenders.loop):
                 run["bounds"][bound.what] = number
                 print(f"{bound.what}: {number:.3g} {bound.unit}", flush=True)
+            run["growth"] = measure_growth(url)
+            for what, ratios in run["growth"].items():
+                print(f"{what}: {', '.join(f'{name} {ratio:.1f}' for name, ratio in ratios.items())}", flush=True)
             if CLOCK == "wall":
                 run["in_flight"] = dict(_in_flight(url))
         finally:

@@ -1,4 +1,4 @@
-"""What is bounded by itself and not by a peer: import and building, the first token, growth with the work, memory."""
+"""What is bounded by itself and not by a peer: import and building, the first token, memory."""
 
 from __future__ import annotations
 
@@ -7,24 +7,19 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from benchmarks import goals
-from benchmarks.floors import BareChatModel
 from benchmarks.goals import Bound
 from benchmarks.harness import now
 from benchmarks.stub import ROOT
 from benchmarks.stub_server import API_KEY
-from benchmarks.wire import BATCH, TEXTS, Wire
-from benchmarks.work import PROMPT, gathered, spent
-from langchain_xinference_bridge import ChatXinference, XinferenceEmbeddings
+from benchmarks.wire import PROMPT
+from langchain_xinference_bridge import ChatXinference
 from xinference_bridge import XinferenceConnection
-from xinference_bridge.chat_plan import ChatCall
-from xinference_bridge.served_model import ServedModel
 
 _BUILDS = 200
 _PACED = 100
-_TURNS = 3
 
 #: What of langchain-core our package imports is imported first, so that only what is ours is timed.
 _IMPORT = """
@@ -64,50 +59,8 @@ def measure_bounds(url: str, loop: asyncio.AbstractEventLoop) -> Iterator[tuple[
     paced = ChatXinference(model_uid=f"paced-{_PACED}", connection=connection)
     yield goals.FIRST_TOKEN, _lateness(paced)
     yield goals.AFIRST_TOKEN, loop.run_until_complete(_alateness(paced))
-    embeddings = XinferenceEmbeddings(model_uid="embed", connection=connection)
-    yield (
-        goals.TEN_TIMES_TEXTS,
-        _growth(lambda: embeddings.embed_documents(TEXTS), lambda: embeddings.embed_documents(TEXTS * 10)),
-    )
-    short, long = (ChatXinference(model_uid=f"chat-{count}", connection=connection) for count in (3_000, 30_000))
-    yield goals.TEN_TIMES_CHUNKS, _growth(lambda: spent(short.stream(PROMPT)), lambda: spent(long.stream(PROMPT)))
-    yield (
-        goals.TEN_TIMES_CALLERS,
-        _growth(
-            lambda: loop.run_until_complete(gathered(short, 100)),
-            lambda: loop.run_until_complete(gathered(short, 1_000)),
-        ),
-    )
-    yield from _growth_of_others(url, loop, connection)
     yield goals.MEMORY, _memory_growth(url)
     loop.run_until_complete(connection.aclose())
-
-
-def _growth_of_others(
-    url: str, loop: asyncio.AbstractEventLoop, connection: XinferenceConnection
-) -> Iterator[tuple[Bound, float]]:
-    """The same growth of our core alone and of the floor: whose it is."""
-    core = [ServedModel(connection, f"chat-{count}") for count in (3_000, 30_000)]
-    call = ChatCall([{"role": "user", "content": PROMPT}])
-    yield (
-        goals.CORE_CHUNKS,
-        _growth(lambda: spent(core[0].stream_chat(call)), lambda: spent(core[1].stream_chat(call))),
-    )
-    wire = Wire(url)
-    yield (
-        goals.FLOOR_TEXTS,
-        _growth(lambda: wire.embed("embed", TEXTS, BATCH), lambda: wire.embed("embed", TEXTS * 10, BATCH)),
-    )
-    bare = [BareChatModel(wire=wire, uid=f"chat-{count}") for count in (3_000, 30_000)]
-    yield goals.FLOOR_CHUNKS, _growth(lambda: spent(bare[0].stream(PROMPT)), lambda: spent(bare[1].stream(PROMPT)))
-    yield (
-        goals.FLOOR_CALLERS,
-        _growth(
-            lambda: loop.run_until_complete(gathered(bare[0], 100)),
-            lambda: loop.run_until_complete(gathered(bare[0], 1_000)),
-        ),
-    )
-    loop.run_until_complete(wire.aclose())
 
 
 def _in_own_process(code: str, *arguments: str) -> str:
@@ -145,19 +98,6 @@ def _lateness(model: ChatXinference) -> float:
 async def _alateness(model: ChatXinference) -> float:
     late = [time.monotonic_ns() - int(chunk.text) async for chunk in model.astream(PROMPT) if chunk.text]
     return statistics.median(late) / 1e6
-
-
-def _growth(once: Callable[[], object], ten_times: Callable[[], object]) -> float:
-    """How many times as long the tenfold work takes, both measured turn about."""
-    once()
-    ratios = []
-    for _ in range(_TURNS):
-        began = now()
-        once()
-        between = now()
-        ten_times()
-        ratios.append((now() - between) / (between - began))
-    return statistics.median(ratios)
 
 
 def _memory_growth(url: str) -> float:

@@ -9,7 +9,9 @@ from benchmarks import goals
 from benchmarks.report import CHART, Run
 
 _COLOURS = {"ours": "#2a7f62", goals.FLOOR: "#b9c4c0"}
-_PEER = "#c8743c"
+_PEER = "#a85a26"
+#: Where a bar's label no longer fits beside it, and where bars are cut off.
+_LONG, _LONGEST = 10.0, 14.0
 
 
 def draw(run: Run) -> None:
@@ -25,12 +27,17 @@ def draw(run: Run) -> None:
         labels.append(name)
         for contender, length in bars.items():
             axes.barh(place, length, height=0.85, color=_COLOURS.get(contender, _PEER))
-            axes.text(length + 0.05, place, f"{contender} {length:.2g}×", va="center", fontsize=7)
+            label = f"{contender} {length:.2g}×"
+            if length > _LONG:  # beside it there is no room, and perhaps no end: the label stands within
+                label += " ▸" if length > _LONGEST else ""
+                axes.text(min(length, _LONGEST) - 0.1, place, label, ha="right", va="center", fontsize=7, color="white")
+            else:
+                axes.text(length + 0.05, place, label, va="center", fontsize=7)
             place += 1
         place += 0.8
     axes.set_yticks(ticks, labels, fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel("time, as a multiple of ours (less is faster)")
-    axes.set_xlim(0, min(14.0, axes.get_xlim()[1] * 1.25))
+    axes.set_xlim(0, min(_LONGEST, axes.get_xlim()[1] * 1.25))
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(CHART, format="svg", metadata={"Date": None, "Creator": None})

@@ -39,12 +39,17 @@ class Row(TypedDict):
 
 
 class Run(TypedDict):
-    """One run of `make bench`; `in_flight` is texts/s by replicas and requests in flight."""
+    """One run of `make bench`.
+
+    `growth` is how many times as long ten times the work takes, by contender; `in_flight` is texts/s by replicas and
+    requests in flight.
+    """
 
     machine: str
     clock: str
     works: dict[str, Row]
     bounds: dict[str, float]
+    growth: dict[str, dict[str, float]]
     in_flight: dict[str, dict[str, float]]
 
 
@@ -96,6 +101,8 @@ def table(run: Run) -> str:
             lines.append(
                 f"{bound.what}: {measured:.3g} {bound.unit} ≤ {bound.at_most:g} {_mark(measured, bound.at_most)}"
             )
+    for growth in goals.GROWTHS:
+        lines.append(f"{growth.what}: {(grown := _grown(run, growth)):.3g} × {_mark(grown, growth.at_most)}")  # noqa: PERF401
     return "\n".join(lines)
 
 
@@ -113,7 +120,7 @@ def write_results(runs: list[Run]) -> None:
         "Written by `make bench`; do not edit. Ours, the floor and the peers run in one process, turn about, against a",
         "local server that replays a real server's answers. A **ratio** is ours / theirs: the median over rounds of",
         "two times measured within the same second. The machine's speed varies, the ratios little. How it is measured:",
-        "the docstrings of `work.py`, `wire.py` (the floor's calls), `floors.py` and `bounds.py`.",
+        "the docstrings of `work.py`, `wire.py` (the floor's calls), `floors.py`, `bounds.py`, `growth.py`.",
         "",
         f"Machine of the last run: {last['machine']}.",
         *_clock_lines(runs),
@@ -130,7 +137,8 @@ def write_results(runs: list[Run]) -> None:
     lines.append(f"|---|---|{'---|' * len(runs)}")
     for bound in goals.BOUNDS:
         cells = [_bound_cell(run["bounds"].get(bound.what), bound.at_most) for run in runs]
-        lines.append(f"| {bound.what} | {_limit(bound)} | {' | '.join(cells)} |")
+        lines.append(f"| {bound.what} | {bound.at_most:g} {bound.unit} | {' | '.join(cells)} |")
+    lines += _growth_lines(runs)
     lines += _in_flight_lines(last["in_flight"])
     lines += ["", "## What falls short", ""]
     short = {name for run in runs for name in _missed(run)}
@@ -171,15 +179,39 @@ def _bound_cell(measured: float | None, at_most: float) -> str:
     return f"{measured:.3g}" if measured <= at_most else f"**{measured:.3g}**, missed"
 
 
-def _limit(bound: goals.Bound) -> str:
-    return f"{bound.at_most:g} {bound.unit}" if bound.at_most < 1000 else "-"
-
-
 def _missed(run: Run) -> list[str]:
     names = [
         f"{goal.work}, against {goal.against}" for goal in goals.GOALS if (ratio_of(run, goal) or 0) > goal.at_most
     ]
+    names += [growth.what for growth in goals.GROWTHS if _grown(run, growth) > growth.at_most]
     return names + [bound.what for bound in goals.BOUNDS if run["bounds"].get(bound.what, 0) > bound.at_most]
+
+
+def _grown(run: Run, growth: goals.Growth) -> float:
+    return run.get("growth", {}).get(growth.what, {}).get("ours", 0.0)
+
+
+def _growth_lines(runs: list[Run]) -> list[str]:
+    last = runs[-1].get("growth", {})
+    if not last:
+        return []
+    others = list(dict.fromkeys(name for row in last.values() for name in row if name != "ours"))
+    numbered = " | ".join(f"run {number}" for number in range(1, len(runs) + 1))
+    lines = [
+        "",
+        "## Ten times the work",
+        "",
+        'How many times as long it takes. "No collector": with Python\'s cyclic garbage collector turned off, which is',
+        "what the work itself grows by. Beside ours, the last run's numbers of the others.",
+        "",
+        f"| from … to … | at most | {numbered} | {' | '.join(others)} |",
+        f"|---|---|{'---|' * (len(runs) + len(others))}",
+    ]
+    for growth in goals.GROWTHS:
+        cells = [_bound_cell(_grown(run, growth) or None, growth.at_most) for run in runs]
+        told = [f"{row[name]:.3g}" if name in (row := last.get(growth.what, {})) else "-" for name in others]
+        lines.append(f"| {growth.what} | {growth.at_most:g} | {' | '.join(cells)} | {' | '.join(told)} |")
+    return lines
 
 
 def _in_flight_lines(measured: dict[str, dict[str, float]]) -> list[str]:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @contextmanager
-def running_stub(lifetime: float = 900.0) -> Iterator[str]:
+def running_stub(lifetime: float = 1800.0) -> Iterator[str]:
     """The URL of a stub server that lives as long as the block, and never longer than `lifetime` seconds."""
     command = [sys.executable, "-m", "benchmarks.stub_server", "--lifetime", str(lifetime)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

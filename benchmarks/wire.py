@@ -5,6 +5,7 @@ The session reads no environment (`trust_env=False`), which saves a fifth of a b
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 from array import array
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -21,6 +22,8 @@ _HEADERS = {"Authorization": f"Bearer {API_KEY}", "Content-Type": "application/j
 #: What all contenders embed, and how many of them the floor puts into one request: as many as ours by default.
 TEXTS = [f"Document {number}: " + "the bridge over the river was built of stone. " * 4 for number in range(2048)]
 BATCH = 64
+PROMPT = "Which bridges stood over the river in the year of the flood, and who built them?"
+CALLERS = 300
 
 
 class Wire:
@@ -86,3 +89,13 @@ class Wire:
         self.session.close()
         if self._async is not None:
             await self._async.close()
+
+
+def spent(stream: Iterator[object]) -> int:
+    """The number of pieces that a stream gave, read to its end."""
+    return sum(1 for _ in stream)
+
+
+async def gathered(model: Any, callers: int = CALLERS) -> None:
+    """So many concurrent calls of a LangChain model."""
+    await asyncio.gather(*(model.ainvoke(PROMPT) for _ in range(callers)))

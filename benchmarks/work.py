@@ -16,14 +16,12 @@ from benchmarks import goals
 from benchmarks.floors import BareChatModel, BareLLM
 from benchmarks.harness import Run, Work
 from benchmarks.stub_server import API_KEY
-from benchmarks.wire import BATCH, TEXTS, Wire
+from benchmarks.wire import BATCH, PROMPT, TEXTS, Wire, gathered, spent
 from langchain_xinference_bridge import ChatXinference, XinferenceEmbeddings
 from llamaindex_xinference_bridge import XinferenceEmbedding, XinferenceLLM
 from xinference_bridge import XinferenceConnection
 
 CHUNKS = 3000
-CALLERS = 300
-PROMPT = "Which bridges stood over the river in the year of the flood, and who built them?"
 OURS = "ours"
 
 
@@ -172,19 +170,9 @@ class Contenders:
         )
 
 
-def spent(stream: Iterator[object]) -> int:
-    """The number of pieces that a stream gave, read to its end."""
-    return sum(1 for _ in stream)
-
-
 async def aspent(model: Any) -> int:
     """Same as `spent`, of a LangChain model's stream, awaited."""
     count = 0
     async for _ in model.astream(PROMPT):
         count += 1
     return count
-
-
-async def gathered(model: Any, callers: int = CALLERS) -> None:
-    """So many concurrent calls of a LangChain model."""
-    await asyncio.gather(*(model.ainvoke(PROMPT) for _ in range(callers)))
