@@ -40,7 +40,8 @@ def ray_address():
     os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 2, "object_store_memory": 100 * 1024**2, "node_ip_address": "127.0.0.1"}
+    # Loopback, but not 127.0.0.1: that, Ray takes for the address of this machine on its network.
+    node = {"num_cpus": 2, "object_store_memory": 100 * 1024**2, "node_ip_address": "127.0.0.2"}
     cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     try:
         cluster.add_node(**node)
