@@ -9,7 +9,7 @@ READY  := $(VENV)/.ready
 T      ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help bench soak demo test test-live lab lab-stop record lint typecheck format \
+.PHONY: help bench soak demo test test-live lab lab-stop record lint typecheck format test-corpora \
 	docs docs-serve docs-test docs-pictures test-migration dist test-wheel test-minimum test-newest
 
 help: ## Say what can be made
@@ -98,6 +98,20 @@ docs-pictures: $(READY) ## Draw the pictures of the documentation anew, from the
 
 test-migration: $(READY) ## Run the programs "before" of the pages on migration, with the older packages, on the running lab
 	@$(LAB) && $(BIN)/python -m tests.docs.befores
+
+CORPORA_VENV  := .venv-corpora
+CORPORA_READY := $(CORPORA_VENV)/.ready
+
+$(CORPORA_READY): pyproject.toml
+	@echo "Setting up $(CORPORA_VENV): the package, Ray and Dask (once; a few minutes)"
+	@$(PYTHON) -m venv $(CORPORA_VENV)
+	@$(CORPORA_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(CORPORA_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[all]' --group corpora
+	@touch $@
+
+test-corpora: $(CORPORA_READY) ## Embed corpora on Ray and Dask, kill and resume them, on the running lab
+	@$(LAB) && echo "Embedding corpora on the lab at $$XINFERENCE_ENDPOINT" && \
+		$(CORPORA_VENV)/bin/python -m pytest -c tests/corpora/pytest.ini tests/corpora
 
 RELEASE_VENV  := .venv-release
 RELEASE_READY := $(RELEASE_VENV)/.ready

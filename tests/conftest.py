@@ -15,6 +15,9 @@ from tests.support.plugin import (
 
 pytest_plugins = ["pytester"]
 
+# Ray and Dask have an environment of their own: `make test-corpora`.
+collect_ignore = ["corpora"]
+
 __all__ = [
     "_network",
     "expected_recordings",

@@ -1,0 +1,84 @@
+"""Documents that change, kept in a vector store by LangChain's indexing API: a second run embeds what is new, no more.
+
+python examples/index_langchain.py [EMBEDDING_UID] [FOLDER]
+
+FOLDER (./index) keeps the vectors and, in SQLite, the record of what is indexed.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from langchain_classic.indexes import SQLRecordManager
+from langchain_core.documents import Document
+from langchain_core.indexing import index
+from langchain_core.vectorstores import InMemoryVectorStore
+
+from langchain_xinference_bridge import XinferenceEmbeddings
+
+DOCUMENTS = Path(__file__).parent / "data"
+
+
+class KeptStore(InMemoryVectorStore):
+    """Stands for your vector database: what it is given is on the disk before the record of it is."""
+
+    path: Path
+
+    @classmethod
+    def at(cls, path: Path, embeddings: XinferenceEmbeddings) -> KeptStore:
+        """The store in this file, or an empty one."""
+        store = cls(embeddings)
+        store.path = path
+        if path.exists():
+            store.store = cls.load(str(path), embeddings).store
+        return store
+
+    def add_documents(self, documents: list[Document], ids: list[str] | None = None, **kwargs: Any) -> list[str]:
+        """Embed them, and keep them."""
+        added = super().add_documents(documents, ids, **kwargs)
+        self._keep()
+        return added
+
+    def delete(self, ids: Any = None, **kwargs: Any) -> None:
+        """Take these away."""
+        super().delete(ids, **kwargs)
+        self._keep()
+
+    def _keep(self) -> None:
+        unfinished = self.path.with_suffix(".unfinished")
+        self.dump(str(unfinished))
+        unfinished.rename(self.path)
+
+
+def main(
+    embedding: str = "bge-m3",
+    folder: str = "index",
+    documents: str = str(DOCUMENTS),
+    question: str = "When is Boat Day?",
+) -> None:
+    """Bring the index up to date, and ask it."""
+    kept = Path(folder).resolve()
+    kept.mkdir(parents=True, exist_ok=True)
+    # Another model needs vectors of its own, and so a record of its own.
+    store = KeptStore.at(kept / f"{embedding}.json", XinferenceEmbeddings(model_uid=embedding))
+    record = SQLRecordManager(f"examples/{embedding}", db_url=f"sqlite:///{kept / 'record.sqlite'}")
+    record.create_schema()
+    paragraphs = [
+        Document(paragraph, metadata={"source": path.name})
+        for path in sorted(Path(documents).glob("*.md"))
+        for paragraph in path.read_text(encoding="utf-8").split("\n\n")
+    ]
+    try:
+        # "full" takes away what the documents no longer say.
+        done = index(paragraphs, record, store, cleanup="full", source_id_key="source", key_encoder="blake2b")
+    finally:
+        record.engine.dispose()
+    print(f"{done['num_added']} embedded, {done['num_skipped']} known, {done['num_deleted']} taken away")
+    found = store.similarity_search(question, k=1)[0]
+    print(f"> {question}\n{found.metadata['source']}: {found.page_content}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])

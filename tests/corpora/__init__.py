@@ -1,0 +1,1 @@
+"""Jobs on clusters, run by `make test-corpora`."""
