@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from lab.environment import ensure_environment
 from lab.launch import Account, asks_who_calls, create_account, launch_models, launches_of, wait_until_ready
-from lab.models import NAMES, ensure_model, model_folder, models_digest
+from lab.models import NAMES, as_read_by, ensure_model, model_folder, models_digest
 from lab.paths import DEFAULT_XINFERENCE, ENV_FILE, LOCK_FILE, ROOT, STATE
 from lab.rest import Rest
 from lab.say import LabError, fail, say
@@ -33,7 +33,7 @@ def start(version: str, names: list[str], *, cluster: bool) -> None:
     """Bring up a lab with the named models; does nothing when that very lab already runs."""
     python = ensure_environment(version)
     # The models come first: while they are built, a lab that is out of date goes on serving.
-    folders = {name: ensure_model(name) for name in names}
+    folders = {name: as_read_by(version, name, ensure_model(name)) for name in names}
     launches = launches_of(folders, cluster=cluster)
     models = models_digest() + ":" + ",".join(launch.uid for launch in launches)
     running = known_server()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ import time
 from pathlib import Path
 
 from lab.environment import ensure_environment
-from lab.paths import DEFAULT_XINFERENCE, LAB, ROOT, cache_folder, digest, requirements_file
+from lab.paths import DEFAULT_XINFERENCE, LAB, ROOT, STATE, cache_folder, digest, requirements_file
 from lab.say import LabError, say
 
 # What each model is made from: a change in any of these files makes the model anew, and only that model.
@@ -48,6 +49,20 @@ def model_folder(name: str) -> Path:
     """Where the model's files are, or will be once built; servers of all versions are given the same files."""
     recipe = digest([*_RECIPES[name], requirements_file(DEFAULT_XINFERENCE)])
     return cache_folder() / "models" / f"{name}-{recipe}"
+
+
+def as_read_by(version: str, name: str, folder: Path) -> Path:
+    """The model's files as a server of this version can read them: where it cannot, a copy beside the server's home."""
+    config = folder / "tokenizer_config.json"
+    if int(version.split(".", maxsplit=1)[0]) > 2 or "training" not in _COMMANDS[name][1]:
+        return folder
+    # Written by transformers 5; transformers 4 does not know the class that it names ("TokenizersBackend").
+    copy = STATE / "models" / name
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(folder, copy)
+    entry = json.loads(config.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    (copy / config.name).write_text(json.dumps(entry))
+    return copy
 
 
 def models_digest() -> str:

@@ -35,7 +35,9 @@ _BANNED = re.compile(r"Too many failed attempts", re.IGNORECASE)
 _RATE_LIMIT = re.compile(r"rate limit", re.IGNORECASE)
 # "unsupported operand type(s) for +" is Python's own, and means that the server stumbled.
 _UNSUPPORTED = re.compile(
-    r"Only .{0,2000}support tool|not implemented|not supported|unsupported(?! operand)", re.IGNORECASE | re.DOTALL
+    r"Only .{0,2000}support tool|Streaming support for tool calls is available only|not implemented|not supported|"
+    r"unsupported(?! operand)",
+    re.IGNORECASE | re.DOTALL,
 )
 # A cluster's worker has died with its replica: the supervisor answers 500 with its own failure to reach it, until it
 # misses the worker and asks the replicas that are left (seen on 4.1.0; no other 500 holds these words).

@@ -43,6 +43,11 @@ TABLE: dict[str, tuple[int, bytes | str, type[e.XinferenceError]]] = {
     "wrong type inside": (500, body_of(recorded("embeddings_of_a_reranker")), e.XinferenceServerError),
     "Python's own words": (500, detail("unsupported operand type(s) for +"), e.XinferenceServerError),
     "no tools": (400, detail("Only ['qwen'] support tool calls"), e.XinferenceUnsupportedError),
+    "no streamed tools": (  # 1.17.1
+        400,
+        detail("Streaming support for tool calls is available only when using Qwen models with vLLM backend"),
+        e.XinferenceUnsupportedError,
+    ),
     "not for this engine": (501, detail("Not implemented"), e.XinferenceUnsupportedError),
     "too long": (400, detail("This model's maximum context length is 4096 tokens"), e.XinferenceContextOverflowError),
     "too long inside": (

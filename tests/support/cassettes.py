@@ -42,10 +42,15 @@ VCRHTTPResponse.read1 = lambda self, amount=-1, **_: self._content.read1(amount)
 
 def cassette_path(folder: Path, module: Path, name: str) -> Path:
     """Where a test's recording lives: `module` is its path below tests/, `name` what follows it in the test's id."""
+    return folder / module.with_suffix("") / cassette_name(name)
+
+
+def cassette_name(name: str) -> str:
+    """The name of a recording's file, for a test of this name."""
     safe = re.sub(r"-+", "-", re.sub(r"[^\w.]+", "-", name.replace("::", "."))).strip("-.")
     if len(safe) > _LONGEST_NAME:
         safe = f"{safe[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return folder / module.with_suffix("") / f"{safe}.yaml"
+    return f"{safe}.yaml"
 
 
 @lru_cache(maxsize=4096)

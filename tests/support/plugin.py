@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from vcr import patch as vcr_patch
 
-from tests.support.cassettes import cassette_path, open_recording
+from lab.paths import DEFAULT_XINFERENCE
+from tests.support.cassettes import cassette_name, cassette_path, open_recording
 from tests.support.network import GUARD
 from tests.support.scrub import REPLAY, Lab
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _MARKERS = {
     "server": "talks to the lab's server. Recorded, replayed by default; with --live it asks the lab itself.",
+    "xinference": "(version): talks to a server of this version and no other, and has its recording under compat/.",
     "live_only": "has no recording: it asks the lab itself, and is skipped without --live.",
     "fault_server": "talks to a server that it starts itself on a loopback port, to meet what none does on demand.",
 }
@@ -65,13 +67,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _running_lab() -> Lab:
-    missing = [name for name in ("XINFERENCE_ENDPOINT", "XINFERENCE_API_KEY") if not os.environ.get(name)]
-    if missing:
-        msg = f"--live and --record need a running lab, and {' and '.join(missing)} is not set: "
+    if not os.environ.get("XINFERENCE_ENDPOINT"):
+        msg = "--live and --record need a running lab, and XINFERENCE_ENDPOINT is not set: "
         raise pytest.UsageError(msg + "start one with `make lab`, then use `make test-live` or `make record`.")
     return Lab(
         url=os.environ["XINFERENCE_ENDPOINT"].rstrip("/"),
-        api_key=os.environ["XINFERENCE_API_KEY"],
+        api_key=os.environ.get("XINFERENCE_API_KEY", ""),  # a server before 3.0 asks for none
+        version=os.environ.get("LAB_XINFERENCE") or DEFAULT_XINFERENCE,
         username=os.environ.get("XINFERENCE_USERNAME", ""),
         password=os.environ.get("XINFERENCE_PASSWORD", ""),
         live=True,
@@ -102,7 +104,17 @@ def _recording_of(item: pytest.Item) -> Path:
     module = item.path.relative_to(tests if item.path.is_relative_to(tests) else item.config.rootpath)
     # Joined to the root, since the workers of pytest-xdist are given a relative folder; an absolute one stays itself.
     folder = item.config.rootpath / item.config.getini("cassettes")[0]
-    return cassette_path(folder, module, item.nodeid.partition("::")[2])
+    name = item.nodeid.partition("::")[2]
+    version = _version_of(item)
+    if version is not None:
+        return Path(folder) / "compat" / version / cassette_name(name.replace(version, ""))
+    return cassette_path(folder, module, name)
+
+
+def _version_of(item: pytest.Item) -> str | None:
+    """The server's version that the test is about, if about one."""
+    marker = item.get_closest_marker("xinference")
+    return None if marker is None else str(marker.args[0])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -116,8 +128,13 @@ def pytest_runtest_makereport(
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("live_only") is not None and not item.config.stash[_LAB].live:
+    lab = item.config.stash[_LAB]
+    if item.get_closest_marker("live_only") is not None and not lab.live:
         pytest.skip("asks the lab itself: --live")
+    if lab.live and item.get_closest_marker("server") is not None:
+        wanted = _version_of(item) or DEFAULT_XINFERENCE
+        if wanted != lab.version:
+            pytest.skip(f"is about Xinference {wanted}, and the lab is {lab.version}")
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +142,7 @@ def _network(request: pytest.FixtureRequest, lab: Lab) -> Iterator[None]:
     """Grants what the test's marker says, and fails a test that tried more, even where the error was swallowed."""
     GUARD.reset()
     GUARD.own_ports = request.node.get_closest_marker("fault_server") is not None
-    if lab.live and request.node.get_closest_marker("server") is not None:
+    if lab.live and any(request.node.get_closest_marker(name) for name in ("server", "live_only")):
         GUARD.server = lab.address
     yield
     attempts = list(GUARD.attempts)

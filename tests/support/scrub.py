@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus, urlsplit
 
+from lab.paths import DEFAULT_XINFERENCE
+
 if TYPE_CHECKING:
     from vcr.request import Request
 
@@ -35,6 +37,8 @@ class Lab:
     api_key: str = field(default="xf-lab-key", repr=False)
     username: str = field(default="lab-user", repr=False)
     password: str = field(default="lab-password", repr=False)
+    version: str = DEFAULT_XINFERENCE
+    """Which Xinference it is."""
     live: bool = False
     """Whether requests really reach a server: live, or being recorded."""
 

@@ -1,0 +1,1 @@
+"""Servers of other ages: the newest of each line, asked the same."""
