@@ -75,8 +75,9 @@ class TestOnTransformers(OnTheLab):
     other_uid = "tiny-chat"
 
     @pytest.mark.xfail(
-        reason="The transformers engine ignores a forced choice of tool: to 'Hello!' it answers in words, which is "
-        "refused with an error and not passed off as the call."
+        reason="The transformers engine ignores a forced choice of tool: words in its place are refused with an error "
+        "and not passed off as the call.",
+        strict=False,  # what the model says to 'Hello!' is up to its weights; it may be the call
     )
     def test_tool_choice(self, model: BaseChatModel) -> None:
         super().test_tool_choice(model)

@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.tools import tool
 
 from tests.langchain_bridge.conftest import ENGINES, REASONING, chat_on
+from tests.support.versions import since
 
 
 @tool
@@ -94,6 +95,7 @@ async def test_a_stream_ends_in_the_words_of_the_answer_not_streamed(connection,
         assert ("reasoning" in str(whole["content"])) == (version == "v1")
 
 
+@since("langchain-core", "1.5", "its events of the third version tell of no reasoning")
 @pytest.mark.server
 @pytest.mark.parametrize("uid", REASONING)
 def test_events_of_the_third_version_tell_reasoning_and_words_apart(connection, uid):

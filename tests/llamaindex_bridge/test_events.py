@@ -9,6 +9,7 @@ from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugH
 from llamaindex_xinference_bridge import XinferenceLLM
 from tests.llamaindex_bridge.listening import CountingLimiter, heard
 from tests.llamaindex_bridge.tools import Person
+from tests.support.versions import since
 from xinference_bridge import XinferenceModelNotFoundError
 
 FRANCE = [ChatMessage(role="user", content="What is the capital of France?")]
@@ -43,6 +44,7 @@ async def test_a_completion_is_told_as_one_though_it_goes_through_the_chat_endpo
     assert events[0].prompt == "What is the capital of France?"
 
 
+@since("llama-index-core", "0.14.16", "its events tell all fields of a model")
 @pytest.mark.server
 def test_events_carry_neither_key_nor_a_question_to_the_server(connection, lab):
     llm = XinferenceLLM("tiny-chat", connection=connection, temperature=0)
@@ -97,6 +99,7 @@ def test_the_token_counter_counts_what_the_server_counted(connection):
     assert counter.total_llm_token_count == 2 * usage["total_tokens"]
 
 
+@since("llama-index-core", "0.14.16", "its models have no rate limiter")
 @pytest.mark.server
 async def test_the_rate_limiter_is_asked_once_for_each_call(connection):
     limiter = CountingLimiter()

@@ -44,10 +44,11 @@ def test_complete_answers_a_prompt_through_the_chat_endpoint(either_llm):
 
 @pytest.mark.server
 def test_chat_answers_to_the_whole_conversation(either_llm):
-    history = [*asked("My name is Ada."), ChatMessage(role="assistant", content="Nice to meet you, Ada.")]
-    answer = either_llm.chat([*history, *asked("What is my name?")])
+    built = ChatMessage(role="assistant", content="The lighthouse of Vardholm was built in 1872.")
+    history = [*asked("When was the lighthouse of Vardholm built?"), built]
+    answer = either_llm.chat([*history, *asked("Who is its keeper?")])
     assert answer.message.role == "assistant"
-    assert answer.message.blocks == [TextBlock(text="Your name is Ada.")]
+    assert answer.message.blocks == [TextBlock(text="The keeper of the lighthouse is Jonas Lindqvist.")]
     assert answer.additional_kwargs["prompt_tokens"] > 30
 
 
