@@ -9,7 +9,8 @@ READY  := $(VENV)/.ready
 T      ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help bench soak demo test test-live lab lab-stop record lint typecheck format test-corpora \
+.PHONY: help bench soak demo test test-live lab lab-stop record lint typecheck format \
+	test-cluster bench-cluster test-corpora \
 	docs docs-serve docs-test docs-pictures test-migration dist test-wheel test-minimum test-newest
 
 help: ## Say what can be made
@@ -35,6 +36,12 @@ test: $(READY) ## Run all tests on the recordings, with the network blocked
 test-live: $(READY) ## Run the tests that talk to a server on the running lab
 	@$(LAB) && echo "Testing live on the lab at $$XINFERENCE_ENDPOINT" && $(BIN)/python -m pytest -m "server or live_only" --live $(T)
 
+test-cluster: $(READY) ## Kill workers, add replicas and relaunch models, on a lab that is a cluster (make lab CLUSTER=1)
+	@$(LAB) && $(BIN)/python -m pytest -m live_only --live tests/cluster
+
+bench-cluster: $(READY) ## Embed a corpus with one replica and with two, on a lab that is a cluster; writes benchmarks/CLUSTER.md
+	@$(LAB) && $(BIN)/python -m benchmarks.cluster
+
 $(BENCH)/.ready: pyproject.toml
 	@echo "Setting up $(BENCH) and $(BENCH)-peer: the package and what it is measured against (once; a few minutes)"
 	@$(PYTHON) -m venv $(BENCH) && $(PYTHON) -m venv $(BENCH)-peer
@@ -49,7 +56,7 @@ bench: $(BENCH)/.ready ## Measure ours against the floor and the peers, and writ
 soak: $(READY) ## 20,000 calls against a local server: memory and file descriptors stay flat
 	@$(BIN)/python benchmarks/soak.py
 
-lab: ## Start a real Xinference with tiny models on this machine
+lab: ## Start a real Xinference with tiny models; also: make lab CLUSTER=1, make lab XINFERENCE=1.17.1
 	@$(PYTHON) -m lab start
 
 lab-stop: ## End the lab and all its processes
