@@ -41,6 +41,9 @@ SETTINGS = {
     "OMP_WAIT_POLICY": "PASSIVE",
 }
 
+# Held, or Python warns of each that it is still running; that is what they are for.
+_LEFT_RUNNING: list[subprocess.Popen[bytes]] = []
+
 _SETUP_TOKEN = re.compile(r"Setup token: (\S+)")
 _SETUP_WITHOUT_TOKEN = re.compile(r"FIRST-RUN SETUP REQUIRED((?!etup token).)*?={20}", re.DOTALL)
 
@@ -118,16 +121,24 @@ def start_server(python: Path, version: str, *, cluster: bool = False) -> Server
     STATE.mkdir(exist_ok=True)
     program, settings = ("supervisor", SETTINGS | _CLUSTER_SETTINGS) if cluster else ("local", SETTINGS)
     command = [str(python.parent / f"xinference-{program}"), "-H", HOST, "-p", str(port)]
+    shutil.rmtree(HOME, ignore_errors=True)
     pid, started = _start(command, settings, HOME, LOG_FILE)
     server = Server(pid, started, port, version)
     server.save()
     return server
 
 
-def add_worker(server: Server, python: Path, name: str) -> Server:
-    """Start a worker of the cluster, with an empty home; returns before the supervisor knows it."""
+def add_worker(server: Server, python: Path, name: str, *, again: bool = False) -> Server:
+    """Start a worker of the cluster; returns before the supervisor knows it.
+
+    Its home is empty, or, when it was there before, as it was: a supervisor tells its families to the workers that are
+    there when they are registered, and a worker that comes later knows them from its home alone.
+    """
     command = [str(python.parent / "xinference-worker"), "-e", server.endpoint, "-H", HOST]
-    pid, started = _start(command, SETTINGS | _CLUSTER_SETTINGS, worker_home(name), worker_log(name))
+    home = worker_home(name)
+    if not again:
+        shutil.rmtree(home, ignore_errors=True)
+    pid, started = _start(command, SETTINGS | _CLUSTER_SETTINGS, home, worker_log(name))
     server = replace(server, workers=(*server.workers, Worker(name, pid, started)))
     server.save()
     return server
@@ -160,8 +171,6 @@ def wait_for_workers(server: Server, patience: float = 600) -> None:
 
 def _start(command: list[str], settings: dict[str, str], home: Path, log_file: Path) -> tuple[int, str]:
     """The process's id and when it began."""
-    if home.exists():
-        shutil.rmtree(home)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("XINFERENCE_")}
     environment |= settings | {"XINFERENCE_HOME": str(home)}
     # The environment's tools come first on PATH, as after `activate`: the server starts helpers by name.
@@ -176,6 +185,7 @@ def _start(command: list[str], settings: dict[str, str], home: Path, log_file: P
             cwd=STATE,
             start_new_session=True,
         )
+    _LEFT_RUNNING.append(process)
     return process.pid, started_at(process.pid) or ""
 
 

@@ -145,6 +145,9 @@ class XinferenceUnsupportedError(XinferenceError):
 class XinferenceServerError(XinferenceError):
     """The server failed at the request (5xx)."""
 
+    replica_gone: bool = False
+    """Whether the server could not reach the replica that was to answer; another one may."""
+
 
 class XinferenceProtocolError(XinferenceError):
     """The answer is not what a Xinference server sends: broken JSON, missing vectors, another service's page."""

@@ -79,8 +79,9 @@ def error_from_response(request: Request, response: Response) -> e.XinferenceErr
         body=said,
         retry_after=_seconds(response.headers.get("retry-after")),
     )
-    if kind is e.XinferenceServerError:
-        error.retryable = response.status in PASSING_STATUS or bool(_REPLICA_GONE.search(said))
+    if isinstance(error, e.XinferenceServerError):
+        error.replica_gone = bool(_REPLICA_GONE.search(said))
+        error.retryable = response.status in PASSING_STATUS or error.replica_gone
     return error
 
 
@@ -94,8 +95,8 @@ def error_from_event(
     error = kind(
         _sentence(kind, said, request, response), url=url, model_uid=request.model_uid, request_id=request_id, body=said
     )
-    if kind is e.XinferenceServerError:
-        error.retryable = bool(_REPLICA_GONE.search(said))
+    if isinstance(error, e.XinferenceServerError):
+        error.retryable = error.replica_gone = bool(_REPLICA_GONE.search(said))
     return error
 
 

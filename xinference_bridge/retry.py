@@ -18,6 +18,10 @@ Result = TypeVar("Result")
 #: A server that asks for more is not waited for: the caller is told, and `retry_after` says how long it would take.
 LONGEST_WAIT = 60.0
 
+#: A dead replica keeps its turn until the supervisor misses its worker: 35 s by default (10 s of silence, then five
+#: looks 5 s apart). So many tries, each after twice the wait, outlast that; mostly another replica answers long before.
+RETRIES_OF_REPLICAS = 9
+
 _backoff = wait_exponential(multiplier=0.2, max=20.0) + wait_random(0.0, 0.2)
 
 
@@ -66,9 +70,16 @@ def policy(call: Call) -> dict[str, Any]:
 
     def stop(state: RetryCallState) -> bool:
         wait = state.upcoming_sleep
-        return state.attempt_number > call.max_retries or wait > LONGEST_WAIT * 1.1 or _too_late(call, wait)
+        return state.attempt_number > _retries(call, state) or wait > LONGEST_WAIT * 1.1 or _too_late(call, wait)
 
     return {"retry": _may_pass, "wait": _wait, "stop": stop, "before_sleep": _tell, "reraise": True}
+
+
+def _retries(call: Call, state: RetryCallState) -> int:
+    failure = state.outcome.exception() if state.outcome is not None else None
+    if getattr(failure, "replica_gone", False) and call.max_retries:
+        return max(call.max_retries, RETRIES_OF_REPLICAS)
+    return call.max_retries
 
 
 def _tell(state: RetryCallState) -> None:

@@ -53,7 +53,7 @@ class Cluster:
         names = {worker.name for worker in self.server.workers}
         python = ensure_environment(self.server.version)
         for name in [name for name in ("1", "2") if name not in names]:
-            self.server = add_worker(self.server, python, name)
+            self.server = add_worker(self.server, python, name, again=True)
         wait_for_workers(self.server)
         for uid in REPLICATED:
             while self.replicas(uid) < 2:

@@ -30,6 +30,16 @@ def test_so_many_retries_are_so_many_more_requests(server: FaultServer, mode: st
     assert len(server.seen(PATHS["chat"])) == retries + 1
 
 
+def test_a_dead_replica_is_outlasted_and_costs_none_of_the_retries(server: FaultServer, mode: str):
+    gone = http(500, b'{"detail":"[address=127.0.0.1:1, pid=2] [Errno 111] Connect call failed (\'127.0.0.1\', 3)"}')
+    server.on(PATHS["embeddings"], *[gone] * 9, good("embeddings"))
+    check_good("embeddings", ask(mode, connection_to(server, max_retries=1), "embeddings"))
+    server.on(PATHS["embeddings"], gone)
+    with pytest.raises(XinferenceServerError, match="replica that was to answer is gone"):
+        ask(mode, connection_to(server, max_retries=0), "embeddings")
+    assert len(server.seen(PATHS["embeddings"])) == 11
+
+
 def test_a_call_may_say_otherwise_than_its_connection(server: FaultServer, mode: str):
     server.on(PATHS["chat"], OVERLOAD, OVERLOAD, good("chat"))
     check_good("chat", ask(mode, connection_to(server), "chat", options=CallOptions(max_retries=2)))
