@@ -14,6 +14,7 @@ from llama_index_instrumentation import get_dispatcher
 from typing_extensions import Unpack
 
 from llamaindex_xinference_bridge._fields import ServedModelFields
+from llamaindex_xinference_bridge._rate_limit import RateLimited
 from llamaindex_xinference_bridge._settings import EmbeddingSettings
 from xinference_bridge.bulk import DEFAULT_BATCH_SIZE, DEFAULT_CONCURRENCY, Batch, ain_order, batches_of, in_order
 from xinference_bridge.errors import XinferenceProtocolError
@@ -22,7 +23,7 @@ from xinference_bridge.wire import JSON
 dispatcher = get_dispatcher(__name__)
 
 
-class XinferenceEmbedding(ServedModelFields, BaseEmbedding):
+class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
     """An embedding model under its UID: many texts a request, several requests at a time, vectors in input order.
 
     ```python
@@ -43,8 +44,6 @@ class XinferenceEmbedding(ServedModelFields, BaseEmbedding):
     """Put before a text of the index, with a space between."""
     dimensions: int | None = Field(default=None, gt=0)
     """Floats of a vector: asked for, and checked, since most engines of the server ignore it."""
-    rate_limiter: Any = Field(default=None, exclude=True)
-    """Asked before each request. A field here too: llama-index-core 0.14.5 has none."""
     model_kwargs: JSON = Field(default_factory=dict)
     """Whatever else goes into the request, unchecked: `truncate_prompt_tokens`, …"""
 
@@ -76,15 +75,19 @@ class XinferenceEmbedding(ServedModelFields, BaseEmbedding):
     # What llama-index-core's own methods stand on
 
     def _get_query_embedding(self, query: str) -> Embedding:
+        self._let_pass()
         return self._embed([_instructed(self.query_instruction, query)])[0]
 
     async def _aget_query_embedding(self, query: str) -> Embedding:
+        await self._alet_pass()
         return (await self._aembed([_instructed(self.query_instruction, query)]))[0]
 
     def _get_text_embedding(self, text: str) -> Embedding:
+        self._let_pass()
         return self._get_text_embeddings([text])[0]
 
     async def _aget_text_embedding(self, text: str) -> Embedding:
+        await self._alet_pass()
         return (await self._aget_text_embeddings([text]))[0]
 
     def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:

@@ -30,6 +30,7 @@ from typing_extensions import Unpack
 
 from llamaindex_xinference_bridge._calls import chat_call, completion_call
 from llamaindex_xinference_bridge._fields import ServedModelFields
+from llamaindex_xinference_bridge._rate_limit import RateLimited
 from llamaindex_xinference_bridge._responses import (
     GrowingChat,
     GrowingCompletion,
@@ -48,7 +49,7 @@ from xinference_bridge.sampling import SamplingFields
 _log = logging.getLogger(__name__)
 
 
-class XinferenceLLM(ServedModelFields, SamplingFields, StructuredPrediction):
+class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPrediction):
     """A language model under its UID: completion, chat, tools, reasoning and structured output, streamed or whole.
 
     ```python
@@ -177,6 +178,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, StructuredPrediction):
     # The four that ask: whole or streamed, called or awaited
 
     def _ask(self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]) -> ChatResult:
+        self._let_pass()
         if not self._is_chat():
             parameters, options = completion_call(self.stated_parameters(), kwargs)
             return self._served.complete(self._as_prompt(asked), parameters, options)
@@ -184,6 +186,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, StructuredPrediction):
         return self._served.chat(call, options)
 
     async def _aask(self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]) -> ChatResult:
+        await self._alet_pass()
         if not await self._ais_chat():
             parameters, options = completion_call(self.stated_parameters(), kwargs)
             return await self._served.acomplete(self._as_prompt(asked), parameters, options)
@@ -193,6 +196,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, StructuredPrediction):
     def _deltas(
         self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]
     ) -> Generator[ChatDelta, None, None]:
+        self._let_pass()
         if self._is_chat():
             call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs)
             return self._served.stream_chat(call, options)
@@ -202,6 +206,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, StructuredPrediction):
     async def _adeltas(
         self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]
     ) -> AsyncGenerator[ChatDelta, None]:
+        await self._alet_pass()
         if await self._ais_chat():
             call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs)
             return self._served.astream_chat(call, options)

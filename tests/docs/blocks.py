@@ -7,6 +7,7 @@ A comment on the line before a block, invisible to readers, says what is special
     <!-- raises: NAME -->   it ends in an exception of this class
     <!-- prints -->         a text block: what the block of Python before it printed
     <!-- file: NAME -->     it is the content of this file, which the test of the page uses
+    <!-- needs: A>=1 -->    it is left out on older versions of A, which are admitted too
     <!-- before: … -->      it is written for another package; `make test-migration` runs it
     <!-- after -->          what becomes of the block before it; `after: imports alone` when nothing else changes
 """
@@ -21,7 +22,7 @@ from pathlib import Path
 
 _FENCE = re.compile(r"^(?P<indent>[ \t]*)(?P<fence>`{3,})(?P<language>[\w+-]*)(?P<more>[^\n`]*)$")
 _COMMENT = re.compile(
-    r"^\s*<!--\s*(?P<word>not run|fresh|raises|prints|file|before|after)\s*(?::\s*(?P<rest>.*?))?\s*-->\s*$"
+    r"^\s*<!--\s*(?P<word>not run|fresh|raises|prints|file|needs|before|after)\s*(?::\s*(?P<rest>.*?))?\s*-->\s*$"
 )
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.scrub import REPLAY_URL
+from tests.support.versions import has
 
 if TYPE_CHECKING:
     from tests.docs.blocks import Block
@@ -49,11 +50,20 @@ class Page:
 
     def run(self, blocks: Iterable[Block]) -> None:
         """Run them all; a failure names the line of the page."""
+        left_out: list[Block] = []
+        ran = True
         for block in blocks:
             if block.remark == "prints":
-                self._compare(block)
+                if ran:
+                    self._compare(block)
+                continue
+            ran = block.remark != "needs" or has(block.said or "")
+            if not ran:
+                left_out.append(block)
             elif block.language == "python" and block.remark not in NOT_RUN_HERE:
                 self._run(block)
+        if left_out:
+            pytest.skip("all ran but " + ", ".join(f"{block.place}, which needs {block.said}" for block in left_out))
 
     def begin(self, names: dict[str, Any]) -> None:
         """Let the next block find these names, and forget those of the blocks before."""

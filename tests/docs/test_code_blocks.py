@@ -23,7 +23,6 @@ from llama_index.core import MockEmbedding, VectorStoreIndex
 from tests.docs.blocks import Block, blocks_of, blocks_of_file
 from tests.docs.conftest import ROOT
 from tests.docs.running import NOT_RUN_HERE, Page
-from tests.support.versions import since
 from xinference_bridge import XinferenceConnection
 from xinference_bridge.cli.app import app
 
@@ -42,15 +41,12 @@ def _pages_that_run() -> list[str]:
     return [page for page, blocks in _BLOCKS.items() if any(_runs(block) for block in blocks)]
 
 
-_NEWER = {"docs/errors.md": since("langchain-core", "1.6", "it has no tree of errors of models")}
-
-
 # The workflows of LlamaIndex look at all attributes of an agent, deprecated ones of pydantic among them.
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning")
 # Their memory opens a database of its own, and leaves it open.
 @pytest.mark.filterwarnings("ignore:.*was deleted before being closed:ResourceWarning")
 @pytest.mark.server
-@pytest.mark.parametrize("name", [pytest.param(page, marks=_NEWER.get(page, ())) for page in _pages_that_run()])
+@pytest.mark.parametrize("name", _pages_that_run())
 def test_the_python_of_a_page_runs(name: str, page: Page) -> None:
     page.run(_BLOCKS[name])
     if name == "docs/agents.md":

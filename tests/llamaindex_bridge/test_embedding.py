@@ -108,6 +108,17 @@ async def test_the_rate_limiter_is_asked_before_each_request(connection):
 
 
 @pytest.mark.server
+async def test_the_rate_limiter_is_asked_before_a_single_text_or_query(connection):
+    limiter = CountingLimiter()
+    embed_model = XinferenceEmbedding("minilm", connection=connection, rate_limiter=limiter)
+    embed_model.get_text_embedding("fish")
+    embed_model.get_query_embedding("fish")
+    await embed_model.aget_text_embedding("fish")
+    await embed_model.aget_query_embedding("fish")
+    assert limiter.taken == 4
+
+
+@pytest.mark.server
 def test_an_instruction_is_put_before_queries_or_texts(connection, embed_model):
     instructed = XinferenceEmbedding(
         "minilm", connection=connection, query_instruction="query:", text_instruction="passage:"

@@ -24,7 +24,7 @@ from llama_index.core.tools import QueryEngineTool
 from llamaindex_xinference_bridge import XinferenceEmbedding
 from tests.llamaindex_bridge.conftest import DATA
 from tests.llamaindex_bridge.relay import relay_to
-from tests.support.versions import since
+from tests.support.versions import has
 from xinference_bridge import XinferenceConnection
 
 BUILT = "When was the lighthouse of Vardholm built?"
@@ -171,7 +171,6 @@ async def test_a_chat_over_documents_understands_what_it_refers_to(index, either
     assert "".join([token async for token in streamed.async_response_gen()]) == IN_1872
 
 
-@since("llama-index-core", "0.14.16", "its pipeline asks for other texts, which are not recorded")
 @pytest.mark.server
 def test_ingestion_in_two_processes_asks_with_the_same_key_and_then_its_cache(lab, monkeypatch):
     # The splitter's pickle holds tiktoken's encoding, which a fresh process would download, and a worker that cannot
@@ -187,10 +186,11 @@ def test_ingestion_in_two_processes_asks_with_the_same_key_and_then_its_cache(la
         asked = len(relay.credentials)
         # The relay is another server to the key's pickle: it came with the model, into processes of their own.
         assert set(relay.credentials) == {f"Bearer {lab.api_key}"}
-        again = pipeline.run(documents=read(), num_workers=2)
-        assert len(relay.credentials) == asked
+        if has("llama-index-core>=0.14.22"):  # before, what workers put into a cache in memory was lost with them
+            again = pipeline.run(documents=read(), num_workers=2)
+            assert len(relay.credentials) == asked
+            assert [node.embedding for node in again] == [node.embedding for node in nodes]
     assert sorted(node.metadata["file_name"] for node in nodes) == sorted(path.name for path in DATA.glob("*.md"))
-    assert [node.embedding for node in again] == [node.embedding for node in nodes]
     assert {len(node.embedding or ()) for node in nodes} == {384}
 
 

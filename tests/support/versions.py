@@ -1,14 +1,19 @@
-"""What of a framework came only with a later version than the oldest one that is admitted."""
+"""Tests of what an admitted dependency does from some version on: older ones lack it, and the test says so."""
 
 from __future__ import annotations
 
 from importlib.metadata import version
 
 import pytest
-from packaging.version import Version
+from packaging.requirements import Requirement
 
 
-def since(package: str, first: str, why: str) -> pytest.MarkDecorator:
-    """Skips a test with an older version of the package, and says what that one lacks."""
-    installed = version(package)
-    return pytest.mark.skipif(Version(installed) < Version(first), reason=f"{package} {installed}: {why}")
+def has(requirement: str) -> bool:
+    """Whether what is installed satisfies a requirement, such as "langchain-core>=1.6"."""
+    wanted = Requirement(requirement)
+    return wanted.specifier.contains(version(wanted.name), prereleases=True)
+
+
+def needs(requirement: str, reason: str) -> pytest.MarkDecorator:
+    """Skips on older versions; the reason says what these do."""
+    return pytest.mark.skipif(not has(requirement), reason=f"needs {requirement}: {reason}")
