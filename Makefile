@@ -10,7 +10,7 @@ T      ?= tests
 
 .DEFAULT_GOAL := help
 .PHONY: help bench soak demo test test-live lab lab-stop record lint typecheck format \
-	test-cluster bench-cluster test-corpora \
+	bench-load test-cluster bench-cluster test-corpora \
 	docs docs-serve docs-test docs-pictures test-migration dist test-wheel test-minimum test-newest
 
 help: ## Say what can be made
@@ -52,6 +52,9 @@ $(BENCH)/.ready: pyproject.toml
 
 bench: $(BENCH)/.ready ## Measure ours against the floor and the peers, and write benchmarks/RESULTS.md
 	@$(BENCH)/bin/python -m benchmarks
+
+bench-load: $(BENCH)/.ready ## Stream to 1 to 256 callers from the running lab, restart it amid that; writes benchmarks/LOAD.md (25 min)
+	@$(LAB) && $(BENCH)/bin/python -m benchmarks.load $(LOAD_SECONDS)
 
 soak: $(READY) ## 20,000 calls against a local server: memory and file descriptors stay flat
 	@$(BIN)/python benchmarks/soak.py

@@ -119,13 +119,29 @@ def start_server(python: Path, version: str, *, cluster: bool = False) -> Server
     """Start a server with a new, empty home, or a cluster's supervisor; returns before it answers."""
     port = _choose_port()
     STATE.mkdir(exist_ok=True)
-    program, settings = ("supervisor", SETTINGS | _CLUSTER_SETTINGS) if cluster else ("local", SETTINGS)
-    command = [str(python.parent / f"xinference-{program}"), "-H", HOST, "-p", str(port)]
     shutil.rmtree(HOME, ignore_errors=True)
-    pid, started = _start(command, settings, HOME, LOG_FILE)
+    program, settings = ("supervisor", SETTINGS | _CLUSTER_SETTINGS) if cluster else ("local", SETTINGS)
+    pid, started = _start(_command(python, program, port), settings, HOME, LOG_FILE)
     server = Server(pid, started, port, version)
     server.save()
     return server
+
+
+def restart_server(server: Server, python: Path) -> Server:
+    """End a server as a crash would, and start it again with its home and port; returns before it answers.
+
+    Its accounts, keys and families are then what they were; its models have to be launched again. What is launched is
+    the caller's affair, so the next `make lab` starts a lab anew.
+    """
+    end_family(server.pid, patience=0)
+    pid, started = _start(_command(python, "local", server.port), SETTINGS, HOME, LOG_FILE)
+    server = replace(server, pid=pid, started=started, models="")
+    server.save()
+    return server
+
+
+def _command(python: Path, program: str, port: int) -> list[str]:
+    return [str(python.parent / f"xinference-{program}"), "-H", HOST, "-p", str(port)]
 
 
 def add_worker(server: Server, python: Path, name: str, *, again: bool = False) -> Server:

@@ -1,0 +1,165 @@
+"""The runs under load → LOAD.md and its plot."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypedDict
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from benchmarks.load_run import LEVELS, WARM_UP_SECONDS, LoadRun, Stream
+
+HERE = Path(__file__).parent
+RESULTS, CHART = HERE / "LOAD.md", HERE / "load.svg"
+NAMES = {"langchain": "LangChain `astream`", "llamaindex": "LlamaIndex `astream_chat`"}
+_COLOURS = {"langchain": "#2a7f62", "llamaindex": "#a85a26"}
+_BIN_SECONDS = 5
+
+
+class Outage(TypedDict):
+    """When the server went, and when its model was ready again, in seconds of the run."""
+
+    gone: float
+    ready: float
+
+
+def write(steady: Sequence[LoadRun], restarted: Sequence[LoadRun], outages: Sequence[Outage]) -> None:
+    """Both files."""
+    _draw(steady, restarted, outages)
+    lines = [_head(), *[_summary(run, "left alone") for run in steady]]
+    lines += [_summary(run, "restarted") for run in restarted]
+    for run in steady:
+        lines += ["", f"## {NAMES[run['bridge']]}, by callers", "", *_levels(run)]
+    for run, outage in zip(restarted, outages, strict=True):
+        lines += ["", f"## {NAMES[run['bridge']]}, the server restarted", "", *_restart(run, outage)]
+    RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _head() -> str:
+    return f"""# Under load
+
+Written by `make bench-load` on {datetime.now(timezone.utc):%Y-%m-%d}; do not edit.
+
+{os.cpu_count()} cores, which server, model and callers share. Xinference {os.environ.get("LAB_XINFERENCE", "?")}, the \
+lab's tiny chat model on llama.cpp with one thread and four slots. Python {platform.python_version()},
+langchain-core {version("langchain-core")}, llama-index-core {version("llama-index-core")}.
+
+{LEVELS[0]} to {LEVELS[-1]} callers, each level for as long, on one connection in one event loop; a caller asks
+again as soon as it was answered. Every answer is compared with what the same question is answered alone. How many
+streams end in a second is the server's to say; here is seen that all end, and what that costs.
+
+![Streams a second, time to the first token, and memory, over five minutes](load.svg)
+
+## In all
+
+At rest: after {WARM_UP_SECONDS:.0f} s with {LEVELS[-1]} callers, and after the run; 8 s later, when the server has
+closed what is idle.
+
+| bridge | server | streams ended | failed | answered otherwise | MiB at rest, before and after | at most \
+| descriptors at rest | at most |
+|---|---|---|---|---|---|---|---|---|"""
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least this share of all do not exceed."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)] if values else math.nan
+
+
+def _summary(run: LoadRun, server: str) -> str:
+    before, after, samples = run["before"], run["after"], run["samples"]
+    return (
+        f"| {NAMES[run['bridge']]} | {server} | {len(run['streams']):,} | {len(run['failures'])} | {run['wrong']} | "
+        f"{before['mib']:.1f}, {after['mib']:.1f} | {max(sample['mib'] for sample in samples):.1f} | "
+        f"{before['descriptors']}, {after['descriptors']} | {max(sample['descriptors'] for sample in samples)} |"
+    )
+
+
+def _levels(run: LoadRun) -> list[str]:
+    lines = [
+        "| callers | streams/s | first token p50, s | p95 | p99 | whole p50, s | p95 | p99 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for callers in LEVELS:
+        streams = [stream for stream in run["streams"] if stream["callers"] == callers]
+        taken = _span(streams)
+        first, whole = [stream["first"] for stream in streams], [stream["whole"] for stream in streams]
+        cells = [f"{percentile(values, share):.2f}" for values in (first, whole) for share in (0.5, 0.95, 0.99)]
+        lines.append(f"| {callers} | {len(streams) / taken:.1f} | {' | '.join(cells)} |")
+    return lines
+
+
+def _span(streams: Sequence[Stream]) -> float:
+    """From the first that began to the last that ended."""
+    ends = [stream["at"] + stream["whole"] for stream in streams]
+    return max(ends) - min(stream["at"] for stream in streams)
+
+
+def _restart(run: LoadRun, outage: Outage) -> list[str]:
+    kinds = Counter(failure["kind"] for failure in run["failures"])
+    outside = [f for f in run["failures"] if not outage["gone"] <= f["at"] <= outage["ready"] + 1]
+    ends = [stream["at"] + stream["whole"] for stream in run["streams"]]
+    named = ", ".join(f"{count} `{kind}`" for kind, count in kinds.most_common()) or "none"
+    served = [end for end in ends if end > outage["ready"]]
+    return [
+        f"Killed after {outage['gone']:.0f} s; the model ready again {outage['ready'] - outage['gone']:.0f} s later.",
+        f"Failed: {named}; {len(outside)} of them before the kill or more than a second after the model was ready.",
+        f"The first stream after that ended {min(served, default=math.nan) - outage['ready']:.1f} s later, through the",
+        f"same objects; {len(served):,} did in all.",
+    ]
+
+
+def _draw(steady: Sequence[LoadRun], restarted: Sequence[LoadRun], outages: Sequence[Outage]) -> None:
+    """Three rows over the time of a run: streams a second, time to the first token, resident memory."""
+    mpl.rcParams["svg.hashsalt"] = "xinference-bridge"  # the same data draw the same file
+    figure = Figure(figsize=(10, 8), layout="constrained")
+    rows = figure.subplots(3, 2, sharex="col", sharey="row")
+    for column, runs in enumerate((steady, restarted)):
+        for run in runs:
+            colour, name = _COLOURS[run["bridge"]], NAMES[run["bridge"]].replace("`", "")
+            bins = _binned(run)
+            middle = [(number + 0.5) * _BIN_SECONDS for number in bins]
+            rows[0][column].plot(middle, [len(some) / _BIN_SECONDS for some in bins.values()], color=colour, label=name)
+            for share, style in ((0.5, "-"), (0.99, ":")):
+                times = [percentile([stream["first"] for stream in some], share) for some in bins.values()]
+                rows[1][column].plot(middle, times, style, color=colour, label=f"{name}, p{share * 100:.0f}")
+            samples = run["samples"]
+            rows[2][column].plot([s["at"] for s in samples], [s["mib"] for s in samples], color=colour, label=name)
+        rows[0][column].set_title("the server left alone" if column == 0 else "the server restarted halfway")
+        rows[2][column].set_xlabel("seconds of the run")
+    rows[0][0].set_ylabel("streams ended a second")
+    rows[1][0].set_ylabel("first token, s")
+    rows[1][0].set_yscale("log")
+    rows[2][0].set_ylabel("resident memory, MiB")
+    rows[2][0].set_ylim(bottom=0)
+    for outage, run in zip(outages, restarted, strict=True):
+        for row in rows:
+            row[1].axvspan(outage["gone"], outage["ready"], color=_COLOURS[run["bridge"]], alpha=0.12, linewidth=0)
+    seconds = steady[0]["seconds"]
+    for number, callers in enumerate(LEVELS):
+        at = seconds * (number + 0.5) / len(LEVELS)
+        rows[0][0].text(
+            at, 1.0, str(callers), transform=rows[0][0].get_xaxis_transform(), ha="center", va="top", fontsize=7
+        )
+    rows[0][0].text(0.0, 0.93, "callers", transform=rows[0][0].transAxes, ha="left", va="top", fontsize=7)
+    for row in rows:
+        row[0].legend(fontsize=7, frameon=False)
+        for axes in row:
+            axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(CHART, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def _binned(run: LoadRun) -> dict[int, list[Stream]]:
+    """The streams by when they ended, five seconds together, empty ones too."""
+    last = int(max(stream["at"] + stream["whole"] for stream in run["streams"]) // _BIN_SECONDS)
+    bins: dict[int, list[Stream]] = {number: [] for number in range(last + 1)}
+    for stream in run["streams"]:
+        bins[int((stream["at"] + stream["whole"]) // _BIN_SECONDS)].append(stream)
+    return bins
