@@ -1,0 +1,32 @@
+"""Gates forgotten between tests; a clock, a server's logins and a gate before them."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import SecretStr
+
+from tests.core.credentials.fakes import PASSWORD, URL, FakeClock, FakeServer
+from xinference_bridge import credentials
+from xinference_bridge.login import LoginGate
+
+
+@pytest.fixture(autouse=True)
+def _no_gates():
+    credentials.reset()
+    yield
+    credentials.reset()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def server(clock: FakeClock) -> FakeServer:
+    return FakeServer(clock)
+
+
+@pytest.fixture
+def login(server: FakeServer, clock: FakeClock) -> LoginGate:
+    return LoginGate(URL, "u", SecretStr(PASSWORD), post=server.post, clock=clock, wall_clock=clock)
