@@ -74,7 +74,7 @@ class LoadRun(TypedDict):
 def asking(bridge: str, connection: XinferenceConnection) -> Ask:
     """A stream of text, as the users of the framework write it."""
     if bridge == "langchain":
-        chat = ChatXinference(UID, connection=connection, temperature=0)
+        chat = ChatXinference(model_uid=UID, connection=connection, temperature=0)
 
         async def ask_langchain(question: str) -> AsyncIterator[str]:
             async for chunk in chat.astream(question):

@@ -108,11 +108,14 @@ def _result(request: dict[str, Any], response: str) -> ChatResult:
 
 
 def _as_text(message: dict[str, Any]) -> dict[str, Any]:
-    """The message with its content as the one text that the templates write out."""
+    """The message as the templates write it: its content one text, and no ids, which each recording has others of."""
     content = message.get("content")
     if isinstance(content, list):
         content = "".join(part.get("text", "") for part in content)
-    return message | {"content": content or ""}
+    written = {name: value for name, value in message.items() if name != "tool_call_id"} | {"content": content or ""}
+    if calls := message.get("tool_calls"):
+        written["tool_calls"] = [{name: value for name, value in call.items() if name != "id"} for call in calls]
+    return written
 
 
 def _call(call: Any) -> str:

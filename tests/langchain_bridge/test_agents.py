@@ -20,7 +20,7 @@ SUNNY = "It is sunny in Paris."
 @tool
 def get_weather(city: str) -> str:
     """Get the weather for a city."""
-    return "It's sunny."
+    return "It's raining." if city == "London" else "It's sunny."
 
 
 @tool
@@ -77,8 +77,11 @@ def test_an_agent_takes_the_steps_of_a_calculation(chat):
 @pytest.mark.server
 def test_an_agent_makes_two_calls_at_once(chat):
     agent = create_agent(chat, [get_weather])
-    messages = agent.invoke(question("What is the weather in Atlantis?"))["messages"]
-    assert messages[1].tool_calls[0]["args"] == {"city": "Atlantis"}
+    _, calls, *results, answer = agent.invoke(question("What is the weather in Paris and in London?"))["messages"]
+    assert [call["args"] for call in calls.tool_calls] == [{"city": "Paris"}, {"city": "London"}]
+    assert [result.content for result in results] == ["It's sunny.", "It's raining."]
+    assert [result.tool_call_id for result in results] == [call["id"] for call in calls.tool_calls]
+    assert answer.content == "It is sunny in Paris and raining in London."
 
 
 @pytest.mark.server
@@ -120,3 +123,25 @@ def test_an_agent_ends_in_a_value_by_a_tool_call(chat):
 def test_an_agent_ends_in_a_value_by_a_response_format(connection):
     agent = create_agent(chat_on("tiny-chat", connection), [], response_format=ProviderStrategy(Person))
     assert agent.invoke(question("Ada Lovelace was 36 years old."))["structured_response"] == ADA
+
+
+class Forecast(BaseModel):
+    """What the weather is like in a city."""
+
+    city: str
+    sky: str
+
+
+@pytest.mark.server
+async def test_an_agent_with_a_tool_ends_in_a_report_of_what_the_tool_said(chat):
+    agent = create_agent(chat, [get_weather], response_format=ToolStrategy(Forecast))
+    asked = question("What is the weather in Paris?")
+    for ended in (agent.invoke(asked), await agent.ainvoke(asked)):
+        called = [
+            call["name"]
+            for message in ended["messages"]
+            if isinstance(message, AIMessage)
+            for call in message.tool_calls
+        ]
+        assert called == ["get_weather", "Forecast"]
+        assert ended["structured_response"] == Forecast(city="Paris", sky="sunny")
