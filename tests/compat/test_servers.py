@@ -178,11 +178,16 @@ def test_a_forced_call_is_made_or_its_absence_told(connection, server):
         )
         for uid in (["tiny-chat"] if server.calls_on_llama_cpp else []) + ["tiny-chat-hf"]
     ]
-    # Words come before a forced call on llama.cpp, and instead of it on transformers; this model finds no end of them.
+    # Words come before a forced call on llama.cpp, and instead of it on transformers; the model may find no end of them.
+    # Either way they are not passed off as an answer.
     for model in forced:
         assert calls(model.invoke("What is the weather in Paris?")) == WEATHER
-        with pytest.raises(XinferenceUnsupportedError, match="a tool had to be called"):
-            model.invoke("Hello")
+        try:
+            answer = model.invoke("Hello")
+        except XinferenceUnsupportedError as error:
+            assert "a tool had to be called" in str(error)  # noqa: PT017 (it depends on the weights which of both comes)
+        else:
+            assert [call["name"] for call in answer.tool_calls] == ["get_weather"]
 
 
 def test_vectors_are_the_same_through_both_frameworks(connection, server, vcr: Recording | None):
