@@ -178,8 +178,8 @@ def test_a_forced_call_is_made_or_its_absence_told(connection, server):
         )
         for uid in (["tiny-chat"] if server.calls_on_llama_cpp else []) + ["tiny-chat-hf"]
     ]
-    # Words come before a forced call on llama.cpp, and instead of it on transformers; the model may find no end of them.
-    # Either way they are not passed off as an answer.
+    # Words come before a forced call on llama.cpp, and instead of it on transformers; the model may find no end of
+    # them. Either way they are not passed off as an answer.
     for model in forced:
         assert calls(model.invoke("What is the weather in Paris?")) == WEATHER
         try:
