@@ -13,14 +13,17 @@ from langchain_core.messages.utils import count_tokens_approximately
 from langchain_xinference_bridge._messages import messages_to_wire
 from langchain_xinference_bridge._tools import ToolLike, tools_to_wire
 from langchain_xinference_bridge.errors import translated_errors
-from xinference_bridge.errors import XinferenceUnsupportedError
+from xinference_bridge.errors import XinferenceBadRequestError, XinferenceError, XinferenceUnsupportedError
 
 if TYPE_CHECKING:
     from xinference_bridge.served_model import ServedModel
 
 
+_NOT_COUNTED = (XinferenceBadRequestError, XinferenceUnsupportedError)
+
+
 class EstimateWarning(UserWarning):
-    """A number of tokens is an estimate, because the model's engine does not count them."""
+    """A number of tokens is an estimate, because the server did not count them; it says why."""
 
 
 class TokenCounting(BaseLanguageModel[Any]):
@@ -35,21 +38,25 @@ class TokenCounting(BaseLanguageModel[Any]):
     ) -> int:
         """The tokens that these messages and tools are as a prompt, the template's own included.
 
-        Exact on transformers, vLLM and SGLang, whose server counts. Elsewhere an estimate of four characters a token,
-        said by an EstimateWarning.
+        Exact on transformers, vLLM and SGLang, whose server counts; system messages alone are counted with an empty
+        question. Elsewhere, and with pictures or sounds, an estimate of four characters a token, said by an
+        EstimateWarning. `custom_get_token_ids`, where it is given, comes before both.
 
         >>> from langchain_core.messages import HumanMessage
         >>> from langchain_xinference_bridge import ChatXinference
         >>> ChatXinference(model="tiny-chat-hf").get_num_tokens_from_messages([HumanMessage("Hello")]) > 5
         True
         """
+        if self.custom_get_token_ids is not None:
+            return super().get_num_tokens_from_messages(list(messages), tools)
+        if not messages and not tools:
+            return 0
         with translated_errors():
             wire = tools_to_wire(tools or ())
             try:
                 return self._served().count_tokens(messages_to_wire(messages), wire)
-            except XinferenceUnsupportedError:
-                pass
-        self._warn()
+            except _NOT_COUNTED as why:
+                _warn(why)
         return count_tokens_approximately(messages) + len(str(wire)) // 4 * bool(wire)
 
     def get_num_tokens(self, text: str) -> int:
@@ -66,9 +73,8 @@ class TokenCounting(BaseLanguageModel[Any]):
                 served = self._served()
                 with_text = served.count_tokens(messages_to_wire([HumanMessage(text)]))
                 return with_text - served.count_tokens(messages_to_wire([HumanMessage("")]))
-            except XinferenceUnsupportedError:
-                pass
-        self._warn()
+            except _NOT_COUNTED as why:
+                _warn(why)
         return -(-len(text) // 4)
 
     def get_token_ids(self, text: str) -> list[int]:
@@ -88,6 +94,6 @@ class TokenCounting(BaseLanguageModel[Any]):
         with translated_errors():
             raise XinferenceUnsupportedError(msg)
 
-    def _warn(self) -> None:
-        msg = f"The engine of {self._served().uid!r} does not count tokens: the number is an estimate."
-        warnings.warn(msg, EstimateWarning, stacklevel=3)
+
+def _warn(why: XinferenceError) -> None:
+    warnings.warn(f"The number of tokens is an estimate: {why.message}", EstimateWarning, stacklevel=3)

@@ -143,8 +143,8 @@ def plan_chat(
             parameters.setdefault("stream_options", {"include_usage": True})
     return ChatPlan(
         request=endpoints.chat_request(uid, call.messages, parameters),
-        reads_tools=bool(call.tools),
-        start=_start(model, parameters),
+        reads_tools=bool(call.tools) and call.tool_choice != "none",
+        start=_start(model, parameters, engine),
         forced=forced,
         engine=engine.name,
         model=model,
@@ -249,10 +249,13 @@ def _with_parameters(call: ChatCall, **parameters: Any) -> ChatCall:
     return replace(call, parameters={**call.parameters, **parameters})
 
 
-def _start(model: ModelInfo | None, parameters: Mapping[str, Any]) -> Start:
+def _start(model: ModelInfo | None, parameters: Mapping[str, Any], engine: Engine) -> Start:
     """Where the first text belongs when no `<think>` opens it, which a template may have put into the prompt."""
     if model is None or "reasoning" not in model.abilities:
         return "text"
+    wanted = parameters.get("response_format")
+    if engine.schema_from_the_first_token and isinstance(wanted, Mapping) and wanted.get("type") == "json_schema":
+        return "text"  # no thought can come before it
     if "hybrid" not in model.abilities:
         return "reasoning"
     return "text" if _thinking_is_off(parameters) else "undecided"
@@ -276,6 +279,19 @@ def _media(messages: Sequence[WireMessage]) -> set[str]:
         for part in parts
         if part.get("type") in _MEDIA_ABILITY
     }
+
+
+def without_media(messages: Sequence[WireMessage]) -> Sequence[WireMessage]:
+    """The messages with their text alone; the very same where they hold nothing else."""
+    if not _media(messages):
+        return messages
+    kept: list[WireMessage] = []
+    for message in messages:
+        parts = message.get("content")
+        if isinstance(parts, list):
+            parts = [part for part in parts if part.get("type") not in _MEDIA_ABILITY]
+        kept.append({**message, "content": parts})
+    return kept
 
 
 def _has_media(call: ChatCall) -> bool:

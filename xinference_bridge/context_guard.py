@@ -7,11 +7,20 @@ from typing import Any
 
 import orjson
 
-from xinference_bridge.chat_plan import ChatCall
+from xinference_bridge.chat_plan import ChatCall, without_media
 from xinference_bridge.engines import engine_named
-from xinference_bridge.errors import XinferenceContextOverflowError, XinferenceError, XinferenceServerError
+from xinference_bridge.errors import (
+    XinferenceBadRequestError,
+    XinferenceContextOverflowError,
+    XinferenceError,
+    XinferencePermissionError,
+    XinferenceServerError,
+    XinferenceUnsupportedError,
+)
 from xinference_bridge.models import ModelInfo
 
+#: A count that is refused says nothing of the call itself, which goes on.
+NOT_COUNTED = (XinferenceBadRequestError, XinferencePermissionError, XinferenceUnsupportedError)
 #: A prompt of fewer bytes fits every model that is served in earnest; its model need not be known for that.
 SHORT_BYTES = 1500
 #: What a chat template adds at most, in tokens: its preamble (Qwen's for tools is the longest seen, about 200), and
@@ -25,9 +34,12 @@ _LIKELY_BYTES = 4
 
 
 def prompt_bytes(call: ChatCall) -> int:
-    """The size of messages and tools in bytes: no fewer than their tokens, since a token holds at least one byte."""
+    """The size of messages and tools in bytes: no fewer than their tokens, since a token holds at least one byte.
+
+    Without pictures and sounds, whose tokens have nothing to do with the bytes of their base64.
+    """
     try:
-        return len(orjson.dumps([call.messages, call.tools], default=str))
+        return len(orjson.dumps([without_media(call.messages), call.tools], default=str))
     except TypeError:  # a lone surrogate: it is refused, by its place, where the request is written
         return 0
 
@@ -40,10 +52,10 @@ def must_count(call: ChatCall, model: ModelInfo | None, size: int) -> bool:
     return most > _room(call.parameters, model.context_length)
 
 
-def refuse_overflow(call: ChatCall, model: ModelInfo, tokens: int) -> None:
-    """Raise XinferenceContextOverflowError, naming both sizes, when this many tokens do not fit."""
+def refuse_overflow(call: ChatCall, model: ModelInfo, tokens: int | None) -> None:
+    """Raise XinferenceContextOverflowError, naming both sizes, when this many tokens do not fit; None is not known."""
     length = model.context_length or 0
-    if tokens > _room(call.parameters, length):
+    if tokens is not None and tokens > _room(call.parameters, length):
         raise overflow(model, tokens, call.parameters.get("max_tokens"))
 
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import orjson
 from pydantic import ConfigDict, TypeAdapter
 
+from xinference_bridge.counting import counted_messages
 from xinference_bridge.errors import XinferenceProtocolError
 from xinference_bridge.models import ModelInfo, model_from_wire
 from xinference_bridge.wire import JSON, Ability, Embeddings, Request, RerankResult, Response
@@ -73,7 +74,7 @@ def completion_request(uid: str, prompt: str, parameters: Mapping[str, Any]) -> 
 
 def count_tokens_request(uid: str, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] | None) -> Request:
     """How many tokens the prompt has: exact on transformers, vLLM and SGLang; 501 on llama.cpp."""
-    body: JSON = {"model": uid, "messages": messages}
+    body: JSON = {"model": uid, "messages": counted_messages(messages)}
     if tools:
         body["tools"] = tools
     # The endpoint is Anthropic's, and asks for Anthropic's header.

@@ -14,6 +14,8 @@ class Engine:
     """`response_format` with a schema is enforced on the answer."""
     json_object: bool = False
     """`response_format: json_object` is enforced on the answer."""
+    schema_from_the_first_token: bool = False
+    """An enforced schema leaves no room for a thought before the answer: a reasoning model began with `{"name": "`."""
     json_schema_beside_tools: bool = True
     """A schema may be asked for in a call that has tools."""
     tool_choice_required: bool = False
@@ -34,6 +36,7 @@ _KNOWN = (
     Engine(
         "llama.cpp",
         json_schema=True,
+        schema_from_the_first_token=True,
         json_schema_beside_tools=False,
         tool_choice_required=True,
         streams_tool_calls=True,

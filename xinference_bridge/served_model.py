@@ -7,7 +7,7 @@ from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
 from xinference_bridge import context_guard, endpoints
-from xinference_bridge.chat_plan import ChatCall, ChatPlan, needs_description, plan_chat
+from xinference_bridge.chat_plan import ChatCall, ChatPlan, needs_description, plan_chat, without_media
 from xinference_bridge.chat_stream import (
     ChatAccumulator,
     ChatDelta,
@@ -122,7 +122,7 @@ class ServedModel:
         if model is None and (size > context_guard.SHORT_BYTES or needs_description(call, stream=stream)):
             model = self._described()  # None for a key that may chat but not look: nothing is assumed of the engine
         if model is not None and context_guard.must_count(call, model, size):
-            context_guard.refuse_overflow(call, model, self.count_tokens(call.messages, call.tools, options))
+            context_guard.refuse_overflow(call, model, self._tokens_of(call, options))
         return plan_chat(self.uid, call, model, stream=stream, stream_usage=stream_usage)
 
     async def _aplan(
@@ -133,7 +133,7 @@ class ServedModel:
         if model is None and (size > context_guard.SHORT_BYTES or needs_description(call, stream=stream)):
             model = await self._adescribed()
         if model is not None and context_guard.must_count(call, model, size):
-            context_guard.refuse_overflow(call, model, await self.acount_tokens(call.messages, call.tools, options))
+            context_guard.refuse_overflow(call, model, await self._atokens_of(call, options))
         return plan_chat(self.uid, call, model, stream=stream, stream_usage=stream_usage)
 
     def count_tokens(
@@ -153,6 +153,19 @@ class ServedModel:
         response = await self._client.asend(request, options)
         with _placing(response, self.uid):
             return endpoints.token_count_from_response(response)
+
+    def _tokens_of(self, call: ChatCall, options: CallOptions) -> int | None:
+        """Of the call's words alone, where it has pictures too; None where the server does not count them."""
+        try:
+            return self.count_tokens(without_media(call.messages), call.tools, options)
+        except context_guard.NOT_COUNTED:
+            return None
+
+    async def _atokens_of(self, call: ChatCall, options: CallOptions) -> int | None:
+        try:
+            return await self.acount_tokens(without_media(call.messages), call.tools, options)
+        except context_guard.NOT_COUNTED:
+            return None
 
     # Completion
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -200,7 +201,10 @@ def test_the_engine_is_looked_up_only_where_the_way_depends_on_it(call: ChatCall
 
 
 def guarded(text: str, engine: str = "transformers", context: int | None = 4096, **parameters) -> bool:
-    call = ChatCall([{"role": "user", "content": text}], parameters)
+    return guarded_call(ChatCall([{"role": "user", "content": text}], parameters), engine, context)
+
+
+def guarded_call(call: ChatCall, engine: str = "transformers", context: int | None = 4096) -> bool:
     return context_guard.must_count(call, model(engine, context=context), context_guard.prompt_bytes(call))
 
 
@@ -218,6 +222,18 @@ def test_a_prompt_that_does_not_fit_is_refused_with_both_sizes():
     context_guard.refuse_overflow(call, model("transformers"), 3900)
     with pytest.raises(XinferenceContextOverflowError, match=r"4000 tokens does not fit .* 4096 tokens, 100 of them"):
         context_guard.refuse_overflow(call, model("transformers"), 4000)
+
+
+def test_the_bytes_of_a_picture_are_not_counted_as_its_tokens():
+    picture: JSON = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
+    words: JSON = {"type": "text", "text": "What is this?"}
+    call = ChatCall([{"role": "user", "content": [words, picture]}])
+    assert context_guard.prompt_bytes(call) < 100
+    assert not guarded_call(call)
+
+
+def test_a_prompt_that_could_not_be_counted_is_sent():
+    context_guard.refuse_overflow(ChatCall(HELLO), model("transformers"), None)
 
 
 def test_a_lone_surrogate_reaches_the_error_that_names_its_place():
@@ -282,3 +298,23 @@ def test_a_failure_without_a_reason_is_told_by_the_size_of_the_prompt(engine, by
     assert type(better).__name__ == told
     assert (better.status_code, better.request_id, better.body) == (500, "r1", "b")
     assert context_guard.explained_by_size(failure, call, None) is failure
+
+
+# Where an answer starts
+
+
+@pytest.mark.parametrize(
+    ("engine", "start"), [("llama.cpp", "text"), ("transformers", "reasoning"), ("vllm", "reasoning")]
+)
+def test_a_schema_from_the_first_token_leaves_no_room_for_a_thought(engine, start):
+    wanted = {"type": "json_schema", "json_schema": {"name": "Person", "schema": SCHEMA}}
+    thinks = model(engine, "generate", "chat", "reasoning")
+    assert plan_chat("m", ChatCall(HELLO), thinks, stream=False).start == "reasoning"
+    call = ChatCall(HELLO, {"response_format": wanted})
+    assert plan_chat("m", call, thinks, stream=False).start == start
+
+
+def test_tools_that_must_not_be_called_are_not_read():
+    call = ChatCall(HELLO, tools=[tool("ping")])
+    assert plan_chat("m", call, model(), stream=False).reads_tools
+    assert not plan_chat("m", replace(call, tool_choice="none"), model(), stream=False).reads_tools

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 
 import pytest
-from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage, trim_messages
 from langchain_core.tools import tool
 
 from langchain_xinference_bridge import ChatXinference, XinferenceLLM
@@ -175,10 +175,42 @@ def test_tokens_are_counted_by_the_server_where_its_engine_counts(connection):
 
 
 @pytest.mark.server
+def test_tokens_of_a_conversation_with_tools_are_those_that_its_call_uses(connection):
+    model = chat_on("tiny-chat-hf", connection).bind_tools([get_weather])
+    question = HumanMessage("What is the weather in Paris?")
+    called = model.invoke([question])
+    said = ToolMessage("Sunny, 24 degrees.", tool_call_id=called.tool_calls[0]["id"])
+    messages = [question, called, said]
+    counted = model.get_num_tokens_from_messages(messages, tools=[get_weather])
+    assert counted == model.invoke(messages).usage_metadata["input_tokens"]
+    without = [question, called.model_copy(update={"tool_calls": []}), said]
+    assert counted > model.get_num_tokens_from_messages(without, tools=[get_weather])
+
+
+@pytest.mark.server
+def test_system_messages_alone_are_counted_and_no_messages_are_no_tokens(connection):
+    # 4.1.0 answers "Please specify the prompt" to a count of system messages alone, which trim_messages asks for.
+    model = chat_on("tiny-chat-hf", connection)
+    system = SystemMessage("You talk like a pirate.")
+    assert model.get_num_tokens_from_messages([]) == 0
+    assert 5 < model.get_num_tokens_from_messages([system]) < 30
+    messages = [system, HumanMessage("Hello " * 50), AIMessage("Ahoy!"), HumanMessage("Hello")]
+    trimmed = trim_messages(messages, max_tokens=60, token_counter=model, include_system=True, start_on="human")
+    assert trimmed == [system, messages[-1]]
+
+
+def test_tokens_of_a_picture_are_an_estimate_that_says_why():
+    model = ChatXinference("http://example.org", "m")
+    picture = {"type": "image", "url": "data:image/png;base64,AA=="}
+    with pytest.warns(EstimateWarning, match="counts no tokens of a content block of type 'image_url'"):
+        assert model.get_num_tokens_from_messages([HumanMessage(["What is this?", picture])]) > 0
+
+
+@pytest.mark.server
 @pytest.mark.parametrize("kind", [ChatXinference, XinferenceLLM])
 def test_elsewhere_the_number_is_an_estimate_and_says_so(connection, kind):
     model = kind(model="tiny-chat", connection=connection)
-    with pytest.warns(EstimateWarning, match="'tiny-chat' does not count tokens"):
+    with pytest.warns(EstimateWarning, match="estimate: .* does not expose chat token counting"):
         assert 2 <= model.get_num_tokens_from_messages([HumanMessage("Hello, how are you?")]) < 20
     with pytest.warns(EstimateWarning):
         assert model.get_num_tokens("four words of text") == 5
@@ -188,3 +220,8 @@ def test_token_ids_are_the_callers_own_or_an_error():
     with pytest.raises(XinferenceUnsupportedError, match="custom_get_token_ids"):
         ChatXinference(model="m").get_token_ids("x")
     assert ChatXinference(model="m", custom_get_token_ids=lambda text: [1, 2]).get_num_tokens("x") == 2
+
+
+def test_a_tokenizer_of_the_callers_own_counts_messages_too():
+    model = ChatXinference(model="m", custom_get_token_ids=lambda text: text.split())
+    assert model.get_num_tokens_from_messages([HumanMessage("four words of text")]) >= 4

@@ -14,7 +14,11 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from langchain_xinference_bridge import ChatXinference
-from langchain_xinference_bridge.errors import XinferenceBadRequestError, XinferenceUnsupportedError
+from langchain_xinference_bridge.errors import (
+    XinferenceBadRequestError,
+    XinferenceContextOverflowError,
+    XinferenceUnsupportedError,
+)
 from tests.langchain_bridge.conftest import chat_on
 
 
@@ -136,6 +140,26 @@ def test_tool_choice_none_calls_nothing(chat):
         chat.bind_tools([get_weather], tool_choice="none").invoke("Name three colors.").content
         == "Red, green and blue."
     )
+
+
+@pytest.mark.server
+def test_a_call_that_the_model_writes_against_tool_choice_none_is_text(chat):
+    # Neither engine keeps the model from it: it was taught to call here.
+    answer = chat.bind_tools([get_weather], tool_choice="none").invoke("What is the weather in Paris?")
+    assert answer.tool_calls == answer.invalid_tool_calls == []
+    assert '"get_weather"' in answer.content
+
+
+@pytest.mark.server
+def test_what_a_tool_said_may_have_more_bytes_than_the_context_has_tokens(connection):
+    # transformers would cut a prompt that is too long in silence, so one that may be is counted first, tools and all.
+    model = chat_on("tiny-chat-hf", connection, max_tokens=4).bind_tools([get_weather])
+    made = {"name": "get_weather", "args": {"city": "Paris"}, "id": "1"}
+    said = ToolMessage("Sunny, 24 degrees. " * 250, tool_call_id="1")
+    answer = model.invoke(["What is the weather in Paris?", AIMessage("", tool_calls=[made]), said])
+    assert 2000 < answer.usage_metadata["input_tokens"] < 4096
+    with pytest.raises(XinferenceContextOverflowError, match="4096 tokens"):
+        model.invoke(["And now?", AIMessage("", tool_calls=[made]), said, AIMessage("", tool_calls=[made]), said])
 
 
 @pytest.mark.server
