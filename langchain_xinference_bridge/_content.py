@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 
 from xinference_bridge.errors import XinferenceUnsupportedError
 from xinference_bridge.wire import JSON
@@ -34,7 +34,7 @@ def parts_of(message: BaseMessage) -> list[JSON]:
             parts.append(text_part(block))
             continue
         kind = block.get("type")
-        if message.type == "ai" and (kind in _ELSEWHERE or kind in _REASONING):
+        if isinstance(message, AIMessage) and (kind in _ELSEWHERE or kind in _REASONING):
             continue
         convert = _BY_TYPE.get(str(kind))
         if convert is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 
 from tests.langchain_bridge.conftest import ENGINES, REASONING, chat_on
@@ -118,6 +118,16 @@ def test_events_of_the_third_version_carry_tool_calls(chat):
     for _ in stream:
         pass
     assert [(call["name"], call["args"]) for call in stream.output.tool_calls] == [("get_weather", {"city": "Paris"})]
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("version", ["v0", "v1"])
+def test_a_streamed_call_may_stand_in_the_history_as_it_is(uid, connection, version):
+    model = chat_on(uid, connection, output_version=version).bind_tools([get_weather])
+    question = HumanMessage("What is the weather in Paris?")
+    called = joined(list(model.stream([question])))
+    said = ToolMessage("Sunny, 24 degrees.", tool_call_id=called.tool_calls[0]["id"])
+    assert model.invoke([question, called, said]).text == "It is sunny in Paris."
 
 
 @pytest.mark.server
