@@ -200,6 +200,8 @@ class _Growing:
             return
         self._text.append(str(message.text))
         self._arguments += [call["args"] or "" for call in message.tool_call_chunks if not call["index"]]
+        if self._reader.target is not None:
+            return  # of a class, a part may be valid and wrong: `{"age": 3` before the 6 of 36
         value = self._partial("".join(self._arguments or self._text))
         if value is not None and value != self._last:
             self._last = value
@@ -226,14 +228,7 @@ class _Growing:
             value = parse_partial_json(text[start:])
         except ValueError:
             return None
-        if not isinstance(value, dict):
-            return None
-        if self._reader.target is None:
-            return value
-        try:
-            return self._reader.of_schema(value)
-        except _NotOfSchema:
-            return None
+        return value if isinstance(value, dict) else None
 
 
 def reader_for(schema: Schema | None, wanted: StructuredOutput, *, include_raw: bool) -> StructuredReader:
