@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
+from types import EllipsisType
 from typing import Any, ClassVar, TypedDict
 
 from langchain_core.callbacks import Callbacks
@@ -13,8 +14,8 @@ from typing_extensions import Unpack, override
 
 from langchain_xinference_bridge._fields import XinferenceFields
 from langchain_xinference_bridge._settings import RerankSettings
-from langchain_xinference_bridge.errors import translated_errors
-from xinference_bridge.parameters import options_from
+from langchain_xinference_bridge.errors import XinferenceConfigurationError, translated_errors
+from xinference_bridge.parameters import RERANK, merged, options_from
 from xinference_bridge.wire import JSON, CallOptions, RerankResult
 
 
@@ -54,11 +55,13 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         query: str,
         documents: Sequence[str | Document],
         *,
-        top_n: int | None = None,
-        score_threshold: float | None = None,
+        top_n: int | EllipsisType | None = ...,
+        score_threshold: float | EllipsisType | None = ...,
         **keywords: Any,
     ) -> list[Ranked]:
-        """The documents' places and scores, best first.
+        """The documents' places and scores, best first; `top_n=None` is all, and what is not given is the model's own.
+
+        Raises XinferenceConfigurationError for a keyword that the server does not know, and for what is no document.
 
         >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=2)
         >>> ranked = reranker.rerank("Where is the lighthouse?", ["On a rock.", "In the soup.", "At noon."])
@@ -75,8 +78,8 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         query: str,
         documents: Sequence[str | Document],
         *,
-        top_n: int | None = None,
-        score_threshold: float | None = None,
+        top_n: int | EllipsisType | None = ...,
+        score_threshold: float | EllipsisType | None = ...,
         **keywords: Any,
     ) -> list[Ranked]:
         """Same as `rerank`, but awaited.
@@ -118,15 +121,18 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         """
         return _scored(documents, await self.arerank(query, documents))
 
-    def _asked(self, top_n: int | None, keywords: dict[str, Any]) -> tuple[JSON, CallOptions]:
+    def _asked(self, top_n: int | EllipsisType | None, keywords: dict[str, Any]) -> tuple[JSON, CallOptions]:
         own = dict(keywords)
         options = options_from(own)
-        most = self.top_n if top_n is None else top_n
+        most = self.top_n if top_n is ... else top_n
+        if most is not None and (type(most) is not int or most < 0):
+            msg = f"top_n={most!r} is no number of documents: 0 or more, or None for all of them"
+            raise XinferenceConfigurationError(msg)
         parameters = {} if most is None else {"top_n": most}
-        return {**parameters, **self.model_kwargs, **own}, options
+        return {**parameters, **self.model_kwargs, **merged(RERANK, own, where="rerank")}, options
 
-    def _kept(self, results: list[RerankResult], score_threshold: float | None) -> list[Ranked]:
-        least = self.score_threshold if score_threshold is None else score_threshold
+    def _kept(self, results: list[RerankResult], score_threshold: float | EllipsisType | None) -> list[Ranked]:
+        least = self.score_threshold if score_threshold is ... else score_threshold
         return [
             Ranked(index=result.index, relevance_score=result.relevance_score)
             for result in results
@@ -135,7 +141,19 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
 
 
 def _texts(documents: Iterable[str | Document]) -> list[str]:
-    return [document.page_content if isinstance(document, Document) else document for document in documents]
+    if isinstance(documents, str):
+        # Its letters would be ranked one by one.
+        msg = f"a list of documents is ranked, not one text ({documents[:40]!r}): give [text]"
+        raise XinferenceConfigurationError(msg)
+    return [_text(place, document) for place, document in enumerate(documents)]
+
+
+def _text(place: int, document: object) -> str:
+    text = document.page_content if isinstance(document, Document) else document
+    if not isinstance(text, str):
+        msg = f"document {place} is neither a text nor a Document but of type {type(text).__name__}: {text!r:.60}"
+        raise XinferenceConfigurationError(msg)
+    return text
 
 
 def _scored(documents: Sequence[Document], ranked: Iterable[Ranked]) -> list[Document]:

@@ -55,6 +55,9 @@ COMPLETION_ONLY = ("suffix", "echo")
 CHAT = frozenset((*SAMPLING, *CHAT_ONLY, *RARE))
 COMPLETION = frozenset((*SAMPLING, *RARE, *COMPLETION_ONLY))
 
+#: `/v1/rerank`, beside `top_n`.
+RERANK = frozenset(("return_documents", "return_len", "max_chunks_per_doc"))
+
 #: Whatever stands in these goes to the server unchecked; `generate_config` is the older packages' name.
 OPEN = ("model_kwargs", "generate_config", "extra_body")
 

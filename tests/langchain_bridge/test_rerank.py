@@ -9,6 +9,9 @@ import pytest
 from langchain_core.documents import Document
 
 from langchain_xinference_bridge import XinferenceRerank
+from langchain_xinference_bridge.errors import XinferenceConfigurationError
+from xinference_bridge.served_model import ServedModel
+from xinference_bridge.wire import RerankResult
 
 TEXTS = ["The ferry takes 55 minutes.", "The soup is made with cod.", "The lighthouse was built in 1872.", "Boat Day"]
 QUERY = "When was the lighthouse built?"
@@ -60,3 +63,36 @@ async def test_nothing_in_nothing_out_and_nothing_asked():
     reranker = XinferenceRerank("http://example.org", "m")
     assert reranker.rerank(QUERY, []) == await reranker.arerank(QUERY, []) == []
     assert list(reranker.compress_documents([], QUERY)) == []
+
+
+@pytest.mark.server
+def test_no_top_n_is_all_of_them(reranker):
+    assert len(reranker.rerank(QUERY, TEXTS)) == 3
+    assert len(reranker.rerank(QUERY, TEXTS, top_n=None)) == 4
+
+
+def test_a_threshold_of_the_model_may_be_lifted_for_a_call(monkeypatch):
+    results = [RerankResult(0, 0.9), RerankResult(1, 0.1)]
+    monkeypatch.setattr(ServedModel, "rerank", lambda *_args, **_keywords: results)
+    reranker = XinferenceRerank("http://example.org", "m", score_threshold=0.5)
+    assert [entry["index"] for entry in reranker.rerank("q", ["a", "b"])] == [0]
+    assert [entry["index"] for entry in reranker.rerank("q", ["a", "b"], score_threshold=None)] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("documents", "keywords", "told"),
+    [
+        ("abc", {}, "not one text"),
+        (["a", 7], {}, "document 1 is neither a text nor a Document but of type int"),
+        (["a"], {"top_n": -1}, "top_n=-1"),
+        (["a"], {"top_n": "3"}, "top_n='3'"),
+        (["a"], {"top_n": True}, "top_n=True"),
+        (["a"], {"return_document": True}, "return_documents"),
+    ],
+)
+async def test_what_cannot_be_ranked_is_named_before_it_is_sent(documents, keywords, told):
+    reranker = XinferenceRerank("http://example.org", "m")
+    with pytest.raises(XinferenceConfigurationError, match=told):
+        reranker.rerank("q", documents, **keywords)
+    with pytest.raises(XinferenceConfigurationError, match=told):
+        await reranker.arerank("q", documents, **keywords)
