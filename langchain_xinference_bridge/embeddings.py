@@ -101,7 +101,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         384
         """
         with translated_errors():
-            return self._checked(self._send([self.query_instruction + text]))[0]
+            return self._checked(self._send([self._query(text)]))[0]
 
     async def aembed_query(self, text: str) -> list[float]:
         """Same as `embed_query`, but awaited.
@@ -111,7 +111,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         384
         """
         with translated_errors():
-            return self._checked(await self._asend([self.query_instruction + text]))[0]
+            return self._checked(await self._asend([self._query(text)]))[0]
 
     def embed_stream(self, texts: Iterable[str]) -> Iterator[list[float]]:
         """The vectors of a corpus of any length, one a text and in order; no more is held than is under way.
@@ -120,8 +120,11 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         >>> sum(1 for vector in XinferenceEmbeddings(model="minilm").embed_stream(corpus))
         100
         """
-        answers = in_order(self._send, self._batches(texts), self.max_concurrency)
-        with translated_errors(), progress(self.show_progress, None) as done, closing(answers):
+        with (
+            translated_errors(),
+            progress(self.show_progress, None) as done,
+            closing(in_order(self._send, self._batches(texts), self.max_concurrency)) as answers,
+        ):
             for batch, answer in answers:
                 yield from self._checked(answer)
                 done(len(batch.texts))
@@ -148,8 +151,11 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
             msg = f"a list of texts is embedded, not one text ({texts[:40]!r}): give [text], or use embed_query"
             raise XinferenceConfigurationError(msg)
         if self.document_instruction:
-            texts = (self.document_instruction + text for text in texts)
+            texts = (_instructed(self.document_instruction, text) for text in texts)
         return batches_of(texts, self.batch_size)
+
+    def _query(self, text: str) -> str:
+        return _instructed(self.query_instruction, text)
 
     def _send(self, texts: list[str]) -> Vectors:
         return self._served().embed(texts, self._parameters())
@@ -175,3 +181,10 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
             )
             raise XinferenceProtocolError(msg, model_uid=self.model_uid)
         return vectors
+
+
+def _instructed(instruction: str, text: object) -> str:
+    if not isinstance(text, str):
+        msg = f"what is to be embedded is no text but of type {type(text).__name__}: {text!r:.60}"
+        raise XinferenceConfigurationError(msg)
+    return instruction + text

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, Generic, Protocol, TypeVar
 
-from xinference_bridge.errors import XinferenceError
+from xinference_bridge.errors import XinferenceConfigurationError, XinferenceError
 from xinference_bridge.pace import Pace
 
 Result = TypeVar("Result")
@@ -49,6 +49,11 @@ def batches_of(
     held: list[str] = []
     length = start = 0
     for text in texts:
+        if not isinstance(text, str):
+            msg = (
+                f"text {start + len(held)} of those to embed is no text but of type {type(text).__name__}: {text!r:.60}"
+            )
+            raise XinferenceConfigurationError(msg)
         if held and (len(held) == size or length + len(text) > characters):
             yield Batch(start, held)
             start, held, length = start + len(held), [], 0

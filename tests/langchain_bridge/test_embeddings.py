@@ -64,6 +64,27 @@ def test_one_text_is_not_taken_for_a_list_of_its_letters():
         XinferenceEmbeddings("http://example.org", "m").embed_documents("abc")
 
 
+@pytest.mark.parametrize("instruction", ["", "passage: "])
+async def test_what_is_no_text_is_named_and_nothing_is_sent(instruction):
+    embeddings = XinferenceEmbeddings(
+        "http://example.org", "m", document_instruction=instruction, query_instruction=instruction
+    )
+    with pytest.raises(XinferenceConfigurationError, match="no text but of type int: 7"):
+        embeddings.embed_documents(["a", 7])
+    with pytest.raises(XinferenceConfigurationError, match="no text but of type int: 7"):
+        await embeddings.aembed_documents(["a", 7])
+    with pytest.raises(XinferenceConfigurationError, match="no text but of type NoneType: None"):
+        embeddings.embed_query(None)
+
+
+async def test_a_corpus_that_is_one_text_is_an_error_as_langchain_names_it():
+    embeddings = XinferenceEmbeddings("http://example.org", "m")
+    with pytest.raises(XinferenceConfigurationError, match="not one text"):
+        list(embeddings.embed_stream("abc"))
+    with pytest.raises(XinferenceConfigurationError, match="not one text"):
+        [vector async for vector in embeddings.aembed_stream("abc")]
+
+
 @pytest.mark.server
 async def test_instructions_stand_before_queries_and_documents(connection):
     plain = XinferenceEmbeddings(model="minilm", connection=connection)
