@@ -98,7 +98,7 @@ class GrowingCompletion:
 
 def _chat_response(answer: ChatResult, delta: str | None, *, one_call: bool) -> ChatResponse:
     if one_call:
-        # llama.cpp honours `parallel_tool_calls: false`; the other engines may call more than one all the same.
+        # Neither llama.cpp nor transformers honours `parallel_tool_calls: false` (4.1.0): asked for two, they call two.
         answer.tool_calls = answer.tool_calls[:1]
     response: ChatResponse = unchecked(
         ChatResponse,
