@@ -89,6 +89,9 @@ def _levels(run: LoadRun) -> list[str]:
     ]
     for callers in LEVELS:
         streams = [stream for stream in run["streams"] if stream["callers"] == callers]
+        if not streams:  # a short run's level may be over before its callers are free
+            lines.append(f"| {callers} |" + " – |" * 7)
+            continue
         taken = _span(streams)
         first, whole = [stream["first"] for stream in streams], [stream["whole"] for stream in streams]
         cells = [f"{percentile(values, share):.2f}" for values in (first, whole) for share in (0.5, 0.95, 0.99)]
