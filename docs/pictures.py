@@ -39,7 +39,8 @@ def main() -> None:
     )
     draw_report("models", "xinference-bridge models", _list_models, width=170)
     _save("architecture", architecture())
-    _save("benchmark", (ROOT / "benchmarks" / "results.svg").read_text(encoding="utf-8"))
+    for name, drawn in (("benchmark", "results.svg"), ("load", "load.svg")):
+        _save(name, (ROOT / "benchmarks" / drawn).read_text(encoding="utf-8"))
 
 
 def _examine(uid: str, console: Console) -> None:
