@@ -59,7 +59,9 @@ IMPORT = Bound("import langchain_xinference_bridge, beyond langchain-core", "s",
 BUILD = Bound("build a chat model (requests sent: none)", "ms", 1.0)
 FIRST_TOKEN = Bound("a stream's piece reaches the caller after its bytes were sent", "ms", 1.0)
 AFIRST_TOKEN = Bound("the same, awaited", "ms", 1.0)
-MEMORY = Bound("memory grown from text 20,000 to text 200,000 of a stream of embeddings", "MB", 8.0)
+MEMORY = Bound(
+    "highest memory, texts 100,001 to 200,000 of a stream of embeddings, beyond that of the first half", "MB", 8.0
+)
 
 BOUNDS = (
     IMPORT,
