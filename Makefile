@@ -71,9 +71,9 @@ record: $(READY) ## Record the tests that have no recording yet, or anew what is
 		[ $$? -eq 5 ]; }  # 5: nothing to record
 	@$(BIN)/python -m pytest -q tests/test_recordings.py -k no_recording_holds
 
-lint: $(READY) ## Look for mistakes and for layout that differs from the formatter's
+lint: $(READY) ## Look for mistakes, for layout that differs from the formatter's, and for imports that go upward
 	@echo "Linting"
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo
 
 typecheck: $(READY) ## Check the types, strictly
 	@echo "Checking types"

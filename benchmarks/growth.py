@@ -24,8 +24,8 @@ from benchmarks.stub_server import API_KEY
 from benchmarks.wire import BATCH, PROMPT, TEXTS, Wire, gathered, spent
 from langchain_xinference_bridge import ChatXinference, XinferenceEmbeddings
 from xinference_bridge import XinferenceConnection
-from xinference_bridge.chat_plan import ChatCall
-from xinference_bridge.served_model import ServedModel
+from xinference_bridge.models.chat import ChatHandle
+from xinference_bridge.protocol.chat.request import ChatCall
 
 #: Measurements of each; the small work is done five times within each of them.
 _TURNS = 3
@@ -62,7 +62,7 @@ def _contenders(url: str, loop: asyncio.AbstractEventLoop) -> Iterator[tuple[str
         goals.CHUNKS,
         {
             OURS: lambda size: spent(_chat(connection, size).stream(PROMPT)),
-            CORE: lambda size: spent(ServedModel(connection, f"chat-{size}").stream_chat(call)),
+            CORE: lambda size: spent(ChatHandle(connection, f"chat-{size}").stream_chat(call)),
             FLOOR: lambda size: spent(BareChatModel(wire=wire, uid=f"chat-{size}").stream(PROMPT)),
         },
     )

@@ -22,12 +22,13 @@ from multiprocessing import Pipe, Process
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xinference_bridge.models.chat import ChatHandle
+
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.core.asks import CALL, PATHS, async_ask, good, healthy, sync_ask
 from tests.support.fault_proxy import CLOSE, FaultServer, Script, Seen, fault_server, http
 from xinference_bridge import XinferenceConnection, XinferenceConnectionError
-from xinference_bridge.served_model import ServedModel
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -83,7 +84,7 @@ def one(connection: XinferenceConnection, number: int) -> None:
     """One sync call, of a kind by its number."""
     kind = KINDS[number % len(KINDS)]
     if kind == "closed stream":
-        with closing(ServedModel(connection, "tiny-chat").stream_chat(CALL)) as deltas:
+        with closing(ChatHandle(connection, "tiny-chat").stream_chat(CALL)) as deltas:
             next(deltas)
         return
     with suppress(XinferenceConnectionError):
@@ -94,7 +95,7 @@ async def aone(connection: XinferenceConnection, number: int) -> None:
     """Same as `one`, but awaited."""
     kind = KINDS[number % len(KINDS)]
     if kind == "closed stream":
-        async with aclosing(ServedModel(connection, "tiny-chat").astream_chat(CALL)) as deltas:
+        async with aclosing(ChatHandle(connection, "tiny-chat").astream_chat(CALL)) as deltas:
             await anext(deltas)
         return
     with suppress(XinferenceConnectionError):

@@ -13,7 +13,7 @@ from xinference_bridge import (
     XinferenceConnectionError,
     XinferenceTimeoutError,
 )
-from xinference_bridge.wire import CallOptions
+from xinference_bridge.connection_settings import CallOptions
 
 _ROOT = Path(__file__).parent.parent
 _RECORDING = (

@@ -11,7 +11,8 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.utils.json import parse_partial_json
 
 from langchain_xinference_bridge._messages import metadata_from_wire, usage_from_wire
-from xinference_bridge.chat_stream import ChatDelta, ChatResult, ToolCall, ToolCallDelta
+from xinference_bridge.protocol.chat.result import ChatDelta, ChatResult
+from xinference_bridge.protocol.chat.tool_calls import ToolCall, ToolCallDelta
 
 
 class ChunkWriter:

@@ -12,8 +12,8 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage
 
 from xinference_bridge.errors import XinferenceUnsupportedError
-from xinference_bridge.wire import JSON
-from xinference_bridge.wire_messages import data_url, media_part, text_part
+from xinference_bridge.protocol.chat.messages import data_url, media_part, text_part
+from xinference_bridge.protocol.http import JSON
 
 #: Blocks of an answer that travel elsewhere than in its content: as `tool_calls`, or as `reasoning_content`.
 _ELSEWHERE = frozenset({"tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "input_json_delta"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from langchain_core.messages import (
@@ -24,11 +24,18 @@ from langchain_core.outputs import ChatGeneration
 from langchain_core.outputs import ChatResult as LangChainResult
 
 from langchain_xinference_bridge._content import parts_of, reasoning_of
-from xinference_bridge.chat_stream import ChatResult, ToolCall, Usage
 from xinference_bridge.errors import XinferenceBadRequestError, XinferenceUnsupportedError
-from xinference_bridge.unchecked import unchecked
-from xinference_bridge.wire import WireMessage, WireToolCall
-from xinference_bridge.wire_messages import assistant_message, content_of_parts, tool_call_to_wire, tool_message
+from xinference_bridge.integration.unvalidated import unchecked
+from xinference_bridge.protocol.chat.messages import (
+    WireMessage,
+    WireToolCall,
+    assistant_message,
+    content_of_parts,
+    tool_call_to_wire,
+    tool_message,
+)
+from xinference_bridge.protocol.chat.result import ChatResult, Usage
+from xinference_bridge.protocol.chat.tool_calls import ToolCall
 
 PROVIDER = "xinference"
 
@@ -184,14 +191,16 @@ def usage_from_wire(usage: Usage | None) -> UsageMetadata | None:
     """The tokens that the server counted; None where it did not count."""
     if usage is None:
         return None
-    metadata = UsageMetadata(
-        input_tokens=usage.prompt_tokens, output_tokens=usage.completion_tokens, total_tokens=usage.total_tokens
-    )
+    metadata: dict[str, Any] = {
+        "input_tokens": usage.prompt_tokens,
+        "output_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+    }
     if usage.cached_tokens is not None:
         metadata["input_token_details"] = InputTokenDetails(cache_read=usage.cached_tokens)
     if usage.reasoning_tokens is not None:
         metadata["output_token_details"] = OutputTokenDetails(reasoning=usage.reasoning_tokens)
-    return metadata
+    return cast("UsageMetadata", metadata)
 
 
 def metadata_from_wire(result: ChatResult, uid: str) -> dict[str, Any]:

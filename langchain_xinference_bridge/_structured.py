@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
 
 from langchain_xinference_bridge.errors import XinferenceConfigurationError, XinferenceStructuredOutputError
-from xinference_bridge.chat_plan import StructuredMethod, StructuredOutput
-from xinference_bridge.schema_check import violation
-from xinference_bridge.structured_answer import json_of_answer, not_structured
+from xinference_bridge.protocol.chat.json_schema import violation
+from xinference_bridge.protocol.chat.request import StructuredMethod, StructuredOutput
+from xinference_bridge.protocol.chat.structured_output import json_of_answer, not_structured
 
 #: The keyword under which a model is bound to a schema.
 STRUCTURED = "structured_output"

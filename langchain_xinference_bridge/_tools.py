@@ -8,9 +8,10 @@ from typing import Any, cast
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from xinference_bridge.chat_plan import NamedTool, ToolChoice, tool_choice_from
 from xinference_bridge.errors import XinferenceUnsupportedError
-from xinference_bridge.wire import JSON, WireTool
+from xinference_bridge.protocol.chat.messages import WireTool
+from xinference_bridge.protocol.chat.request import NamedTool, ToolChoice, tool_choice_from
+from xinference_bridge.protocol.http import JSON
 
 ToolLike = dict[str, Any] | type | Callable[..., Any] | BaseTool
 

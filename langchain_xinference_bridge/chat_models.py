@@ -15,19 +15,21 @@ from langchain_core.tools import BaseTool
 from pydantic import SecretStr
 from typing_extensions import Self, Unpack, override
 
-from langchain_xinference_bridge._chat_call import PreparedCall, prepared
+from langchain_xinference_bridge._base import XinferenceFields
+from langchain_xinference_bridge._chat_request import PreparedCall, prepared
 from langchain_xinference_bridge._chunks import ChunkWriter
-from langchain_xinference_bridge._fields import XinferenceFields
+from langchain_xinference_bridge._constructor_kwargs import ChatSettings
 from langchain_xinference_bridge._messages import result_from_wire
-from langchain_xinference_bridge._settings import ChatSettings
 from langchain_xinference_bridge._structured import STRUCTURED, Schema, reader_for, wanted_from_schema
-from langchain_xinference_bridge._tokens import TokenCounting
+from langchain_xinference_bridge._token_counting import TokenCounting
 from langchain_xinference_bridge._tools import choice_to_wire, tools_to_wire
 from langchain_xinference_bridge.errors import translated_errors
 from langchain_xinference_bridge.profile import LazyProfile
-from xinference_bridge.chat_plan import StructuredMethod
-from xinference_bridge.parameters import CHAT
-from xinference_bridge.sampling import SamplingFields
+from xinference_bridge.integration.parameters import CHAT
+from xinference_bridge.integration.sampling_fields import SamplingFields
+from xinference_bridge.models.base import ModelHandle
+from xinference_bridge.models.chat import ChatHandle
+from xinference_bridge.protocol.chat.request import StructuredMethod
 
 
 class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatModel):
@@ -98,8 +100,8 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         >>> chat.profile["max_input_tokens"]
         4096
         """
-        with translated_errors():
-            await self._served().adescribe()
+        with translated_errors:
+            await self._handle(ModelHandle).adescribe()
 
     # One answer
 
@@ -121,9 +123,9 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        with translated_errors():
+        with translated_errors:
             asked = self._prepared(messages, stop, kwargs)
-            answer = self._served(asked.uid).chat(asked.call, asked.options)
+            answer = self._handle(ChatHandle, asked.uid).chat(asked.call, asked.options)
         return result_from_wire(answer, asked.uid, blocks=self.output_version == "v1")
 
     @override
@@ -134,9 +136,9 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        with translated_errors():
+        with translated_errors:
             asked = self._prepared(messages, stop, kwargs)
-            answer = await self._served(asked.uid).achat(asked.call, asked.options)
+            answer = await self._handle(ChatHandle, asked.uid).achat(asked.call, asked.options)
         return result_from_wire(answer, asked.uid, blocks=self.output_version == "v1")
 
     @override
@@ -148,10 +150,12 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         # LangChain's own loop tells its callbacks of each chunk; to tell them here too would tell them twice.
-        with translated_errors():
+        with translated_errors:
             asked = self._prepared(messages, stop, kwargs)
             writer = ChunkWriter(asked.uid, blocks=self.output_version == "v1", usage=asked.stream_usage)
-            deltas = self._served(asked.uid).stream_chat(asked.call, asked.options, stream_usage=asked.stream_usage)
+            deltas = self._handle(ChatHandle, asked.uid).stream_chat(
+                asked.call, asked.options, stream_usage=asked.stream_usage
+            )
             with closing(deltas):
                 for delta in deltas:
                     yield from writer.chunks(delta)
@@ -164,10 +168,12 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        with translated_errors():
+        with translated_errors:
             asked = self._prepared(messages, stop, kwargs)
             writer = ChunkWriter(asked.uid, blocks=self.output_version == "v1", usage=asked.stream_usage)
-            deltas = self._served(asked.uid).astream_chat(asked.call, asked.options, stream_usage=asked.stream_usage)
+            deltas = self._handle(ChatHandle, asked.uid).astream_chat(
+                asked.call, asked.options, stream_usage=asked.stream_usage
+            )
             async with aclosing(deltas):
                 async for delta in deltas:
                     for chunk in writer.chunks(delta):
@@ -199,7 +205,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         >>> [call["args"] for call in chat.invoke("What is the weather in Paris?").tool_calls]
         [{'city': 'Paris'}]
         """
-        with translated_errors():
+        with translated_errors:
             wire = tools_to_wire(tools, strict=strict)
             choice = choice_to_wire(tool_choice, wire)
         if choice is not None:
@@ -233,7 +239,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         >>> chat.invoke("Ada Lovelace was 36 years old.")
         Person(name='Ada Lovelace', age=36)
         """
-        with translated_errors():
+        with translated_errors:
             wanted = wanted_from_schema(schema, method, strict=strict)
         traced = {"name": wanted.name, "description": wanted.description, "parameters": wanted.schema}
         bound = self.bind(

@@ -9,21 +9,22 @@ from langchain_core.embeddings import Embeddings
 from pydantic import Field, SecretStr
 from typing_extensions import Unpack
 
-from langchain_xinference_bridge._fields import XinferenceFields
+from langchain_xinference_bridge._base import XinferenceFields
+from langchain_xinference_bridge._constructor_kwargs import EmbeddingsSettings
 from langchain_xinference_bridge._progress import progress
-from langchain_xinference_bridge._settings import EmbeddingsSettings
 from langchain_xinference_bridge.errors import translated_errors
-from xinference_bridge.bulk import (
+from xinference_bridge.errors import XinferenceConfigurationError, XinferenceProtocolError
+from xinference_bridge.models.batching import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_CONCURRENCY,
     Batch,
-    ain_order,
+    arun_batches_in_order,
     batches_of,
-    in_order,
+    run_batches_in_order,
 )
-from xinference_bridge.errors import XinferenceConfigurationError, XinferenceProtocolError
-from xinference_bridge.wire import JSON
-from xinference_bridge.wire import Embeddings as Vectors
+from xinference_bridge.models.embedding import EmbeddingHandle
+from xinference_bridge.protocol.embedding import Embeddings as Vectors
+from xinference_bridge.protocol.http import JSON
 
 
 class XinferenceEmbeddings(XinferenceFields, Embeddings):
@@ -72,9 +73,9 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         >>> embeddings.embed_documents([])
         []
         """
-        with translated_errors(), progress(self.show_progress, len(texts)) as done:
+        with translated_errors, progress(self.show_progress, len(texts)) as done:
             vectors: list[list[float]] = []
-            for batch, answer in in_order(self._send, self._batches(texts), self.max_concurrency):
+            for batch, answer in run_batches_in_order(self._send, self._batches(texts), self.max_concurrency):
                 vectors += self._checked(answer)
                 done(len(batch.texts))
             return vectors
@@ -86,9 +87,11 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         >>> len(asyncio.run(XinferenceEmbeddings(model="minilm").aembed_documents(["one", "two"])))
         2
         """
-        with translated_errors(), progress(self.show_progress, len(texts)) as done:
+        with translated_errors, progress(self.show_progress, len(texts)) as done:
             vectors: list[list[float]] = []
-            async with aclosing(ain_order(self._asend, self._batches(texts), self.max_concurrency)) as answers:
+            async with aclosing(
+                arun_batches_in_order(self._asend, self._batches(texts), self.max_concurrency)
+            ) as answers:
                 async for batch, answer in answers:
                     vectors += self._checked(answer)
                     done(len(batch.texts))
@@ -100,7 +103,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         >>> len(XinferenceEmbeddings(model="minilm").embed_query("Where is the lighthouse?"))
         384
         """
-        with translated_errors():
+        with translated_errors:
             return self._checked(self._send([self._query(text)]))[0]
 
     async def aembed_query(self, text: str) -> list[float]:
@@ -110,7 +113,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         >>> len(asyncio.run(XinferenceEmbeddings(model="minilm").aembed_query("Where is the lighthouse?")))
         384
         """
-        with translated_errors():
+        with translated_errors:
             return self._checked(await self._asend([self._query(text)]))[0]
 
     def embed_stream(self, texts: Iterable[str]) -> Iterator[list[float]]:
@@ -121,9 +124,9 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         100
         """
         with (
-            translated_errors(),
+            translated_errors,
             progress(self.show_progress, None) as done,
-            closing(in_order(self._send, self._batches(texts), self.max_concurrency)) as answers,
+            closing(run_batches_in_order(self._send, self._batches(texts), self.max_concurrency)) as answers,
         ):
             for batch, answer in answers:
                 yield from self._checked(answer)
@@ -138,8 +141,10 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         >>> asyncio.run(count())
         2
         """
-        with translated_errors(), progress(self.show_progress, None) as done:
-            async with aclosing(ain_order(self._asend, self._batches(texts), self.max_concurrency)) as answers:
+        with translated_errors, progress(self.show_progress, None) as done:
+            async with aclosing(
+                arun_batches_in_order(self._asend, self._batches(texts), self.max_concurrency)
+            ) as answers:
                 async for batch, answer in answers:
                     for vector in self._checked(answer):
                         yield vector
@@ -158,10 +163,10 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         return _instructed(self.query_instruction, text)
 
     def _send(self, texts: list[str]) -> Vectors:
-        return self._served().embed(texts, self._parameters())
+        return self._handle(EmbeddingHandle).embed(texts, self._parameters())
 
     async def _asend(self, texts: list[str]) -> Vectors:
-        return await self._served().aembed(texts, self._parameters())
+        return await self._handle(EmbeddingHandle).aembed(texts, self._parameters())
 
     def _parameters(self) -> JSON:
         parameters: JSON = {}

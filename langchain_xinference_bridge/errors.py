@@ -188,7 +188,7 @@ def error_for_langchain(error: core.XinferenceError) -> core.XinferenceError:
     return translated
 
 
-class translated_errors:  # noqa: N801 - a context manager, read as a word
+class _ErrorTranslation:
     """Turns a core error that leaves the block into LangChain's; everything else passes as it is."""
 
     __slots__ = ()
@@ -204,3 +204,7 @@ class translated_errors:  # noqa: N801 - a context manager, read as a word
             if ours is not error:
                 # Not chained to the core's own: two tracebacks would tell the same thing twice.
                 raise ours.with_traceback(traceback) from error.__cause__
+
+
+translated_errors = _ErrorTranslation()
+"""`with translated_errors:` around a call of the core; it has no state, so that one serves all."""

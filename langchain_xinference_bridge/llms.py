@@ -14,17 +14,18 @@ from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 from pydantic import Field, SecretStr
 from typing_extensions import Unpack, override
 
-from langchain_xinference_bridge._fields import XinferenceFields, taken_uid
+from langchain_xinference_bridge._base import XinferenceFields, taken_uid
+from langchain_xinference_bridge._constructor_kwargs import LLMSettings
 from langchain_xinference_bridge._messages import metadata_from_wire
-from langchain_xinference_bridge._settings import LLMSettings
-from langchain_xinference_bridge._tokens import TokenCounting
+from langchain_xinference_bridge._token_counting import TokenCounting
 from langchain_xinference_bridge.errors import translated_errors
-from xinference_bridge.chat_stream import ChatDelta
-from xinference_bridge.chat_stream import ChatResult as Answer
-from xinference_bridge.parameters import CHAT, COMPLETION, merged, options_from
-from xinference_bridge.sampling import SamplingFields
-from xinference_bridge.served_model import ServedModel
-from xinference_bridge.wire import JSON, CallOptions
+from xinference_bridge.connection_settings import CallOptions
+from xinference_bridge.integration.parameters import CHAT, COMPLETION, merged, options_from
+from xinference_bridge.integration.sampling_fields import SamplingFields
+from xinference_bridge.models.completion import CompletionHandle
+from xinference_bridge.protocol.chat.result import ChatDelta
+from xinference_bridge.protocol.chat.result import ChatResult as Answer
+from xinference_bridge.protocol.http import JSON
 
 _KNOWN = COMPLETION | CHAT
 
@@ -58,11 +59,11 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
 
     def _prepared(
         self, stop: list[str] | None, keywords: dict[str, Any]
-    ) -> tuple[ServedModel, dict[str, Any], CallOptions]:
+    ) -> tuple[CompletionHandle, dict[str, Any], CallOptions]:
         own = dict(keywords)
         own.pop("stream", None)
         options = options_from(own)
-        served = self._served(taken_uid(own, self.model_uid))
+        served = self._handle(CompletionHandle, taken_uid(own, self.model_uid))
         return served, merged(_KNOWN, self.stated_parameters(), {"stop": stop}, own, where=type(self).__name__), options
 
     @override
@@ -73,7 +74,7 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        with translated_errors():
+        with translated_errors:
             served, parameters, options = self._prepared(stop, kwargs)
             if len(prompts) == 1:
                 return _result([served.complete(prompts[0], parameters, options)], served.uid)
@@ -92,7 +93,7 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        with translated_errors():
+        with translated_errors:
             served, parameters, options = self._prepared(stop, kwargs)
             turn = asyncio.Semaphore(self.max_concurrency)
 
@@ -115,7 +116,7 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[GenerationChunk]:
-        with translated_errors():
+        with translated_errors:
             served, parameters, options = self._prepared(stop, kwargs)
             with closing(served.stream_complete(prompt, parameters, options)) as deltas:
                 for delta in deltas:
@@ -133,7 +134,7 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
-        with translated_errors():
+        with translated_errors:
             served, parameters, options = self._prepared(stop, kwargs)
             async with aclosing(served.astream_complete(prompt, parameters, options)) as deltas:
                 async for delta in deltas:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_xinference_bridge.errors import translated_errors
-from xinference_bridge.engines import engine_named
 from xinference_bridge.errors import XinferencePermissionError
-from xinference_bridge.models import ModelInfo
+from xinference_bridge.models.base import ModelHandle
+from xinference_bridge.protocol.engines import engine_named
+from xinference_bridge.protocol.model_info import ModelInfo
 
 if TYPE_CHECKING:
-    from langchain_xinference_bridge.chat_models import ChatXinference
+    from langchain_xinference_bridge._base import XinferenceFields
 
 
 def profile_of(model: ModelInfo) -> dict[str, Any]:
@@ -50,13 +51,13 @@ class LazyProfile(Mapping[str, Any]):
 
     __slots__ = ("_model",)
 
-    def __init__(self, model: ChatXinference) -> None:
+    def __init__(self, model: XinferenceFields) -> None:
         self._model = model
 
     def _known(self) -> dict[str, Any]:
-        with translated_errors():
+        with translated_errors:
             try:
-                return profile_of(self._model._served().describe())  # noqa: SLF001 - its own profile
+                return profile_of(self._model._handle(ModelHandle).describe())  # noqa: SLF001 - its own profile
             except XinferencePermissionError:
                 return {}
 
@@ -82,5 +83,5 @@ class LazyProfile(Mapping[str, Any]):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        known = self._model._served().known_description()  # noqa: SLF001 - its own profile
+        known = self._model._handle(ModelHandle).known_description()  # noqa: SLF001 - its own profile
         return repr(profile_of(known)) if known is not None else "<asked of the server at the first look>"

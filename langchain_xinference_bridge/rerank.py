@@ -12,11 +12,14 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import Field, SecretStr
 from typing_extensions import Unpack, override
 
-from langchain_xinference_bridge._fields import XinferenceFields
-from langchain_xinference_bridge._settings import RerankSettings
+from langchain_xinference_bridge._base import XinferenceFields
+from langchain_xinference_bridge._constructor_kwargs import RerankSettings
 from langchain_xinference_bridge.errors import XinferenceConfigurationError, translated_errors
-from xinference_bridge.parameters import RERANK, merged, options_from
-from xinference_bridge.wire import JSON, CallOptions, RerankResult
+from xinference_bridge.connection_settings import CallOptions
+from xinference_bridge.integration.parameters import RERANK, merged, options_from
+from xinference_bridge.models.rerank import RerankHandle
+from xinference_bridge.protocol.http import JSON
+from xinference_bridge.protocol.rerank import RerankResult
 
 
 class Ranked(TypedDict):
@@ -68,9 +71,9 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         >>> ranked[0]["relevance_score"] >= ranked[1]["relevance_score"]
         True
         """
-        with translated_errors():
+        with translated_errors:
             parameters, options = self._asked(top_n, keywords)
-            results = self._served().rerank(query, _texts(documents), parameters, options)
+            results = self._handle(RerankHandle).rerank(query, _texts(documents), parameters, options)
             return self._kept(results, score_threshold)
 
     async def arerank(
@@ -89,9 +92,9 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         >>> len(asyncio.run(reranker.arerank("Where is the lighthouse?", ["On a rock.", "In the soup."])))
         1
         """
-        with translated_errors():
+        with translated_errors:
             parameters, options = self._asked(top_n, keywords)
-            results = await self._served().arerank(query, _texts(documents), parameters, options)
+            results = await self._handle(RerankHandle).arerank(query, _texts(documents), parameters, options)
             return self._kept(results, score_threshold)
 
     @override

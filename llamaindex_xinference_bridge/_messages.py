@@ -19,11 +19,13 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
-from xinference_bridge import wire_messages
-from xinference_bridge.chat_stream import ChatResult, ToolCall
 from xinference_bridge.errors import XinferenceUnsupportedError
-from xinference_bridge.unchecked import unchecked
-from xinference_bridge.wire import JSON, WireMessage, WireToolCall
+from xinference_bridge.integration.unvalidated import unchecked
+from xinference_bridge.protocol.chat import messages as wire_messages
+from xinference_bridge.protocol.chat.messages import WireMessage, WireToolCall
+from xinference_bridge.protocol.chat.result import ChatResult
+from xinference_bridge.protocol.chat.tool_calls import ToolCall
+from xinference_bridge.protocol.http import JSON
 
 _ROLES: Mapping[MessageRole, str] = {
     MessageRole.SYSTEM: "system",

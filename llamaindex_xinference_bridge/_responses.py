@@ -12,9 +12,9 @@ from llamaindex_xinference_bridge._messages import (
     message_from_wire,
     usage_from_wire,
 )
-from xinference_bridge.chat_stream import ChatDelta, ChatResult
-from xinference_bridge.tool_calls import ToolCall, ToolCallDelta
-from xinference_bridge.unchecked import unchecked
+from xinference_bridge.integration.unvalidated import unchecked
+from xinference_bridge.protocol.chat.result import ChatDelta, ChatResult
+from xinference_bridge.protocol.chat.tool_calls import ToolCall, ToolCallDelta
 
 
 def chat_response(answer: ChatResult, *, one_call: bool = False) -> ChatResponse:

@@ -15,8 +15,8 @@ from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 from llama_index.core.types import Model, PydanticProgramMode
 from llama_index_instrumentation import get_dispatcher
 
-from xinference_bridge.chat_plan import StructuredOutput
-from xinference_bridge.structured_answer import json_of_answer, not_structured
+from xinference_bridge.protocol.chat.request import StructuredOutput
+from xinference_bridge.protocol.chat.structured_output import json_of_answer, not_structured
 
 dispatcher = get_dispatcher(__name__)
 

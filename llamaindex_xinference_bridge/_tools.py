@@ -12,7 +12,8 @@ from llama_index.core.llms.utils import parse_partial_json
 from llama_index.core.tools.types import BaseTool
 
 from llamaindex_xinference_bridge._messages import kwargs_call_to_wire
-from xinference_bridge.wire import JSON, WireTool
+from xinference_bridge.protocol.chat.messages import WireTool
+from xinference_bridge.protocol.http import JSON
 
 _log = logging.getLogger(__name__)
 

@@ -13,12 +13,20 @@ from llama_index.core.utils import get_tqdm_iterable
 from llama_index_instrumentation import get_dispatcher
 from typing_extensions import Unpack
 
-from llamaindex_xinference_bridge._fields import ServedModelFields
+from llamaindex_xinference_bridge._base import ServedModelFields
+from llamaindex_xinference_bridge._constructor_kwargs import EmbeddingSettings
 from llamaindex_xinference_bridge._rate_limit import RateLimited
-from llamaindex_xinference_bridge._settings import EmbeddingSettings
-from xinference_bridge.bulk import DEFAULT_BATCH_SIZE, DEFAULT_CONCURRENCY, Batch, ain_order, batches_of, in_order
 from xinference_bridge.errors import XinferenceProtocolError
-from xinference_bridge.wire import JSON
+from xinference_bridge.models.batching import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_CONCURRENCY,
+    Batch,
+    arun_batches_in_order,
+    batches_of,
+    run_batches_in_order,
+)
+from xinference_bridge.models.embedding import EmbeddingHandle
+from xinference_bridge.protocol.http import JSON
 
 dispatcher = get_dispatcher(__name__)
 
@@ -97,10 +105,10 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
         return await self._aembed([_instructed(self.text_instruction, text) for text in texts])
 
     def _embed(self, texts: list[str]) -> list[Embedding]:
-        return self._checked(self._served.embed(texts, self._parameters()).vectors)
+        return self._checked(self._handle(EmbeddingHandle).embed(texts, self._parameters()).vectors)
 
     async def _aembed(self, texts: list[str]) -> list[Embedding]:
-        return self._checked((await self._served.aembed(texts, self._parameters())).vectors)
+        return self._checked((await self._handle(EmbeddingHandle).aembed(texts, self._parameters())).vectors)
 
     def _parameters(self) -> JSON:
         return self.model_kwargs if self.dimensions is None else {"dimensions": self.dimensions, **self.model_kwargs}
@@ -130,7 +138,7 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
         told = _Told(self)
         send = self._get_text_embeddings if self.embeddings_cache is None else self._get_text_embeddings_cached
         vectors: list[Embedding] = []
-        for batch, answer in in_order(send, self._begun(texts, told), self._concurrency()):
+        for batch, answer in run_batches_in_order(send, self._begun(texts, told), self._concurrency()):
             told.end(batch, answer)
             progress.done(batch)
             vectors += answer
@@ -148,7 +156,9 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
         progress = _Progress(texts, show_progress)
         told = _Told(self)
         vectors: list[Embedding] = []
-        async for batch, answer in ain_order(self._asend, told.begun(self._batches(texts)), self._concurrency()):
+        async for batch, answer in arun_batches_in_order(
+            self._asend, told.begun(self._batches(texts)), self._concurrency()
+        ):
             told.end(batch, answer)
             progress.done(batch)
             vectors += answer

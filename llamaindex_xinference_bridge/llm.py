@@ -28,23 +28,26 @@ from llama_index.core.tools.types import BaseTool
 from llama_index.core.types import BaseOutputParser, PydanticProgramMode, TokenAsyncGen
 from typing_extensions import Unpack
 
-from llamaindex_xinference_bridge._calls import chat_call, completion_call
-from llamaindex_xinference_bridge._fields import ServedModelFields
+from llamaindex_xinference_bridge._base import ServedModelFields
+from llamaindex_xinference_bridge._constructor_kwargs import LLMSettings
 from llamaindex_xinference_bridge._rate_limit import RateLimited
+from llamaindex_xinference_bridge._requests import chat_call, completion_call
 from llamaindex_xinference_bridge._responses import (
     GrowingChat,
     GrowingCompletion,
     chat_response,
     completion_response,
 )
-from llamaindex_xinference_bridge._settings import LLMSettings
 from llamaindex_xinference_bridge._structured import StructuredPrediction
 from llamaindex_xinference_bridge._tools import selections_from_response, tool_keywords, wants_one_call
-from xinference_bridge.chat_stream import ChatDelta, ChatResult
 from xinference_bridge.errors import XinferencePermissionError
-from xinference_bridge.models import ModelInfo
-from xinference_bridge.parameters import RARE
-from xinference_bridge.sampling import SamplingFields
+from xinference_bridge.integration.parameters import RARE
+from xinference_bridge.integration.sampling_fields import SamplingFields
+from xinference_bridge.models.base import ModelHandle
+from xinference_bridge.models.chat import ChatHandle
+from xinference_bridge.models.completion import CompletionHandle
+from xinference_bridge.protocol.chat.result import ChatDelta, ChatResult
+from xinference_bridge.protocol.model_info import ModelInfo
 
 _log = logging.getLogger(__name__)
 
@@ -112,14 +115,14 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
 
         Where it must be asked, it blocks: in an event loop, await `aprepare` first.
         """
-        return self._metadata(None if self._states_all() else self._served.describe())
+        return self._metadata(None if self._states_all() else self._handle(ModelHandle).describe())
 
     async def aprepare(self) -> LLMMetadata:
         """`metadata`, awaited: learns all that it needs, so that later looks at it ask nothing.
 
         Agents of llama-index-core read `metadata` inside the event loop; await this before they run.
         """
-        return self._metadata(None if self._states_all() else await self._served.adescribe())
+        return self._metadata(None if self._states_all() else await self._handle(ModelHandle).adescribe())
 
     def _states_all(self) -> bool:
         return None not in (self.context_window, self.is_chat_model, self.is_function_calling_model)
@@ -157,7 +160,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
         if self.is_chat_model is not None:
             return self.is_chat_model
         try:
-            return self._chats(self._served.describe())
+            return self._chats(self._handle(ModelHandle).describe())
         except XinferencePermissionError:
             return True
 
@@ -165,7 +168,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
         if self.is_chat_model is not None:
             return self.is_chat_model
         try:
-            return self._chats(await self._served.adescribe())
+            return self._chats(await self._handle(ModelHandle).adescribe())
         except XinferencePermissionError:
             return True
 
@@ -181,17 +184,17 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
         self._let_pass()
         if not self._is_chat():
             parameters, options = completion_call(self.stated_parameters(), kwargs)
-            return self._served.complete(self._as_prompt(asked), parameters, options)
+            return self._handle(CompletionHandle).complete(self._as_prompt(asked), parameters, options)
         call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs)
-        return self._served.chat(call, options)
+        return self._handle(ChatHandle).chat(call, options)
 
     async def _aask(self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]) -> ChatResult:
         await self._alet_pass()
         if not await self._ais_chat():
             parameters, options = completion_call(self.stated_parameters(), kwargs)
-            return await self._served.acomplete(self._as_prompt(asked), parameters, options)
+            return await self._handle(CompletionHandle).acomplete(self._as_prompt(asked), parameters, options)
         call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs)
-        return await self._served.achat(call, options)
+        return await self._handle(ChatHandle).achat(call, options)
 
     def _deltas(
         self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]
@@ -199,9 +202,9 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
         self._let_pass()
         if self._is_chat():
             call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs)
-            return self._served.stream_chat(call, options)
+            return self._handle(ChatHandle).stream_chat(call, options)
         parameters, options = completion_call(self.stated_parameters(), kwargs)
-        return self._served.stream_complete(self._as_prompt(asked), parameters, options)
+        return self._handle(CompletionHandle).stream_complete(self._as_prompt(asked), parameters, options)
 
     async def _adeltas(
         self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]
@@ -209,9 +212,9 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
         await self._alet_pass()
         if await self._ais_chat():
             call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs)
-            return self._served.astream_chat(call, options)
+            return self._handle(ChatHandle).astream_chat(call, options)
         parameters, options = completion_call(self.stated_parameters(), kwargs)
-        return self._served.astream_complete(self._as_prompt(asked), parameters, options)
+        return self._handle(CompletionHandle).astream_complete(self._as_prompt(asked), parameters, options)
 
     def _as_prompt(self, asked: Sequence[ChatMessage] | str) -> str:
         # llama-index-core fills both functions in where they are not given.

@@ -14,10 +14,12 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 from typing_extensions import Unpack
 
-from llamaindex_xinference_bridge._fields import ServedModelFields
-from llamaindex_xinference_bridge._settings import RerankSettings
+from llamaindex_xinference_bridge._base import ServedModelFields
+from llamaindex_xinference_bridge._constructor_kwargs import RerankSettings
 from xinference_bridge.errors import XinferenceConfigurationError
-from xinference_bridge.wire import JSON, RerankResult
+from xinference_bridge.models.rerank import RerankHandle
+from xinference_bridge.protocol.http import JSON
+from xinference_bridge.protocol.rerank import RerankResult
 
 dispatcher = get_dispatcher(__name__)
 
@@ -64,7 +66,7 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         query = _query_of(query_bundle)
         with self._told(nodes, query_bundle, query) as best:
-            results = self._served.rerank(query, self._documents(nodes), self._parameters())
+            results = self._handle(RerankHandle).rerank(query, self._documents(nodes), self._parameters())
             best.extend(_reranked(nodes, results))
         return best
 
@@ -73,7 +75,7 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         query = _query_of(query_bundle)
         with self._told(nodes, query_bundle, query) as best:
-            results = await self._served.arerank(query, self._documents(nodes), self._parameters())
+            results = await self._handle(RerankHandle).arerank(query, self._documents(nodes), self._parameters())
             best.extend(_reranked(nodes, results))
         return best
 

@@ -25,9 +25,10 @@ from langchain_xinference_bridge import ChatXinference, XinferenceEmbeddings
 from langchain_xinference_bridge import XinferenceRerank as LangChainRerank
 from llamaindex_xinference_bridge import XinferenceEmbedding, XinferenceLLM
 from llamaindex_xinference_bridge import XinferenceRerank as LlamaIndexRerank
-from xinference_bridge import XinferenceConnection, XinferenceError, credentials, runtime
-from xinference_bridge.client import Client
-from xinference_bridge.wire import DEFAULT_OPTIONS
+from xinference_bridge import XinferenceConnection, XinferenceError
+from xinference_bridge.client import registry as clients
+from xinference_bridge.client.auth import registry as gates
+from xinference_bridge.client.transport.requests_transport import RequestsTransport
 
 
 def tool(name: str, description: str, **parameters: str) -> dict[str, Any]:
@@ -200,10 +201,27 @@ class InLlamaIndex:
 
 @pytest.fixture
 def connection(lab):
-    credentials.reset()
+    gates.reset()
     yield XinferenceConnection(lab.url, api_key=lab.api_key)
-    runtime.close_all()
-    credentials.reset()
+    clients.close_all()
+    gates.reset()
+
+
+class Replayed:
+    """A stream that was read to its end, played once more."""
+
+    def __init__(self, stream: Any, chunks: list[bytes]) -> None:
+        self.status, self.headers, self.request_id = stream.status, stream.headers, stream.request_id
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._chunks)
+
+    def finish(self, chunks: Iterator[bytes]) -> None:
+        """Nothing follows."""
+
+    def close(self) -> None:
+        """No socket is open."""
 
 
 @pytest.fixture
@@ -211,25 +229,27 @@ def exchanges(monkeypatch) -> list[bytes]:
     """What was really asked, in order; an equal request is answered by what the server said the first time."""
     answers: dict[bytes, Any] = {}
     asked: list[bytes] = []
-    send, stream_call = Client.send, Client.stream_call
+    send, stream = RequestsTransport.send, RequestsTransport.stream
 
     def key(request: Any) -> bytes:
         return orjson.dumps([request.method, request.path, request.json])
 
-    def send_once(client: Client, request: Any, options: Any = DEFAULT_OPTIONS) -> Any:
-        if key(request) not in answers:
-            asked.append(key(request))
-            answers[key(request)] = send(client, request, options)
-        return answers[key(request)]
-
-    def stream_once(client: Client, call: Any) -> Iterator[Any]:
+    def send_once(transport: RequestsTransport, call: Any, authorization: str | None) -> Any:
         if key(call.request) not in answers:
             asked.append(key(call.request))
-            answers[key(call.request)] = list(stream_call(client, call))
-        yield from answers[key(call.request)]
+            answers[key(call.request)] = send(transport, call, authorization)
+        return answers[key(call.request)]
 
-    monkeypatch.setattr(Client, "send", send_once)
-    monkeypatch.setattr(Client, "stream_call", stream_once)
+    def stream_once(transport: RequestsTransport, call: Any, authorization: str | None) -> Any:
+        if key(call.request) not in answers:
+            asked.append(key(call.request))
+            opened = stream(transport, call, authorization)
+            answers[key(call.request)] = Replayed(opened, list(opened))
+            opened.close()
+        return answers[key(call.request)]
+
+    monkeypatch.setattr(RequestsTransport, "send", send_once)
+    monkeypatch.setattr(RequestsTransport, "stream", stream_once)
     return asked
 
 

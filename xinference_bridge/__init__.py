@@ -23,7 +23,7 @@ from xinference_bridge.errors import (
     XinferenceTimeoutError,
     XinferenceUnsupportedError,
 )
-from xinference_bridge.models import ModelInfo
+from xinference_bridge.protocol.model_info import ModelInfo
 from xinference_bridge.version import __version__
 
 __all__ = [

@@ -1,7 +1,7 @@
 """Everything that can go wrong, as one tree.
 
 XinferenceError
-├── XinferenceConfigurationError    what was given cannot be meant (URL, parameter, redirect)
+├── XinferenceConfigurationError    a setting or parameter is invalid (URL, parameter, redirect)
 ├── XinferenceConnectionError       the server was not reached, or hung up before it answered
 ├── XinferenceTimeoutError          it took longer than the caller wanted to wait
 ├── XinferenceAuthenticationError   401: no credential, or one that the server does not know
@@ -21,7 +21,10 @@ XinferenceError
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class XinferenceError(Exception):
@@ -29,7 +32,7 @@ class XinferenceError(Exception):
 
     `message` says what went wrong and the next step. `url`, `model_uid`, `status_code`, `request_id`
     (as the server logs it) and `body` (the server's own words) are None where they are not known.
-    `retryable` says whether the same call may succeed when it is tried again, and `retry_after` how many
+    `retryable` says whether the same call may succeed on a retry, and `retry_after` how many
     seconds the server asked to wait. Survives pickling.
     """
 
@@ -64,6 +67,19 @@ class XinferenceError(Exception):
         self.model_uid = self.model_uid if self.model_uid is not None else model_uid
         self.request_id = self.request_id if self.request_id is not None else request_id
 
+    def like(self, other: XinferenceError) -> Self:
+        """Take over which answer another error is about: its URL, status, request id and body; return this error."""
+        self.url = other.url if other.url is not None else self.url
+        self.model_uid = self.model_uid if self.model_uid is not None else other.model_uid
+        self.status_code, self.request_id, self.body = other.status_code, other.request_id, other.body
+        return self
+
+    def with_note(self, note: str) -> Self:
+        """Add a sentence to the end of the message; return this error."""
+        self.message += f" {note}"
+        self.args = (self.message,)
+        return self
+
     def __str__(self) -> str:
         return self.message
 
@@ -80,15 +96,15 @@ def _rebuild(cls: type[XinferenceError], state: dict[str, Any]) -> XinferenceErr
 
 
 class XinferenceConfigurationError(XinferenceError, ValueError):
-    """What was given cannot be meant: the message names the setting and what it takes."""
+    """A setting or parameter is invalid: the message names it and says what it takes."""
 
 
 class XinferenceConnectionError(XinferenceError):
     """The server was not reached, or it hung up before it answered."""
 
     retryable = True
-    hung_up: bool = False
-    """Whether the connection was there and was closed before any byte of an answer."""
+    stale_socket: bool = False
+    """Whether a pooled connection was closed before any byte of an answer, as a server closes idle ones."""
 
 
 class XinferenceTimeoutError(XinferenceError):
@@ -98,7 +114,7 @@ class XinferenceTimeoutError(XinferenceError):
 class XinferenceAuthenticationError(XinferenceError):
     """The server asked for a credential, or does not know the one it got (401).
 
-    Never tried again with the same credential: ten such failures make the server ban the address for an hour.
+    Never retried with the same credential: ten such failures make the server ban the address for an hour.
     """
 
 

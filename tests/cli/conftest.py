@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.fault_proxy import fault_server
-from xinference_bridge import credentials, runtime
-from xinference_bridge.cli import doctor, reach
+from xinference_bridge.cli import doctor, network_checks
+from xinference_bridge.client import registry as clients
+from xinference_bridge.client.auth import registry as gates
 
 if TYPE_CHECKING:
     from tests.support.scrub import Lab
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 def _as_if_just_started(monkeypatch: pytest.MonkeyPatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-    credentials.reset()
+    gates.reset()
     yield
-    runtime.close_all()
-    credentials.reset()
+    clients.close_all()
+    gates.reset()
 
 
 @pytest.fixture
@@ -35,5 +36,5 @@ def server():
 def reached(lab: Lab, monkeypatch: pytest.MonkeyPatch):
     """The looks below HTTP reach the lab, also where its answers are replayed and nothing listens."""
     if not lab.live:
-        replayed = reach.Reach(lambda host, _port: [host], lambda *_: 0.5, lambda _url: True)
+        replayed = network_checks.Reach(lambda host, _port: [host], lambda *_: 0.5, lambda _url: True)
         monkeypatch.setattr(doctor, "Reach", lambda: replayed)

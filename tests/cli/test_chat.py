@@ -18,7 +18,6 @@ from xinference_bridge.cli import chat
 from xinference_bridge.cli.console import output
 from xinference_bridge.cli.conversation import Conversation, ConversationEnd, obey
 from xinference_bridge.connection import XinferenceConnection
-from xinference_bridge.served_model import ServedModel
 
 CHAT = "/v1/chat/completions"
 
@@ -106,7 +105,7 @@ def test_a_stream_that_breaks_keeps_what_came_and_ends_with_an_error(talker):
 @pytest.fixture
 def conversation(talker):
     with XinferenceConnection(talker.url) as connection:
-        yield Conversation(ServedModel(connection, "c"))
+        yield Conversation(connection, "c")
 
 
 @pytest.mark.fault_server

@@ -9,8 +9,8 @@ import pytest
 
 from tests.cli.tools import Ran, model, run, says, to_lab, xinference
 from tests.support.fault_proxy import http, unused_port
-from xinference_bridge import failures
 from xinference_bridge.cli import doctor
+from xinference_bridge.client.transport import container
 
 STEPS = [
     "URL",
@@ -148,7 +148,7 @@ def test_a_wrong_port_is_named_with_the_right_one_when_a_server_answers_there(se
 def test_inside_a_container_it_explains_what_loopback_means_there(server, monkeypatch):
     port = unused_port()
     monkeypatch.setattr(doctor, "_DEFAULT_PORT", port)
-    monkeypatch.setattr(failures, "inside_container", lambda: True)
+    monkeypatch.setattr(container, "inside_container", lambda: True)
     _, steps = examine("--server-url", f"http://localhost:{port}")
     assert failed_at(steps) == "port"
     assert f"http://host.docker.internal:{port}" in steps["port"]["next_step"]

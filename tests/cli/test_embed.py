@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.tools import model, run, to_lab, xinference
 from tests.support.fault_proxy import http
+from xinference_bridge.models.embedding import EmbeddingHandle
 
 
 @pytest.fixture
@@ -202,7 +203,6 @@ def test_no_more_texts_are_read_than_are_under_way(embedder, tmp_path):
     from xinference_bridge.cli import embed as module
     from xinference_bridge.cli.inputs import Row
     from xinference_bridge.connection import XinferenceConnection
-    from xinference_bridge.served_model import ServedModel
 
     read = 0
 
@@ -214,7 +214,7 @@ def test_no_more_texts_are_read_than_are_under_way(embedder, tmp_path):
 
     with XinferenceConnection(embedder.url) as connection:
         written = 0
-        for held, _ in module._embedded(ServedModel(connection, "e"), rows(), batch_size=10, concurrency=3):
+        for held, _ in module._embedded(EmbeddingHandle(connection, "e"), rows(), batch_size=10, concurrency=3):
             written += len(held)
             assert read - written <= 10 * (2 * 3 + 2)  # two batches for each request under way, one read, one written
     assert written == 1000

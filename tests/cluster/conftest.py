@@ -12,7 +12,9 @@ from lab.environment import ensure_environment
 from lab.rest import RefusedError, Rest
 from lab.server import add_worker, kill_worker, known_server, wait_for_workers
 from tests.support.scrub import Lab
-from xinference_bridge import XinferenceConnection, credentials, runtime
+from xinference_bridge import XinferenceConnection
+from xinference_bridge.client import registry as clients
+from xinference_bridge.client.auth import registry as gates
 
 REPLICATED = ("minilm", "tiny-chat")
 
@@ -83,5 +85,5 @@ def cluster(lab: Lab) -> Cluster:
 def connection(lab: Lab) -> Iterator[XinferenceConnection]:
     with XinferenceConnection(server_url=lab.url, api_key=lab.api_key) as connection:
         yield connection
-    runtime.close_all()
-    credentials.reset()
+    clients.close_all()
+    gates.reset()

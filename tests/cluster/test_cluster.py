@@ -14,7 +14,8 @@ import llamaindex_xinference_bridge as llamaindex
 from lab.families import LAUNCHES
 from langchain_xinference_bridge import ChatXinference, XinferenceEmbeddings
 from tests.cluster.conftest import Cluster
-from xinference_bridge import XinferenceConnection, XinferenceError, XinferenceModelNotFoundError, endpoints
+from xinference_bridge import XinferenceConnection, XinferenceError, XinferenceModelNotFoundError
+from xinference_bridge.protocol.embedding import embeddings_from_response
 
 pytestmark = pytest.mark.live_only
 QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
@@ -25,13 +26,13 @@ TEXTS = [f"Text {number} of a corpus, about the harbour and its boats." for numb
 def answered_by(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How many requests for embeddings each replica has answered."""
     counted: Counter[str] = Counter()
-    read = endpoints.embeddings_from_response
+    read = embeddings_from_response
 
     def counting(response, count):
         counted[orjson.loads(response.body)["model_replica"]] += 1
         return read(response, count)
 
-    monkeypatch.setattr(endpoints, "embeddings_from_response", counting)
+    monkeypatch.setattr("xinference_bridge.models.embedding.embeddings_from_response", counting)
     return counted
 
 

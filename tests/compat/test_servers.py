@@ -25,9 +25,9 @@ from xinference_bridge import (
     XinferenceModelTypeError,
     XinferenceServerError,
     XinferenceUnsupportedError,
-    credentials,
-    runtime,
 )
+from xinference_bridge.client import registry as clients
+from xinference_bridge.client.auth import registry as gates
 
 if TYPE_CHECKING:
     from tests.support.cassettes import Recording
@@ -64,10 +64,10 @@ def uid(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_of_other_tests() -> Iterator[None]:
-    credentials.reset()
+    gates.reset()
     yield
-    runtime.close_all()
-    credentials.reset()
+    clients.close_all()
+    gates.reset()
 
 
 @pytest.fixture

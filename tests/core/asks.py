@@ -16,15 +16,18 @@ import orjson
 from tests.support.fault_proxy import FaultServer, http
 from tests.support.record_bytes import CHAT, COMPLETION, EMBED, FOLDER, RERANK, chunks_of
 from xinference_bridge import XinferenceConnection
-from xinference_bridge.chat_plan import ChatCall
-from xinference_bridge.served_model import ServedModel
-from xinference_bridge.wire import DEFAULT_OPTIONS, CallOptions
+from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions
+from xinference_bridge.models.chat import ChatHandle
+from xinference_bridge.models.completion import CompletionHandle
+from xinference_bridge.models.embedding import EmbeddingHandle
+from xinference_bridge.models.rerank import RerankHandle
+from xinference_bridge.protocol.chat.request import ChatCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from xinference_bridge.chat_stream import ChatResult
+    from xinference_bridge.protocol.chat.result import ChatResult
 
 TEXTS = ["a cat", "a dog", "a ship"]
 CALL = ChatCall([{"role": "user", "content": "Say hello."}])
@@ -121,15 +124,19 @@ def sync_ask(
     connection: XinferenceConnection, ask: str, into: Streamed | None = None, options: CallOptions = DEFAULT_OPTIONS
 ) -> Any:
     """One ask; the result, or its error."""
-    model = ServedModel(connection, UIDS.get(ask, "tiny-chat"))
+    uid = UIDS.get(ask, "tiny-chat")
     if ask == "chat":
-        return model.chat(CALL, options)
+        return ChatHandle(connection, uid).chat(CALL, options)
     if ask == "embeddings":
-        return model.embed(TEXTS, {}, options)
+        return EmbeddingHandle(connection, uid).embed(TEXTS, {}, options)
     if ask == "rerank":
-        return model.rerank("a cat", TEXTS, {}, options)
+        return RerankHandle(connection, uid).rerank("a cat", TEXTS, {}, options)
     streamed = into or Streamed()
-    for delta in model.stream_chat(CALL, options) if ask == "stream" else model.stream_complete("Once", {}, options):
+    if ask == "stream":
+        deltas = ChatHandle(connection, uid).stream_chat(CALL, options)
+    else:
+        deltas = CompletionHandle(connection, uid).stream_complete("Once", {}, options)
+    for delta in deltas:
         streamed.take(delta)
     return streamed
 
@@ -137,16 +144,19 @@ def sync_ask(
 async def async_ask(
     connection: XinferenceConnection, ask: str, into: Streamed | None = None, options: CallOptions = DEFAULT_OPTIONS
 ) -> Any:
-    """Same as `sync_ask`, but awaited."""
-    model = ServedModel(connection, UIDS.get(ask, "tiny-chat"))
+    """Async version of `sync_ask`."""
+    uid = UIDS.get(ask, "tiny-chat")
     if ask == "chat":
-        return await model.achat(CALL, options)
+        return await ChatHandle(connection, uid).achat(CALL, options)
     if ask == "embeddings":
-        return await model.aembed(TEXTS, {}, options)
+        return await EmbeddingHandle(connection, uid).aembed(TEXTS, {}, options)
     if ask == "rerank":
-        return await model.arerank("a cat", TEXTS, {}, options)
+        return await RerankHandle(connection, uid).arerank("a cat", TEXTS, {}, options)
     streamed = into or Streamed()
-    stream = model.astream_chat(CALL, options) if ask == "stream" else model.astream_complete("Once", {}, options)
+    if ask == "stream":
+        stream = ChatHandle(connection, uid).astream_chat(CALL, options)
+    else:
+        stream = CompletionHandle(connection, uid).astream_complete("Once", {}, options)
     async with aclosing(stream) as deltas:
         async for delta in deltas:
             streamed.take(delta)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from xinference_bridge.chat_stream import (
-    ChatAccumulator,
-    ChatDelta,
-    ChatResult,
-)
+from xinference_bridge.protocol.chat.accumulator import ChatAccumulator
+from xinference_bridge.protocol.chat.result import ChatDelta, ChatResult
 
 if TYPE_CHECKING:
-    from xinference_bridge.tags import Start
+    from xinference_bridge.protocol.chat.tags import Start
 
 CALL = '{"name": "add", "arguments": {"a": 1,  "b": [2.50]}}'
 

@@ -6,7 +6,10 @@ import pytest
 
 from tests.core.asks import healthy
 from tests.support.fault_proxy import fault_server
-from xinference_bridge import credentials, failures, retry, runtime
+from xinference_bridge.client import registry as clients
+from xinference_bridge.client import retry_policy
+from xinference_bridge.client.auth import registry as gates
+from xinference_bridge.client.transport import container
 
 
 @pytest.fixture
@@ -19,19 +22,19 @@ def server():
 @pytest.fixture(autouse=True)
 def _outside_a_container(monkeypatch):
     """What an error advises depends on where the tests run, unless they say."""
-    monkeypatch.setattr(failures, "inside_container", lambda: False)
+    monkeypatch.setattr(container, "inside_container", lambda: False)
 
 
 @pytest.fixture(autouse=True)
 def _short_backoff(monkeypatch):
     """Between two tries a test waits for a hundredth of a second, unless the server asks for more."""
-    monkeypatch.setattr(retry, "_backoff", lambda _: 0.01)
+    monkeypatch.setattr(retry_policy, "_backoff", lambda _: 0.01)
 
 
 @pytest.fixture(autouse=True)
 def _nothing_left_of_other_tests():
     """Verdicts on credentials and open sockets are kept for the whole process: each test starts without."""
-    credentials.reset()
+    gates.reset()
     yield
-    runtime.close_all()
-    credentials.reset()
+    clients.close_all()
+    gates.reset()

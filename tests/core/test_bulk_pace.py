@@ -10,10 +10,11 @@ import pytest
 
 from tests.core.asks import MODES, PATHS, connection_to, good
 from tests.support.fault_proxy import FaultServer, http
-from xinference_bridge import XinferenceConnectionError, XinferenceRateLimitError, bulk
-from xinference_bridge.bulk import ain_order, batches_of, in_order
-from xinference_bridge.pace import Pace, tell_of_overload
-from xinference_bridge.served_model import ServedModel
+from xinference_bridge import XinferenceConnectionError, XinferenceRateLimitError
+from xinference_bridge.client.adaptive_limit import AdaptiveLimit, report_overload
+from xinference_bridge.models import batching
+from xinference_bridge.models.batching import arun_batches_in_order, batches_of, run_batches_in_order
+from xinference_bridge.models.embedding import EmbeddingHandle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +38,7 @@ def embedded(
     batches = batches_of(map(str, range(count)), size=1)
     given: list[object] = []
     if mode == "sync":
-        for _, result in in_order(lambda texts: answer(int(texts[0])), batches, concurrency):
+        for _, result in run_batches_in_order(lambda texts: answer(int(texts[0])), batches, concurrency):
             counted(given, result)
         return given
 
@@ -46,7 +47,7 @@ def embedded(
         return answer(int(texts[0]))
 
     async def all_of_them() -> None:
-        async for _, result in ain_order(asked, batches, concurrency):
+        async for _, result in arun_batches_in_order(asked, batches, concurrency):
             counted(given, result)
 
     asyncio.run(all_of_them())
@@ -85,7 +86,7 @@ def test_no_more_texts_are_read_than_twice_the_requests_under_way():
             yield str(number)
 
     given = 0
-    for _ in in_order(lambda batch: batch, batches_of(texts(), size=1), concurrency=3):
+    for _ in run_batches_in_order(lambda batch: batch, batches_of(texts(), size=1), concurrency=3):
         given += 1
         assert read - given <= 2 * 3 + 2  # the window, and what the batcher holds
     assert given == 200
@@ -106,7 +107,7 @@ def test_no_more_texts_are_read_awaited():
 
     async def main() -> int:
         given = 0
-        async for _ in ain_order(send, batches_of(texts(), size=1), concurrency=3):
+        async for _ in arun_batches_in_order(send, batches_of(texts(), size=1), concurrency=3):
             given += 1
             assert read - given <= 2 * 3 + 2
         return given
@@ -124,7 +125,7 @@ def test_one_slow_batch_does_not_keep_the_others_from_being_sent():
             later.release()
         return batch[0]
 
-    answers = in_order(send, batches_of(map(str, range(9)), size=1), concurrency=2)
+    answers = run_batches_in_order(send, batches_of(map(str, range(9)), size=1), concurrency=2)
     given: list[str] = []
     taker = threading.Thread(target=lambda: given.extend(result for _, result in answers))
     taker.start()
@@ -143,25 +144,27 @@ def test_a_server_that_refuses_one_request_is_asked_by_half_as_many(
 ):
     allowed = []
 
-    class Watched(Pace):
+    class Watched(AdaptiveLimit):
         def _slow_down(self, seen: int) -> int:
             halvings = super()._slow_down(seen)
             allowed.append(self.allowed)
             return halvings
 
-    monkeypatch.setattr(bulk, "Pace", Watched)
+    monkeypatch.setattr(batching, "AdaptiveLimit", Watched)
     server.on(PATHS["embeddings"], http(429, b'{"detail":"Rate limit reached"}'), good("embeddings"))
-    model = ServedModel(connection_to(server, max_retries=2), "minilm")
+    model = EmbeddingHandle(connection_to(server, max_retries=2), "minilm")
     texts = [["a cat", "a dog", "a ship"][number % 3] for number in range(30)]
 
     async def awaited() -> list[int]:
         async def send(batch: list[str]) -> int:
             return len((await model.aembed(batch, {})).vectors)
 
-        return [answer async for _, answer in ain_order(send, batches_of(texts, size=3), concurrency=4)]
+        return [answer async for _, answer in arun_batches_in_order(send, batches_of(texts, size=3), concurrency=4)]
 
     if mode == "sync":
-        answers = in_order(lambda batch: len(model.embed(batch, {}).vectors), batches_of(texts, size=3), concurrency=4)
+        answers = run_batches_in_order(
+            lambda batch: len(model.embed(batch, {}).vectors), batches_of(texts, size=3), concurrency=4
+        )
         counts = [answer for _, answer in answers]
     else:
         counts = asyncio.run(awaited())
@@ -171,13 +174,13 @@ def test_a_server_that_refuses_one_request_is_asked_by_half_as_many(
 
 
 def test_a_pace_is_halved_once_by_those_who_were_refused_together():
-    pace = Pace(8)
+    pace = AdaptiveLimit(8)
     refuse, refused = threading.Barrier(8), threading.Barrier(8)
 
     def one() -> None:
         with pace.turn():
             refuse.wait(10)
-            tell_of_overload(OVERLOAD)
+            report_overload(OVERLOAD)
             refused.wait(10)
 
     callers = [threading.Thread(target=one) for _ in range(8)]
@@ -190,18 +193,18 @@ def test_a_pace_is_halved_once_by_those_who_were_refused_together():
 
 
 def test_a_pace_is_halved_down_to_one_by_a_call_that_is_refused_again_and_again():
-    pace = Pace(8)
+    pace = AdaptiveLimit(8)
     with pace.turn():
         for expected in (4, 2, 1, 1):
-            tell_of_overload(OVERLOAD)
+            report_overload(OVERLOAD)
             assert pace.allowed == expected
 
 
 def test_a_pace_creeps_up_by_one_a_round_to_where_it_began():
-    pace = Pace(4)
+    pace = AdaptiveLimit(4)
     with pace.turn():
-        tell_of_overload(OVERLOAD)
-        tell_of_overload(OVERLOAD)
+        report_overload(OVERLOAD)
+        report_overload(OVERLOAD)
     allowed = []
     for _ in range(12):
         allowed.append(pace.allowed)
@@ -211,8 +214,8 @@ def test_a_pace_creeps_up_by_one_a_round_to_where_it_began():
 
 
 def test_other_failures_do_not_change_the_pace_nor_do_calls_outside_of_a_job():
-    pace = Pace(4)
+    pace = AdaptiveLimit(4)
     with pace.turn():
-        tell_of_overload(XinferenceConnectionError("hung up"))
-    tell_of_overload(OVERLOAD)
+        report_overload(XinferenceConnectionError("hung up"))
+    report_overload(OVERLOAD)
     assert pace.allowed == 4

@@ -13,14 +13,17 @@ from xinference_bridge import (
     XinferenceContextOverflowError,
     XinferenceServerError,
     XinferenceUnsupportedError,
-    chat_plan,
-    context_guard,
-    parameters,
 )
-from xinference_bridge.chat_plan import ChatCall, ChatPlan, NamedTool, StructuredOutput, needs_description, plan_chat
-from xinference_bridge.chat_stream import ChatResult, ToolCall
-from xinference_bridge.models import ModelInfo
-from xinference_bridge.wire import JSON, WireMessage, WireTool
+from xinference_bridge.integration import parameters
+from xinference_bridge.protocol.chat import context_length
+from xinference_bridge.protocol.chat import plan as chat_plan
+from xinference_bridge.protocol.chat.messages import WireMessage, WireTool
+from xinference_bridge.protocol.chat.plan import ChatPlan, needs_description, plan_chat
+from xinference_bridge.protocol.chat.request import ChatCall, NamedTool, StructuredOutput, prompt_bytes
+from xinference_bridge.protocol.chat.result import ChatResult
+from xinference_bridge.protocol.chat.tool_calls import ToolCall
+from xinference_bridge.protocol.http import JSON
+from xinference_bridge.protocol.model_info import ModelInfo
 
 HELLO: list[WireMessage] = [{"role": "user", "content": "Hello"}]
 SCHEMA: JSON = {"type": "object", "properties": {"name": {"type": "string"}}}
@@ -205,7 +208,7 @@ def guarded(text: str, engine: str = "transformers", context: int | None = 4096,
 
 
 def guarded_call(call: ChatCall, engine: str = "transformers", context: int | None = 4096) -> bool:
-    return context_guard.must_count(call, model(engine, context=context), context_guard.prompt_bytes(call))
+    return context_length.must_count(call, model(engine, context=context), prompt_bytes(call))
 
 
 def test_tokens_are_counted_only_where_a_long_prompt_would_be_cut_in_silence():
@@ -219,25 +222,25 @@ def test_tokens_are_counted_only_where_a_long_prompt_would_be_cut_in_silence():
 
 def test_a_prompt_that_does_not_fit_is_refused_with_both_sizes():
     call = ChatCall(HELLO, {"max_tokens": 100})
-    context_guard.refuse_overflow(call, model("transformers"), 3900)
+    context_length.refuse_overflow(call, model("transformers"), 3900)
     with pytest.raises(XinferenceContextOverflowError, match=r"4000 tokens does not fit .* 4096 tokens, 100 of them"):
-        context_guard.refuse_overflow(call, model("transformers"), 4000)
+        context_length.refuse_overflow(call, model("transformers"), 4000)
 
 
 def test_the_bytes_of_a_picture_are_not_counted_as_its_tokens():
     picture: JSON = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
     words: JSON = {"type": "text", "text": "What is this?"}
     call = ChatCall([{"role": "user", "content": [words, picture]}])
-    assert context_guard.prompt_bytes(call) < 100
+    assert prompt_bytes(call) < 100
     assert not guarded_call(call)
 
 
 def test_a_prompt_that_could_not_be_counted_is_sent():
-    context_guard.refuse_overflow(ChatCall(HELLO), model("transformers"), None)
+    context_length.refuse_overflow(ChatCall(HELLO), model("transformers"), None)
 
 
 def test_a_lone_surrogate_reaches_the_error_that_names_its_place():
-    assert context_guard.prompt_bytes(ChatCall([{"role": "user", "content": "\ud800"}])) == 0
+    assert prompt_bytes(ChatCall([{"role": "user", "content": "\ud800"}])) == 0
 
 
 # Parameters
@@ -294,10 +297,10 @@ def test_a_failure_without_a_reason_is_told_by_the_size_of_the_prompt(engine, by
     model = ModelInfo("m", "m", "LLM", ("chat",), context_length=4096, engine=engine)
     call = ChatCall([{"role": "user", "content": "x" * (bytes_a_token * 4096)}])
     failure = XinferenceServerError("The chat completion request failed.", status_code=500, request_id="r1", body="b")
-    better = context_guard.explained_by_size(failure, call, model)
+    better = context_length.explained_by_size(failure, call, model)
     assert type(better).__name__ == told
     assert (better.status_code, better.request_id, better.body) == (500, "r1", "b")
-    assert context_guard.explained_by_size(failure, call, None) is failure
+    assert context_length.explained_by_size(failure, call, None) is failure
 
 
 # Where an answer starts

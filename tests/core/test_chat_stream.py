@@ -12,16 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xinference_bridge.chat_stream import (
-    ChatAccumulator,
-    Usage,
-    chat_result_from_wire,
-    completion_result_from_wire,
-)
 from xinference_bridge.errors import XinferenceProtocolError, XinferenceStreamError
+from xinference_bridge.protocol.chat.accumulator import ChatAccumulator, chat_result_from_wire
+from xinference_bridge.protocol.chat.result import Usage
+from xinference_bridge.protocol.completion import completion_result_from_wire
 
 if TYPE_CHECKING:
-    from xinference_bridge.tags import Start
+    from xinference_bridge.protocol.chat.tags import Start
 
 from tests.core.chunks import CALL, body, chunk, final, say, stream
 

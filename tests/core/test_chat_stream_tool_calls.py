@@ -7,11 +7,8 @@ import json
 import pytest
 
 from tests.core.chunks import CALL, body, chunk, final, say, server_call, stream
-from xinference_bridge.chat_stream import (
-    ToolCall,
-    ToolCallDelta,
-    chat_result_from_wire,
-)
+from xinference_bridge.protocol.chat.accumulator import chat_result_from_wire
+from xinference_bridge.protocol.chat.tool_calls import ToolCall, ToolCallDelta
 
 # --- tool calls that the server parsed --------------------------------------------------------------------------
 

@@ -33,8 +33,8 @@ from xinference_bridge import (
     XinferenceConnection,
     XinferenceTimeoutError,
 )
-from xinference_bridge.served_model import ServedModel
-from xinference_bridge.wire import CallOptions
+from xinference_bridge.connection_settings import CallOptions
+from xinference_bridge.models.chat import ChatHandle
 
 pytestmark = pytest.mark.fault_server
 EMBED = PATHS["embeddings"]
@@ -250,7 +250,7 @@ def seen_at_once(server: FaultServer, began: float) -> bool:
 
 def test_closing_a_stream_hangs_up_at_once(endless: FaultServer):
     connection = connection_to(endless)
-    with closing(ServedModel(connection, "tiny-chat").stream_chat(CALL)) as deltas:
+    with closing(ChatHandle(connection, "tiny-chat").stream_chat(CALL)) as deltas:
         assert next(deltas).text
         began = time.monotonic()
     assert seen_at_once(endless, began)
@@ -258,7 +258,7 @@ def test_closing_a_stream_hangs_up_at_once(endless: FaultServer):
 
 def test_abandoning_a_stream_hangs_up_at_once(endless: FaultServer):
     connection = connection_to(endless)
-    for delta in ServedModel(connection, "tiny-chat").stream_chat(CALL):
+    for delta in ChatHandle(connection, "tiny-chat").stream_chat(CALL):
         if delta.text:
             break
     del delta
@@ -269,7 +269,7 @@ def test_an_error_of_the_reader_hangs_up_at_once(endless: FaultServer):
     connection = connection_to(endless)
 
     def read() -> None:
-        with closing(ServedModel(connection, "tiny-chat").stream_chat(CALL)) as deltas:
+        with closing(ChatHandle(connection, "tiny-chat").stream_chat(CALL)) as deltas:
             for _ in deltas:
                 raise KeyError
 
@@ -280,7 +280,7 @@ def test_an_error_of_the_reader_hangs_up_at_once(endless: FaultServer):
 
 async def test_closing_an_awaited_stream_hangs_up_at_once(endless: FaultServer):
     connection = connection_to(endless)
-    async with aclosing(ServedModel(connection, "tiny-chat").astream_chat(CALL)) as deltas:
+    async with aclosing(ChatHandle(connection, "tiny-chat").astream_chat(CALL)) as deltas:
         assert (await anext(deltas)).text
     began = time.monotonic()
     assert await asyncio.to_thread(seen_at_once, endless, began)

@@ -14,8 +14,10 @@ import pytest
 from pydantic import SecretStr
 
 from tests.support.fault_proxy import unused_port
-from xinference_bridge import XinferenceConfigurationError, XinferenceConnection, credentials, runtime
-from xinference_bridge.connection import connection_from
+from xinference_bridge import XinferenceConfigurationError, XinferenceConnection
+from xinference_bridge.client import registry as clients
+from xinference_bridge.client.auth import registry as gates
+from xinference_bridge.integration.connection_argument import connection_from
 
 KEY, PASSWORD, GATEWAY = "xf-very-secret-key", "very-secret-password", "very-secret-header"
 PROXY = "http://user:very-secret-proxy@127.0.0.1:3128"
@@ -201,9 +203,9 @@ def test_a_model_without_settings_of_its_own_shares_the_connection():
 
 
 def test_a_service_with_a_key_for_each_user_keeps_a_bounded_number_of_clients():
-    for number in range(runtime.MOST_CLIENTS + 20):
+    for number in range(clients.MOST_CLIENTS + 20):
         assert XinferenceConnection("http://host:1", api_key=f"xf-{number}").client is not None
-    assert len(runtime._clients) <= runtime.MOST_CLIENTS
+    assert len(clients._clients) <= clients.MOST_CLIENTS
 
 
 # Precedence: what is said at the call and on the model is tried in the bridges' tests.
@@ -215,7 +217,7 @@ def workplace(tmp_path, monkeypatch):
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("xinference_bridge.settings._SECRETS_DIR", secrets)
+    monkeypatch.setattr("xinference_bridge.environment._SECRETS_DIR", secrets)
     return tmp_path
 
 
@@ -287,9 +289,9 @@ SECRETS = (KEY, PASSWORD, GATEWAY, "very-secret-proxy")
         lambda c: json.dumps(c.model_json_schema()),
         lambda c: repr(c.client),
         lambda c: repr(vars(c.client)),
-        lambda c: repr(vars(c.client._sync)) + repr(vars(c.client._async)) + repr(vars(c.client._authorisation)),
-        lambda c: repr(vars(c.client._authorisation._gate)),
-        lambda c: repr(credentials._gates) + repr(runtime._clients),
+        lambda c: repr(vars(c.client._sync)) + repr(vars(c.client._async)) + repr(vars(c.client._authentication)),
+        lambda c: repr(vars(c.client._authentication._gate)),
+        lambda c: repr(gates._gates) + repr(clients._clients),
         lambda c: f"{c!r:.2000}{c}",
     ],
 )

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from xinference_bridge import XinferenceUnsupportedError
-from xinference_bridge.counting import counted_messages
-from xinference_bridge.wire import WireMessage, WireToolCall
+from xinference_bridge.protocol.chat.messages import WireMessage, WireToolCall
+from xinference_bridge.protocol.chat.token_count import counted_messages
 
 
 def call(arguments: Any) -> WireToolCall:

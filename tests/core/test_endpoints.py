@@ -9,9 +9,14 @@ import orjson
 import pytest
 
 from tests.core.asks import body_of, recorded
-from xinference_bridge import XinferenceBadRequestError, XinferenceProtocolError, endpoints
-from xinference_bridge.call import encode
-from xinference_bridge.wire import Request, Response
+from xinference_bridge import XinferenceBadRequestError, XinferenceProtocolError
+from xinference_bridge.protocol.chat.plan import chat_request
+from xinference_bridge.protocol.chat.token_count import token_count_from_response
+from xinference_bridge.protocol.embedding import embeddings_from_response, embeddings_request
+from xinference_bridge.protocol.http import Request, Response
+from xinference_bridge.protocol.json_body import encode
+from xinference_bridge.protocol.model_info import describe_request, model_from_response, models_from_response
+from xinference_bridge.protocol.rerank import rerank_from_response, rerank_request
 
 
 def answer(content: object) -> Response:
@@ -32,29 +37,27 @@ def vectors(*embeddings: object, **more: object) -> Response:
 
 def test_a_recorded_answer_gives_the_same_vectors_from_base64_and_from_lists():
     content = orjson.loads(body_of(recorded("embeddings")))
-    from_base64 = endpoints.embeddings_from_response(answer(content), 3).vectors
+    from_base64 = embeddings_from_response(answer(content), 3).vectors
     for entry, vector in zip(content["data"], from_base64, strict=True):
         entry["embedding"] = vector
-    assert endpoints.embeddings_from_response(answer(content), 3).vectors == from_base64
+    assert embeddings_from_response(answer(content), 3).vectors == from_base64
     assert [len(vector) for vector in from_base64] == [384] * 3
     assert all(type(number) is float for number in from_base64[0])
 
 
 def test_vectors_come_back_in_input_order_however_the_server_shuffles_them():
     content = orjson.loads(body_of(recorded("embeddings")))
-    in_order = endpoints.embeddings_from_response(answer(content), 3).vectors
+    in_order = embeddings_from_response(answer(content), 3).vectors
     content["data"].reverse()
-    assert endpoints.embeddings_from_response(answer(content), 3).vectors == in_order
+    assert embeddings_from_response(answer(content), 3).vectors == in_order
 
 
 def test_whole_numbers_become_floats():
-    assert endpoints.embeddings_from_response(vectors([1, 0]), 1).vectors == [[1.0, 0.0]]
+    assert embeddings_from_response(vectors([1, 0]), 1).vectors == [[1.0, 0.0]]
 
 
 def test_without_index_the_place_counts():
-    assert endpoints.embeddings_from_response(
-        answer({"data": [{"embedding": [1]}, {"embedding": [2]}]}), 2
-    ).vectors == [[1], [2]]
+    assert embeddings_from_response(answer({"data": [{"embedding": [1]}, {"embedding": [2]}]}), 2).vectors == [[1], [2]]
 
 
 @pytest.mark.parametrize(
@@ -86,19 +89,19 @@ def test_without_index_the_place_counts():
 )
 def test_what_is_not_one_vector_a_text_is_refused(broken: Response, count: int, words: str):
     with pytest.raises(XinferenceProtocolError, match=words) as caught:
-        endpoints.embeddings_from_response(broken, count)
+        embeddings_from_response(broken, count)
     assert caught.value.request_id == "the-id"
     assert caught.value.status_code == 200
 
 
 def test_a_usage_of_minus_one_disturbs_nobody():
     usage = {"prompt_tokens": -1, "total_tokens": -1}
-    assert endpoints.embeddings_from_response(vectors([1.0], usage=usage), 1).vectors == [[1.0]]
+    assert embeddings_from_response(vectors([1.0], usage=usage), 1).vectors == [[1.0]]
 
 
 def test_sparse_vectors_are_read_as_weights_and_not_asked_for_as_base64():
-    assert endpoints.embeddings_from_response(vectors({"cat": 0.5}), 1).sparse == [{"cat": 0.5}]
-    request = endpoints.embeddings_request("m", ["a"], {"return_sparse": True})
+    assert embeddings_from_response(vectors({"cat": 0.5}), 1).sparse == [{"cat": 0.5}]
+    request = embeddings_request("m", ["a"], {"return_sparse": True})
     assert request.json == {"model": "m", "input": ["a"], "return_sparse": True}
 
 
@@ -110,14 +113,14 @@ def ranking(*entries: tuple[object, object]) -> Response:
 
 
 def test_a_ranking_comes_best_first():
-    results = endpoints.rerank_from_response(ranking((0, 0.1), (2, 0.9), (1, 0.5)), 3)
+    results = rerank_from_response(ranking((0, 0.1), (2, 0.9), (1, 0.5)), 3)
     assert [(result.index, result.relevance_score) for result in results] == [(2, 0.9), (1, 0.5), (0, 0.1)]
 
 
 def test_a_ranking_of_the_best_few_is_as_long_as_asked():
-    assert len(endpoints.rerank_from_response(ranking((2, 0.9)), 3, top_n=1)) == 1
-    assert endpoints.rerank_from_response(ranking(), 3, top_n=0) == []
-    assert len(endpoints.rerank_from_response(ranking((0, 1), (1, 1)), 2, top_n=9)) == 2
+    assert len(rerank_from_response(ranking((2, 0.9)), 3, top_n=1)) == 1
+    assert rerank_from_response(ranking(), 3, top_n=0) == []
+    assert len(rerank_from_response(ranking((0, 1), (1, 1)), 2, top_n=9)) == 2
 
 
 @pytest.mark.parametrize(
@@ -134,15 +137,15 @@ def test_a_ranking_of_the_best_few_is_as_long_as_asked():
 )
 def test_what_does_not_rank_each_document_once_is_refused(broken: Response, words: str):
     with pytest.raises(XinferenceProtocolError, match=words):
-        endpoints.rerank_from_response(broken, 3)
+        rerank_from_response(broken, 3)
 
 
 # What is written
 
 
 def test_an_unset_parameter_is_absent():
-    assert endpoints.chat_request("m", [], {}).json == {"model": "m", "messages": []}
-    assert endpoints.rerank_request("m", "q", ["d"], {"top_n": 2}).json == {
+    assert chat_request("m", [], {}).json == {"model": "m", "messages": []}
+    assert rerank_request("m", "q", ["d"], {"top_n": 2}).json == {
         "model": "m",
         "query": "q",
         "documents": ["d"],
@@ -151,7 +154,7 @@ def test_an_unset_parameter_is_absent():
 
 
 def test_a_uid_with_a_slash_stays_one_part_of_the_path():
-    assert endpoints.describe_request("org/model 1").path == "/v1/models/org%2Fmodel%201"
+    assert describe_request("org/model 1").path == "/v1/models/org%2Fmodel%201"
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,7 @@ def test_what_json_cannot_say_is_refused_by_its_place(body: dict[str, object], p
 
 def test_what_the_caller_gave_is_not_changed():
     parameters = {"return_sparse": True}
-    endpoints.embeddings_request("m", ["a"], parameters)
+    embeddings_request("m", ["a"], parameters)
     assert parameters == {"return_sparse": True}
 
 
@@ -182,7 +185,7 @@ def test_what_the_caller_gave_is_not_changed():
 
 
 def test_the_recorded_models_are_read():
-    models = {model.uid: model for model in endpoints.models_from_response(answer(body_of(recorded("models"))))}
+    models = {model.uid: model for model in models_from_response(answer(body_of(recorded("models"))))}
     assert (models["minilm"].type, models["minilm"].dimensions, models["minilm"].max_tokens) == ("embedding", 384, 256)
     assert (models["minilm"].name, models["minilm"].engine) == ("all-MiniLM-L6-v2", "sentence_transformers")
     assert models["tiny-chat"].context_length == 4096
@@ -191,24 +194,24 @@ def test_the_recorded_models_are_read():
 
 
 def test_one_model_is_described_without_its_uid():
-    assert endpoints.model_from_response(answer(body_of(recorded("describe_chat"))), "tiny-chat").uid == "tiny-chat"
+    assert model_from_response(answer(body_of(recorded("describe_chat"))), "tiny-chat").uid == "tiny-chat"
 
 
 @pytest.mark.parametrize("broken", [{}, [], {"data": None}, {"data": [1]}, {"data": [{"model_type": "LLM"}]}, None])
 def test_another_services_list_is_refused(broken: object):
     with pytest.raises(XinferenceProtocolError):
-        endpoints.models_from_response(answer(broken))
+        models_from_response(answer(broken))
 
 
 @pytest.mark.parametrize("broken", [{}, [], "model", {"status": "ok"}])
 def test_another_services_description_is_refused(broken: object):
     with pytest.raises(XinferenceProtocolError):
-        endpoints.model_from_response(answer(broken), "m")
+        model_from_response(answer(broken), "m")
 
 
 def test_a_count_is_a_number():
-    assert endpoints.token_count_from_response(answer({"input_tokens": 7})) == 7
+    assert token_count_from_response(answer({"input_tokens": 7})) == 7
     broken: object
     for broken in ({"input_tokens": "7"}, {}, []):
         with pytest.raises(XinferenceProtocolError):
-            endpoints.token_count_from_response(answer(broken))
+            token_count_from_response(answer(broken))

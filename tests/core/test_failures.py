@@ -8,8 +8,9 @@ import pytest
 
 from tests.core.asks import body_of, recorded
 from xinference_bridge import errors as e
-from xinference_bridge import failures
-from xinference_bridge.wire import Request, Response
+from xinference_bridge.protocol import error_responses
+from xinference_bridge.protocol.connection_errors import cannot_connect
+from xinference_bridge.protocol.http import Request, Response
 
 URL = "http://host:9997/v1/chat/completions"
 CHAT = Request("POST", "/v1/chat/completions", {}, model_uid="m", ability="chat")
@@ -18,7 +19,7 @@ CHAT = Request("POST", "/v1/chat/completions", {}, model_uid="m", ability="chat"
 def error(status: int, body: bytes | str, **headers: str) -> e.XinferenceError:
     content = body.encode() if isinstance(body, str) else body
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return failures.error_from_response(CHAT, Response(status, content, named, URL, "the-id"))
+    return error_responses.error_from_response(CHAT, Response(status, content, named, URL, "the-id"))
 
 
 def detail(text: str) -> str:
@@ -132,12 +133,12 @@ def test_each_error_says_the_next_step(status: int, body: str, words: str):
     ],
 )
 def test_the_servers_words_are_found_in_every_kind_of_body(body: bytes, said: str):
-    assert failures.what_the_server_said(body) == said
+    assert error_responses.what_the_server_said(body) == said
 
 
 def test_a_long_body_is_quoted_in_part():
-    assert len(failures.what_the_server_said(b"x" * 100_000)) < 1000
-    assert len(failures.what_the_server_said(b"<p>" + b"x " * 100_000)) < 1000
+    assert len(error_responses.what_the_server_said(b"x" * 100_000)) < 1000
+    assert len(error_responses.what_the_server_said(b"<p>" + b"x " * 100_000)) < 1000
 
 
 def test_retry_after_is_read_and_an_odd_one_is_none():
@@ -155,7 +156,7 @@ def test_retry_after_is_read_and_an_odd_one_is_none():
     ],
 )
 def test_an_error_event_has_the_error_of_an_answer_but_no_status(event: dict[str, object], kind: type):
-    found = failures.error_from_event(CHAT, event, url=URL, request_id="the-id")
+    found = error_responses.error_from_event(CHAT, event, url=URL, request_id="the-id")
     assert type(found) is kind
     assert found.status_code is None
     assert "500" not in found.message
@@ -165,20 +166,19 @@ def test_an_error_event_has_the_error_of_an_answer_but_no_status(event: dict[str
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
-def test_in_a_container_loopback_is_explained(monkeypatch, host: str):
-    monkeypatch.setattr(failures, "inside_container", lambda: True)
-    message = failures.cannot_connect(f"http://{host}:9998/v1/models", "Connection refused").message
+def test_in_a_container_loopback_is_explained(host: str):
+    message = cannot_connect(f"http://{host}:9998/v1/models", "Connection refused", in_container=True).message
     for words in (f"http://{host}:9998", "host.docker.internal:9998", "-p 9998:9998", "-H 0.0.0.0"):
         assert words in message
 
 
-def test_in_a_container_another_host_is_not_lectured_about(monkeypatch):
-    monkeypatch.setattr(failures, "inside_container", lambda: True)
-    assert "docker" not in failures.cannot_connect("http://gpu.example:9997/v1/models", "refused").message
+def test_in_a_container_another_host_is_not_lectured_about():
+    message = cannot_connect("http://gpu.example:9997/v1/models", "refused", in_container=True).message
+    assert "docker" not in message
 
 
 def test_outside_a_container_the_command_that_starts_a_server_is_named():
-    message = failures.cannot_connect("http://127.0.0.1:9997/v1/models", "refused").message
+    message = cannot_connect("http://127.0.0.1:9997/v1/models", "refused", in_container=False).message
     assert "xinference-local -H 0.0.0.0 -p 9997" in message
     assert "docker" not in message
 

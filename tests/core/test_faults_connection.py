@@ -17,7 +17,7 @@ from xinference_bridge import (
     XinferenceStreamError,
     XinferenceTimeoutError,
 )
-from xinference_bridge.wire import CallOptions
+from xinference_bridge.connection_settings import CallOptions
 
 pytestmark = [
     pytest.mark.fault_server,

@@ -10,7 +10,7 @@ from tests.core.asks import ASKS, MODES, Streamed, async_ask, connection_to, syn
 from tests.support.fault_proxy import CLOSE, RESET, STALL, cutting_proxy
 from tests.support.scrub import Lab
 from xinference_bridge import XinferenceConnectionError, XinferenceError, XinferenceStreamError, XinferenceTimeoutError
-from xinference_bridge.wire import CallOptions
+from xinference_bridge.connection_settings import CallOptions
 
 pytestmark = [pytest.mark.live_only, pytest.mark.fault_server]
 

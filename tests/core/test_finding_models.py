@@ -19,8 +19,8 @@ from xinference_bridge import (
     XinferenceServerError,
     XinferenceTimeoutError,
 )
-from xinference_bridge.models import ModelInfo, find_model, model_from_wire
-from xinference_bridge.served_model import ServedModel
+from xinference_bridge.models.chat import ChatHandle
+from xinference_bridge.protocol.model_info import ModelInfo, find_model, model_from_wire
 
 URL = "http://host:9997"
 QWEN = ModelInfo("qwen3", "qwen3", "LLM", ("generate", "chat", "tools"))
@@ -155,10 +155,11 @@ class TestOneLook:
 
     def test_an_error_event_is_explained_too(self, server: FaultServer, mode, monkeypatch):
         server.on(PATHS["stream"], recorded("stream_of_an_embedding_model"))
-        model = ServedModel(connection_to(server), "minilm")
+        connection = connection_to(server)
+        model = ChatHandle(connection, "minilm")
 
         async def run():
-            async with model.connection:
+            async with connection:
                 return [delta async for delta in model.astream_chat(CALL)]
 
         read = (lambda: list(model.stream_chat(CALL))) if mode == "sync" else (lambda: asyncio.run(run()))
@@ -208,7 +209,7 @@ def waited(mode: str, connection: XinferenceConnection, uid: str, seconds: float
 class TestWaiting:
     @pytest.fixture(autouse=True)
     def _polls_often(self, monkeypatch):
-        monkeypatch.setattr("xinference_bridge.running_models._POLL_SECONDS", 0.01)
+        monkeypatch.setattr("xinference_bridge.client.running_models._POLL_SECONDS", 0.01)
 
     def test_it_polls_the_description_and_never_the_model(self, server: FaultServer, mode):
         loading = http(503, b'{"detail":"Model is loading"}', retry_after="30")
@@ -238,7 +239,7 @@ class TestWaiting:
 
 @pytest.mark.fault_server
 def test_a_description_is_asked_once_and_forgotten_when_the_model_is_gone(server: FaultServer):
-    model = ServedModel(connection_to(server), "tiny-chat")
+    model = ChatHandle(connection_to(server), "tiny-chat")
     assert model.describe() == model.describe()
     assert len(server.seen("/v1/models/tiny-chat")) == 1
     gone = orjson.dumps({"detail": "Model not found in the model list, uid: tiny-chat. Available model uids: []"})

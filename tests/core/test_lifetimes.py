@@ -124,14 +124,14 @@ SCENES = {
         asyncio.run(aonce(connection))
     """,
     "a stream abandoned amid its text": """
-        from xinference_bridge.served_model import ServedModel
         from tests.core.asks import CALL
+        from xinference_bridge.models.chat import ChatHandle
         for _ in range(10):
-            for delta in ServedModel(connection, "tiny-chat").stream_chat(CALL):
+            for delta in ChatHandle(connection, "tiny-chat").stream_chat(CALL):
                 if delta.text:
                     break
         async def run():
-            async for delta in ServedModel(connection, "tiny-chat").astream_chat(CALL):
+            async for delta in ChatHandle(connection, "tiny-chat").astream_chat(CALL):
                 if delta.text:
                     break
         for _ in range(10):
@@ -140,10 +140,10 @@ SCENES = {
         assert sockets() == 0, sockets()
     """,
     "a task cancelled amid a stream": """
-        from xinference_bridge.served_model import ServedModel
         from tests.core.asks import CALL
+        from xinference_bridge.models.chat import ChatHandle
         async def read(begun):
-            async for delta in ServedModel(connection, "tiny-chat").astream_chat(CALL):
+            async for delta in ChatHandle(connection, "tiny-chat").astream_chat(CALL):
                 if delta.text:
                     begun.set()
                     await asyncio.sleep(60)

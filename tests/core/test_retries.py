@@ -16,7 +16,7 @@ from xinference_bridge import (
     XinferenceServerError,
     XinferenceTimeoutError,
 )
-from xinference_bridge.wire import CallOptions
+from xinference_bridge.connection_settings import CallOptions
 
 pytestmark = [pytest.mark.fault_server, pytest.mark.parametrize("mode", MODES)]
 OVERLOAD = http(503, b'{"error":{"message":"overloaded"}}')
@@ -89,7 +89,7 @@ def test_refused_is_tried_again_until_the_server_is_up(mode: str, monkeypatch):
                 up.append(healthy(later.enter_context(fault_server(port=port))))
             return 0.01
 
-        monkeypatch.setattr("xinference_bridge.retry._backoff", come_up)
+        monkeypatch.setattr("xinference_bridge.client.retry_policy._backoff", come_up)
         check_good("chat", ask(mode, connection_to(f"http://127.0.0.1:{port}", max_retries=2), "chat"))
 
 

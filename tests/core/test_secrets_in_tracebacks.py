@@ -12,7 +12,7 @@ import pytest
 from tests.core.asks import ASKS, MODES, PATHS, async_ask, connection_to, recorded, sync_ask
 from tests.support.fault_proxy import RESET, STALL, FaultServer, http, unused_port
 from xinference_bridge import XinferenceError
-from xinference_bridge.wire import DEFAULT_OPTIONS, CallOptions
+from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions
 
 pytestmark = [pytest.mark.fault_server, pytest.mark.parametrize("mode", MODES)]
 KEY, PASSWORD, GATEWAY, TOKEN = "xf-very-secret-key", "very-secret-password", "very-secret-header", "very-secret-token"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xinference_bridge.errors import XinferenceProtocolError
-from xinference_bridge.sse import SSEDecoder
+from xinference_bridge.protocol.sse import SSEDecoder
 
 # As Xinference writes a stream: a ping, three deltas, the end.
 XINFERENCE = (

@@ -9,7 +9,8 @@ import pytest
 
 from tests.docs.running import Page
 from tests.support.scrub import Lab
-from xinference_bridge import credentials, runtime
+from xinference_bridge.client import registry as clients
+from xinference_bridge.client.auth import registry as gates
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -37,8 +38,8 @@ def _an_event_loop():
 @pytest.fixture(autouse=True)
 def _nothing_left_of_other_tests():
     """Descriptions of models and open sockets are kept for the whole process: each page starts without."""
-    runtime.close_all()
-    credentials.reset()
+    clients.close_all()
+    gates.reset()
     yield
-    runtime.close_all()
-    credentials.reset()
+    clients.close_all()
+    gates.reset()

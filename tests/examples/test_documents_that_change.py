@@ -11,8 +11,9 @@ import pytest
 
 from examples import index_langchain, ingest_llamaindex
 from tests.support.scrub import Lab
-from xinference_bridge import credentials, runtime
-from xinference_bridge.served_model import ServedModel
+from xinference_bridge.client import registry as clients
+from xinference_bridge.client.auth import registry as gates
+from xinference_bridge.models.embedding import EmbeddingHandle
 
 EMBEDDING = "minilm"
 pytestmark = pytest.mark.server
@@ -20,12 +21,12 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture(autouse=True)
 def _server(lab: Lab, monkeypatch: pytest.MonkeyPatch):
-    runtime.close_all()
-    credentials.reset()
+    clients.close_all()
+    gates.reset()
     monkeypatch.setenv("XINFERENCE_ENDPOINT", lab.url)
     monkeypatch.setenv("XINFERENCE_API_KEY", lab.api_key)
     yield
-    runtime.close_all()
+    clients.close_all()
 
 
 @pytest.fixture(autouse=True)
@@ -48,13 +49,13 @@ def documents(tmp_path) -> Path:
 def sent(monkeypatch) -> list[list[str]]:
     """The texts of each request for embeddings."""
     requests: list[list[str]] = []
-    embed = ServedModel.embed
+    embed = EmbeddingHandle.embed
 
     def counting(model, texts, *arguments, **named):
         requests.append(list(texts))
         return embed(model, texts, *arguments, **named)
 
-    monkeypatch.setattr(ServedModel, "embed", counting)
+    monkeypatch.setattr(EmbeddingHandle, "embed", counting)
     return requests
 
 

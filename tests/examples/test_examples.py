@@ -21,7 +21,8 @@ from examples import (
     tool_agent_langgraph,
 )
 from tests.support.scrub import Lab
-from xinference_bridge import credentials, runtime
+from xinference_bridge.client import registry as clients
+from xinference_bridge.client.auth import registry as gates
 
 CHAT, EMBEDDING, RERANK, THINK = "tiny-chat", "minilm", "tiny-rerank", "tiny-think"
 pytestmark = [
@@ -36,12 +37,12 @@ pytestmark = [
 @pytest.fixture(autouse=True)
 def _server(lab: Lab, monkeypatch: pytest.MonkeyPatch):
     """The environment names the server, and nothing is known of it yet."""
-    runtime.close_all()
-    credentials.reset()
+    clients.close_all()
+    gates.reset()
     monkeypatch.setenv("XINFERENCE_ENDPOINT", lab.url)
     monkeypatch.setenv("XINFERENCE_API_KEY", lab.api_key)
     yield
-    runtime.close_all()
+    clients.close_all()
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ import pytest
 
 from langchain_xinference_bridge import ChatXinference
 from tests.support.scrub import Lab
-from xinference_bridge import XinferenceConnection, credentials, runtime
+from xinference_bridge import XinferenceConnection
+from xinference_bridge.client import registry as clients
+from xinference_bridge.client.auth import registry as gates
 
 #: The same weights on either engine.
 ENGINES = ("tiny-chat", "tiny-chat-hf")
@@ -20,10 +22,10 @@ REASONING = ("tiny-think", "tiny-think-hf", "tiny-think-raw")
 @pytest.fixture(autouse=True)
 def _nothing_left_of_other_tests() -> Iterator[None]:
     """What is known of models and keys is kept for the whole process: each test's recording starts without."""
-    credentials.reset()
+    gates.reset()
     yield
-    runtime.close_all()
-    credentials.reset()
+    clients.close_all()
+    gates.reset()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from langchain_xinference_bridge import XinferenceEmbeddings
 from langchain_xinference_bridge.errors import XinferenceConfigurationError, XinferenceProtocolError
-from xinference_bridge.served_model import ServedModel
+from xinference_bridge.models.embedding import EmbeddingHandle
 
 TEXTS = [f"The number {number}." for number in range(10)]
 
@@ -136,13 +136,13 @@ def test_a_bar_without_tqdm_says_how_to_get_it(monkeypatch):
 
 
 def test_the_error_names_the_texts_that_were_not_embedded(monkeypatch):
-    real = ServedModel.embed
+    real = EmbeddingHandle.embed
 
     def fails_at_the_third(self, texts, *args, **kwargs):
         if TEXTS[4] in texts:
             raise XinferenceProtocolError("no vectors")
         return real(self, [], *args, **kwargs)
 
-    monkeypatch.setattr(ServedModel, "embed", fails_at_the_third)
+    monkeypatch.setattr(EmbeddingHandle, "embed", fails_at_the_third)
     with pytest.raises(XinferenceProtocolError, match=r"inputs 4 to 5.* were not embedded"):
         XinferenceEmbeddings("http://example.org", "m", batch_size=2).embed_documents(TEXTS)

@@ -65,14 +65,14 @@ def test_an_error_is_told_once_with_the_reason_below_it():
         except OSError as reason:
             raise core.XinferenceConnectionError("cannot reach") from reason
 
-    with pytest.raises(errors.XinferenceConnectionError) as told, translated_errors():
+    with pytest.raises(errors.XinferenceConnectionError) as told, translated_errors:
         fails()
     assert isinstance(told.value.__cause__, OSError)
     assert told.value.__suppress_context__
 
 
 def test_what_is_not_the_cores_passes_as_it_is():
-    with pytest.raises(KeyError), translated_errors():
+    with pytest.raises(KeyError), translated_errors:
         raise KeyError("x")
 
 

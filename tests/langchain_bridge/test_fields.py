@@ -21,11 +21,12 @@ from langchain_xinference_bridge import (
     XinferenceEmbeddings,
     XinferenceLLM,
     XinferenceRerank,
-    _settings,
+    _constructor_kwargs,
 )
 from langchain_xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge import XinferenceConnection
-from xinference_bridge.parameters import OPEN
+from xinference_bridge.integration.parameters import OPEN
+from xinference_bridge.models.chat import ChatHandle
 
 CLASSES = (ChatXinference, XinferenceLLM, XinferenceEmbeddings, XinferenceRerank)
 SECRET = "sk-not-to-be-seen"
@@ -144,7 +145,7 @@ def test_a_copy_with_another_server_asks_that_server():
     model = ChatXinference("http://example.org", "m", SECRET)
     moved = model.model_copy(update={"server_url": "http://other.example.org", "model_uid": "n"})
     assert moved._connection().server_url == "http://other.example.org"
-    assert moved._served().uid == "n"
+    assert moved._handle(ChatHandle).uid == "n"
     assert moved.profile._model is moved
 
 
@@ -209,10 +210,10 @@ def test_configurable_alternatives_pick_another_model():
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [
-        (ChatXinference, _settings.ChatSettings),
-        (XinferenceLLM, _settings.LLMSettings),
-        (XinferenceEmbeddings, _settings.EmbeddingsSettings),
-        (XinferenceRerank, _settings.RerankSettings),
+        (ChatXinference, _constructor_kwargs.ChatSettings),
+        (XinferenceLLM, _constructor_kwargs.LLMSettings),
+        (XinferenceEmbeddings, _constructor_kwargs.EmbeddingsSettings),
+        (XinferenceRerank, _constructor_kwargs.RerankSettings),
     ],
 )
 def test_type_checkers_know_every_keyword_that_the_constructor_takes(kind, settings):

@@ -10,8 +10,8 @@ from langchain_core.documents import Document
 
 from langchain_xinference_bridge import XinferenceRerank
 from langchain_xinference_bridge.errors import XinferenceConfigurationError
-from xinference_bridge.served_model import ServedModel
-from xinference_bridge.wire import RerankResult
+from xinference_bridge.models.rerank import RerankHandle
+from xinference_bridge.protocol.rerank import RerankResult
 
 TEXTS = ["The ferry takes 55 minutes.", "The soup is made with cod.", "The lighthouse was built in 1872.", "Boat Day"]
 QUERY = "When was the lighthouse built?"
@@ -73,7 +73,7 @@ def test_no_top_n_is_all_of_them(reranker):
 
 def test_a_threshold_of_the_model_may_be_lifted_for_a_call(monkeypatch):
     results = [RerankResult(0, 0.9), RerankResult(1, 0.1)]
-    monkeypatch.setattr(ServedModel, "rerank", lambda *_args, **_keywords: results)
+    monkeypatch.setattr(RerankHandle, "rerank", lambda *_args, **_keywords: results)
     reranker = XinferenceRerank("http://example.org", "m", score_threshold=0.5)
     assert [entry["index"] for entry in reranker.rerank("q", ["a", "b"])] == [0]
     assert [entry["index"] for entry in reranker.rerank("q", ["a", "b"], score_threshold=None)] == [0, 1]

@@ -20,7 +20,7 @@ from langchain_xinference_bridge.errors import (
     XinferenceUnsupportedError,
 )
 from tests.langchain_bridge.conftest import chat_on
-from xinference_bridge.chat_plan import StructuredOutput
+from xinference_bridge.protocol.chat.request import StructuredOutput
 
 
 class Person(BaseModel):

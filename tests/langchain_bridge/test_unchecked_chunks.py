@@ -12,7 +12,8 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from langchain_xinference_bridge._chunks import ChunkWriter
 from langchain_xinference_bridge._messages import result_from_wire
-from xinference_bridge.chat_stream import ChatDelta, chat_result_from_wire
+from xinference_bridge.protocol.chat.accumulator import chat_result_from_wire
+from xinference_bridge.protocol.chat.result import ChatDelta
 
 
 def made(text: str) -> ChatGenerationChunk:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from llamaindex_xinference_bridge import XinferenceEmbedding, XinferenceLLM, XinferenceRerank
-from xinference_bridge import XinferenceConnection, credentials, runtime
+from xinference_bridge import XinferenceConnection
+from xinference_bridge.client import registry as clients
+from xinference_bridge.client.auth import registry as gates
 
 DATA = Path(__file__).parent.parent.parent / "examples" / "data"
 
@@ -18,10 +20,10 @@ ENGINES = {"llama.cpp": "tiny-chat", "transformers": "tiny-chat-hf"}
 @pytest.fixture(autouse=True)
 def _nothing_left_of_other_tests():
     """What is known of models and keys is kept for the whole process: each test's recording starts without."""
-    credentials.reset()
+    gates.reset()
     yield
-    runtime.close_all()
-    credentials.reset()
+    clients.close_all()
+    gates.reset()
 
 
 @pytest.fixture

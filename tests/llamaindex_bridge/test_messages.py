@@ -31,10 +31,10 @@ from llamaindex_xinference_bridge._messages import (
     messages_to_wire,
     usage_from_wire,
 )
-from xinference_bridge.chat_stream import ChatResult, Usage
 from xinference_bridge.errors import XinferenceUnsupportedError
-from xinference_bridge.tool_calls import ToolCall
-from xinference_bridge.unchecked import unchecked
+from xinference_bridge.integration.unvalidated import unchecked
+from xinference_bridge.protocol.chat.result import ChatResult, Usage
+from xinference_bridge.protocol.chat.tool_calls import ToolCall
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

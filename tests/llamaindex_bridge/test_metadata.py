@@ -8,7 +8,7 @@ import pytest
 from llama_index.core.constants import DEFAULT_NUM_OUTPUTS
 
 from llamaindex_xinference_bridge import XinferenceLLM
-from xinference_bridge.models import ModelInfo
+from xinference_bridge.protocol.model_info import ModelInfo
 
 
 @pytest.mark.server
@@ -35,7 +35,7 @@ def test_two_models_on_one_connection_share_what_is_known(connection, vcr):
 @pytest.mark.server
 async def test_prepared_once_metadata_asks_nothing_inside_the_loop(llm, monkeypatch):
     prepared = await llm.aprepare()
-    monkeypatch.setattr("xinference_bridge.client.Client.send", None)  # what would block the loop
+    monkeypatch.setattr("xinference_bridge.client.client.Client.run", None)  # what would block the loop
     assert llm.metadata == prepared
 
 
@@ -43,7 +43,7 @@ async def test_prepared_once_metadata_asks_nothing_inside_the_loop(llm, monkeypa
 async def test_awaited_calls_never_block_the_loop_to_learn_what_the_model_is(llm, monkeypatch):
     from llama_index.core.prompts import PromptTemplate
 
-    monkeypatch.setattr("xinference_bridge.client.Client.send", None)
+    monkeypatch.setattr("xinference_bridge.client.client.Client.run", None)
     assert await llm.apredict(PromptTemplate("What is the capital of {country}?"), country="France")
     tokens = await llm.astream(PromptTemplate("What is the capital of {country}?"), country="France")
     assert "".join([token async for token in tokens]) == "The capital of France is Paris."

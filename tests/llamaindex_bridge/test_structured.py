@@ -18,7 +18,7 @@ from llamaindex_xinference_bridge._structured import object_from_response, struc
 from tests.llamaindex_bridge.test_messages import answer
 from tests.llamaindex_bridge.tools import ALBUM, Album, Person
 from xinference_bridge.errors import XinferenceUnsupportedError
-from xinference_bridge.tool_calls import ToolCall
+from xinference_bridge.protocol.chat.tool_calls import ToolCall
 
 EXTRACT = PromptTemplate("Extract the person: {sentence}")
 SENTENCE = "Ada Lovelace was 36 years old."

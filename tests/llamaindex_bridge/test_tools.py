@@ -13,9 +13,9 @@ from llamaindex_xinference_bridge._responses import GrowingChat, chat_response
 from llamaindex_xinference_bridge._tools import tool_keywords
 from tests.llamaindex_bridge.test_messages import answer
 from tests.llamaindex_bridge.tools import ADD, MULTIPLY, WEATHER
-from xinference_bridge.chat_stream import ChatDelta
 from xinference_bridge.errors import XinferenceBadRequestError, XinferenceUnsupportedError
-from xinference_bridge.tool_calls import ToolCall, ToolCallDelta
+from xinference_bridge.protocol.chat.result import ChatDelta
+from xinference_bridge.protocol.chat.tool_calls import ToolCall, ToolCallDelta
 
 PARIS = "What is the weather in Paris?"
 BOTH = "What is the weather in Paris and in London?"

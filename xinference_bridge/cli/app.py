@@ -104,10 +104,10 @@ def chat(
     """Talk to a model. Without --message and at a terminal: a conversation, with `/help` for its commands."""
     from xinference_bridge.cli.chat import talk
     from xinference_bridge.cli.conversation import Conversation
-    from xinference_bridge.cli.serving import served_model
+    from xinference_bridge.cli.model_argument import uid_of
 
     with common.connection() as connection:
-        conversation = Conversation(served_model(connection, uid, "chat"), system)
+        conversation = Conversation(connection, uid_of(connection, uid, "chat"), system)
         stated = {"temperature": temperature, "max_tokens": max_tokens}
         conversation.parameters |= {name: value for name, value in stated.items() if value is not None}
         if think is not None:
@@ -135,10 +135,11 @@ def embed(
 ) -> None:
     """Embed the texts of files. Stopped, and called again, it goes on where it was."""
     from xinference_bridge.cli.embed import embed_files
-    from xinference_bridge.cli.serving import served_model
+    from xinference_bridge.cli.model_argument import uid_of
+    from xinference_bridge.models.embedding import EmbeddingHandle
 
     with common.connection() as connection:
-        model = served_model(connection, uid, "embed")
+        model = EmbeddingHandle(connection, uid_of(connection, uid, "embed"))
         embed_files(model, files, out, field=field, batch_size=batch_size, concurrency=concurrency, overwrite=overwrite)
 
 
@@ -155,11 +156,14 @@ def rerank(
     as_json: AsJson = False,
 ) -> None:
     """Order the texts of a file by their relevance to a query, the best first."""
+    from xinference_bridge.cli.model_argument import uid_of
     from xinference_bridge.cli.rerank import print_ranking, ranked, ranking_as_json
-    from xinference_bridge.cli.serving import served_model
+    from xinference_bridge.models.rerank import RerankHandle
 
     with common.connection() as connection:
-        ranking = ranked(served_model(connection, uid, "rerank"), query, file, field=field, top_n=top_n)
+        ranking = ranked(
+            RerankHandle(connection, uid_of(connection, uid, "rerank")), query, file, field=field, top_n=top_n
+        )
     if as_json:
         typer.echo(ranking_as_json(ranking))
     else:

@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from xinference_bridge.chat_stream import ChatResult
 from xinference_bridge.cli.console import complain, harmless, messages, output, speaks_unicode
 from xinference_bridge.cli.conversation import Conversation, ConversationEnd, obey
 from xinference_bridge.cli.options import WRONG_USAGE
 from xinference_bridge.errors import XinferenceError
+from xinference_bridge.protocol.chat.result import ChatResult
 
 _QUOTES = '"""'
 

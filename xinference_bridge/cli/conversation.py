@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from xinference_bridge.chat_plan import ChatCall
-from xinference_bridge.cli.serving import served_model
-from xinference_bridge.served_model import ServedModel
+from xinference_bridge.cli.model_argument import uid_of
+from xinference_bridge.connection import XinferenceConnection
+from xinference_bridge.models.chat import ChatHandle
+from xinference_bridge.protocol.chat.messages import WireMessage
+from xinference_bridge.protocol.chat.request import ChatCall
 from xinference_bridge.suggestions import did_you_mean
-from xinference_bridge.wire import WireMessage
 
 
 class ConversationEnd(Exception):  # noqa: N818 - no error: the person has said goodbye
@@ -22,10 +23,16 @@ class ConversationEnd(Exception):  # noqa: N818 - no error: the person has said 
 class Conversation:
     """What the model is told: the system text, the turns so far, the parameters that were set."""
 
-    model: ServedModel
+    connection: XinferenceConnection
+    uid: str
     system: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     turns: list[WireMessage] = field(default_factory=list)
+
+    @property
+    def model(self) -> ChatHandle:
+        """The model that answers."""
+        return ChatHandle(self.connection, self.uid)
 
     def call(self, message: str) -> ChatCall:
         """The request for an answer to this message."""
@@ -114,12 +121,12 @@ def _meant(value: str) -> Any:
 
 def _model(conversation: Conversation, argument: str) -> str:
     if argument:
-        conversation.model = served_model(conversation.model.connection, argument, "chat")
-    return f"model: {conversation.model.uid}"
+        conversation.uid = uid_of(conversation.connection, argument, "chat")
+    return f"model: {conversation.uid}"
 
 
 def _models(conversation: Conversation, _argument: str) -> str:
-    able = [model.uid for model in conversation.model.connection.models() if model.can("chat")]
+    able = [model.uid for model in conversation.connection.models() if model.can("chat")]
     return f"chat models: {', '.join(able)}"
 
 

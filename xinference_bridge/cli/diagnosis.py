@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from xinference_bridge.chat_plan import ChatCall
 from xinference_bridge.cli.tables import size_of
 from xinference_bridge.connection import XinferenceConnection
-from xinference_bridge.engines import Engine, engine_named, engines_with
-from xinference_bridge.models import ModelInfo
-from xinference_bridge.served_model import ServedModel
-from xinference_bridge.wire import CallOptions
+from xinference_bridge.connection_settings import CallOptions
+from xinference_bridge.models.chat import ChatHandle
+from xinference_bridge.models.completion import CompletionHandle
+from xinference_bridge.models.embedding import EmbeddingHandle
+from xinference_bridge.models.rerank import RerankHandle
+from xinference_bridge.protocol.chat.request import ChatCall
+from xinference_bridge.protocol.engines import Engine, engine_named, engines_with
+from xinference_bridge.protocol.model_info import ModelInfo
 
 #: The server's model types that this package calls.
 USABLE = ("LLM", "embedding", "rerank")
@@ -95,17 +98,17 @@ def _missing(engine: Engine, *, tools: bool) -> str | None:
 
 def ask_one_thing(connection: XinferenceConnection, model: ModelInfo, options: CallOptions) -> str:
     """Ask for one token, one vector or one score, and say what came. Raises what the call raises."""
-    served = ServedModel(connection, model.uid)
     if model.type == "embedding":
-        vector = served.embed(["ping"], {}, options).vectors[0]
+        vector = EmbeddingHandle(connection, model.uid).embed(["ping"], {}, options).vectors[0]
         return f"one text embedded, {len(vector)} dimensions,"
     if model.type == "rerank":
-        scores = served.rerank("ping", ["pong"], {}, options)
+        scores = RerankHandle(connection, model.uid).rerank("ping", ["pong"], {}, options)
         return f"one document scored {scores[0].relevance_score:.3f}" if scores else "one document ranked"
     if model.can("chat"):
-        served.chat(ChatCall([{"role": "user", "content": "ping"}], {"max_tokens": 1}), options)
+        call = ChatCall([{"role": "user", "content": "ping"}], {"max_tokens": 1})
+        ChatHandle(connection, model.uid).chat(call, options)
         return "one token of a chat"
-    served.complete("ping", {"max_tokens": 1}, options)
+    CompletionHandle(connection, model.uid).complete("ping", {"max_tokens": 1}, options)
     return "one token of a completion"
 
 

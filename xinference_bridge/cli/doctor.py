@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from xinference_bridge import endpoints, failures
 from xinference_bridge.cli import diagnosis
+from xinference_bridge.cli.network_checks import LOOK, Reach
 from xinference_bridge.cli.options import Common
-from xinference_bridge.cli.reach import LOOK, Reach
-from xinference_bridge.connection import DEFAULT_SERVER_URL, XinferenceConnection
+from xinference_bridge.client.transport import container
+from xinference_bridge.connection import XinferenceConnection
+from xinference_bridge.connection_settings import DEFAULT_SERVER_URL, CallOptions
+from xinference_bridge.environment import proxy_from_environment
 from xinference_bridge.errors import (
     XinferenceAuthenticationError,
     XinferenceConfigurationError,
@@ -27,9 +29,11 @@ from xinference_bridge.errors import (
     XinferencePermissionError,
     XinferenceTimeoutError,
 )
-from xinference_bridge.models import ModelInfo, find_model
-from xinference_bridge.settings import proxy_from_environment
-from xinference_bridge.wire import CallOptions, Request
+from xinference_bridge.models.base import ModelHandle
+from xinference_bridge.protocol.connection_errors import cannot_connect
+from xinference_bridge.protocol.http import Request
+from xinference_bridge.protocol.model_info import ModelInfo, find_model
+from xinference_bridge.protocol.server import AUTH_NEEDED, CLUSTER_VERSION
 
 Status: TypeAlias = Literal["ok", "warning", "failed", "skipped"]
 
@@ -138,14 +142,16 @@ class Examination:
         except OSError as error:
             timed_out = isinstance(error, TimeoutError)
             why = f"no connection within {seconds:g} s" if timed_out else (error.strerror or str(error))
-            step = _failed(name, failures.cannot_connect(self._connection.server_url, why))
+            step = _failed(
+                name, cannot_connect(self._connection.server_url, why, in_container=container.inside_container())
+            )
             return self._with_neighbour(step)
         return Step(name, "ok", f"{port} is open ({took:.1f} ms)", facts={"port": port, "connect_ms": round(took, 2)})
 
     def _xinference(self, name: str) -> Step:
         url = self._connection.server_url
         try:
-            data = self._connection.client.send(endpoints.AUTH_NEEDED, LOOK).json()
+            data = self._connection.client.send(AUTH_NEEDED, LOOK).json()
         except (XinferenceConfigurationError, XinferencePermissionError):
             raise  # a redirect, an address that is not allowed: each says itself what to do
         except XinferenceError as error:
@@ -207,7 +213,7 @@ class Examination:
     def _credential(self, name: str) -> Step:
         given = self._credential_given()
         try:
-            self._running = self._connection.client.running.models(LOOK)
+            self._running = self._connection.client.run(self._connection.client.running.models(LOOK))
         except XinferencePermissionError as error:
             if not self._auth or given is None or error.request_id is None:
                 raise
@@ -231,7 +237,7 @@ class Examination:
 
     def _version(self, name: str) -> Step:
         try:
-            data = self._connection.client.send(endpoints.CLUSTER_VERSION, LOOK).json()
+            data = self._connection.client.send(CLUSTER_VERSION, LOOK).json()
         except XinferencePermissionError:
             return Step(name, "skipped", "an administrator alone may ask for it")
         except XinferenceError as error:
@@ -273,7 +279,7 @@ class Examination:
             others = "" if len(running or []) == 1 else "; --model UID chooses another"
             return Step(name, "ok", f"{self._model.uid}, since none was named{others}", facts=self._facts())
         if running is None:
-            self._model = self._connection.client.running.describe(self._wanted)
+            self._model = ModelHandle(self._connection, self._wanted).describe()
         else:
             try:
                 self._model = find_model(self._wanted, running, self._connection.server_url)

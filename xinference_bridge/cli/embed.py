@@ -9,16 +9,16 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from xinference_bridge.bulk import batches_of, in_order
 from xinference_bridge.cli.console import messages
 from xinference_bridge.cli.inputs import STANDARD, Row, count_rows, rows_of
 from xinference_bridge.cli.options import UsageError
 from xinference_bridge.cli.vectors import JSONL_SUFFIXES, PARQUET_SUFFIXES, JsonlFile, ParquetFile, StandardOutput
+from xinference_bridge.models.batching import batches_of, run_batches_in_order
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from xinference_bridge.served_model import ServedModel
+    from xinference_bridge.models.embedding import EmbeddingHandle
 
 
 class VectorFile(Protocol):
@@ -38,7 +38,7 @@ class VectorFile(Protocol):
 
 
 def embed_files(
-    model: ServedModel,
+    model: EmbeddingHandle,
     files: Sequence[Path],
     out: Path,
     *,
@@ -90,7 +90,7 @@ def _target(out: Path, uid: str, *, overwrite: bool) -> VectorFile:
 
 
 def _embedded(
-    model: ServedModel, rows: Iterator[Row], batch_size: int, concurrency: int
+    model: EmbeddingHandle, rows: Iterator[Row], batch_size: int, concurrency: int
 ) -> Iterator[tuple[list[Row], list[list[float]]]]:
     under_way: deque[Row] = deque()
 
@@ -100,7 +100,7 @@ def _embedded(
             yield row.text
 
     batches = batches_of(texts(), batch_size)
-    for batch, embeddings in in_order(lambda held: model.embed(held, {}), batches, concurrency):
+    for batch, embeddings in run_batches_in_order(lambda held: model.embed(held, {}), batches, concurrency):
         yield [under_way.popleft() for _ in batch.texts], embeddings.vectors
 
 

@@ -12,9 +12,10 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from xinference_bridge.cli.console import complain, messages
-from xinference_bridge.connection import DEFAULT_SERVER_URL, XinferenceConnection, normalise_server_url
+from xinference_bridge.connection import XinferenceConnection
+from xinference_bridge.connection_settings import DEFAULT_SERVER_URL, normalise_server_url
+from xinference_bridge.environment import ENVIRONMENT_NAMES, from_environment
 from xinference_bridge.errors import XinferenceConfigurationError, XinferenceError
-from xinference_bridge.settings import ENVIRONMENT_NAMES, from_environment
 
 P = ParamSpec("P")
 

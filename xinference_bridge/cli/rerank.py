@@ -10,10 +10,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from xinference_bridge.bulk import batches_of, in_order
 from xinference_bridge.cli.console import harmless, print_hanging
 from xinference_bridge.cli.inputs import Row, rows_of
-from xinference_bridge.served_model import ServedModel
+from xinference_bridge.models.batching import batches_of, run_batches_in_order
+from xinference_bridge.models.rerank import RerankHandle
 
 #: A reranker scores each document by itself, so a long file goes in parts and the scores still compare.
 _DOCUMENTS_A_REQUEST = 256
@@ -27,12 +27,12 @@ class Ranked:
     row: Row
 
 
-def ranked(model: ServedModel, query: str, file: Path, *, field: str, top_n: int | None) -> list[Ranked]:
+def ranked(model: RerankHandle, query: str, file: Path, *, field: str, top_n: int | None) -> list[Ranked]:
     """The texts of the file, the most relevant first; the best `top_n` of them where that is given."""
     rows = list(rows_of([file], field))
     found = []
     batches = batches_of((row.text for row in rows), _DOCUMENTS_A_REQUEST)
-    for batch, results in in_order(lambda texts: model.rerank(query, texts, {}), batches, concurrency=2):
+    for batch, results in run_batches_in_order(lambda texts: model.rerank(query, texts, {}), batches, concurrency=2):
         found += [Ranked(result.relevance_score, rows[batch.start + result.index]) for result in results]
     return sorted(found, key=lambda one: -one.score)[:top_n]
 

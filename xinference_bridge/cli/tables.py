@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xinference_bridge.cli.console import harmless
-from xinference_bridge.models import ModelInfo
+from xinference_bridge.protocol.model_info import ModelInfo
 
 
 @dataclass(frozen=True, slots=True)

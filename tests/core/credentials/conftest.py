@@ -6,15 +6,15 @@ import pytest
 from pydantic import SecretStr
 
 from tests.core.credentials.fakes import PASSWORD, URL, FakeClock, FakeServer
-from xinference_bridge import credentials
-from xinference_bridge.login import LoginGate
+from xinference_bridge.client.auth import registry as gates
+from xinference_bridge.client.auth.login import LoginGate
 
 
 @pytest.fixture(autouse=True)
 def _no_gates():
-    credentials.reset()
+    gates.reset()
     yield
-    credentials.reset()
+    gates.reset()
 
 
 @pytest.fixture

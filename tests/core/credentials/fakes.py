@@ -8,7 +8,7 @@ import threading
 import time
 from email.utils import formatdate
 
-from xinference_bridge.credential_gate import CredentialGate, Permit
+from xinference_bridge.client.auth.gate import CredentialGate, Permit
 from xinference_bridge.errors import (
     XinferenceAuthenticationError,
     XinferenceConnectionError,

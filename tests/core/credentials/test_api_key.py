@@ -23,15 +23,15 @@ from tests.core.credentials.fakes import (
     held,
     unauthorized,
 )
-from xinference_bridge import credential_gate, key_gate
-from xinference_bridge.credential_gate import Permit
-from xinference_bridge.credentials import proves_credential
+from xinference_bridge.client.auth import api_key as key_gate
+from xinference_bridge.client.auth.api_key import KeyGate
+from xinference_bridge.client.auth.gate import Permit, proves_credential
+from xinference_bridge.client.auth.refusals import COOL_DOWN, ServerRefusals
 from xinference_bridge.errors import (
     XinferenceAuthenticationError,
     XinferenceConnectionError,
     XinferenceTimeoutError,
 )
-from xinference_bridge.key_gate import KeyGate
 
 
 class TestAnApiKey:
@@ -134,7 +134,7 @@ class TestAnApiKey:
         enter(gate).accepted()
         first, late = enter(gate), enter(gate)
         first.rejected(unauthorized())
-        clock.pass_(credential_gate.COOL_DOWN)
+        clock.pass_(COOL_DOWN)
         enter(gate).accepted()
         late.rejected(unauthorized())
         assert enter(gate).authorization
@@ -185,7 +185,7 @@ class TestAnApiKey:
         assert min(timeit.repeat(gate.enter, number=10_000, repeat=5)) / 10_000 < 1e-6
 
     def test_is_not_probed_when_eight_others_were_just_refused_by_this_server(self, clock: FakeClock):
-        refusals = credential_gate.ServerRefusals()
+        refusals = ServerRefusals()
         proven = KeyGate(URL, KEY, refusals=refusals, clock=clock)
         enter(proven).accepted()
         for n in range(8):

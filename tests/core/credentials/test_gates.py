@@ -28,16 +28,17 @@ from tests.core.credentials.fakes import (
     unauthorized,
     unused_post,
 )
-from xinference_bridge import credentials
-from xinference_bridge.credential_gate import OpenGate
-from xinference_bridge.credentials import gate_for, refused_message
+from xinference_bridge.client.auth import registry as gates
+from xinference_bridge.client.auth.api_key import KeyGate
+from xinference_bridge.client.auth.gate import OpenGate
+from xinference_bridge.client.auth.login import LoginGate
+from xinference_bridge.client.auth.refusals import refused_message
+from xinference_bridge.client.auth.registry import gate_for
 from xinference_bridge.errors import (
     XinferenceAuthenticationError,
     XinferenceConfigurationError,
     XinferenceConnectionError,
 )
-from xinference_bridge.key_gate import KeyGate
-from xinference_bridge.login import LoginGate
 
 
 class TestTheGateOfACredential:
@@ -78,27 +79,27 @@ class TestTheGateOfACredential:
         assert server.asked == ["/token"]
 
     def test_is_one_of_a_bounded_number(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(credentials, "MOST_GATES", 10)
+        monkeypatch.setattr(gates, "MOST_GATES", 10)
         for n in range(50):
             gate_for(URL, f"xf-{n}", None, None, post=unused_post)
-        assert len(credentials._gates) == 10
+        assert len(gates._gates) == 10
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
     def test_keeps_its_verdict_in_a_forked_child_and_waits_for_nobody_of_the_parent(self):
         # A process of its own, for a fork of the test runner is a fork of its threads too.
         program = f"""
 import os, sys, threading
-from xinference_bridge import credentials
-from xinference_bridge.credential_gate import Permit
+from xinference_bridge.client.auth import registry as gates
+from xinference_bridge.client.auth.gate import Permit
 from xinference_bridge.errors import XinferenceAuthenticationError
-def gate(key): return credentials.gate_for({URL!r}, key, None, None, post=None)
+def gate(key): return gates.gate_for({URL!r}, key, None, None, post=None)
 proven, refused, pending = gate("a"), gate("b"), gate("c")
 proven.enter().accepted()
 refused.enter().rejected(XinferenceAuthenticationError("no"))
 probe = pending.enter()
 hold = threading.Event()
 def hold_locks():
-    with credentials._lock, pending._lock, proven._lock:
+    with gates._lock, pending._lock, proven._lock:
         hold.set(); threading.Event().wait(30)
 threading.Thread(target=hold_locks, daemon=True).start()
 hold.wait()
@@ -126,10 +127,10 @@ sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
     def test_keeps_no_process_from_ending(self):
         program = f"""
 import time
-from xinference_bridge import credentials
+from xinference_bridge.client.auth import registry as gates
 def post(*a): time.sleep(60)
-credentials.gate_for({URL!r}, None, "u", "p", post=post).enter()
-key = credentials.gate_for({URL!r}, "k", None, None, post=post, get=post)
+gates.gate_for({URL!r}, None, "u", "p", post=post).enter()
+key = gates.gate_for({URL!r}, "k", None, None, post=post, get=post)
 probe = key.enter(); key.enter()
 """
         start = time.monotonic()
@@ -220,7 +221,7 @@ class TestSecrets:
         key = gate_for(URL, KEY, None, None, post=unused_post)
         named = gate_for(URL, None, "u", PASSWORD, post=server.post)
         permit, token = enter(key), login.wait(PATIENCE)
-        shown = repr([key, named, login, permit, token, vars(login), vars(key), credentials._gates])
+        shown = repr([key, named, login, permit, token, vars(login), vars(key), gates._gates])
         for secret in (KEY, PASSWORD, "head.", "refresh-1"):
             assert secret not in shown
         assert repr(permit) == "ProbePermit(authorization='**********')"

@@ -20,7 +20,8 @@ from tests.core.credentials.fakes import (
     eventually,
     unauthorized,
 )
-from xinference_bridge.credential_gate import Permit
+from xinference_bridge.client.auth.gate import Permit
+from xinference_bridge.client.auth.login import LoginGate, expiry_of
 from xinference_bridge.errors import (
     XinferenceAuthenticationError,
     XinferenceBannedError,
@@ -30,7 +31,6 @@ from xinference_bridge.errors import (
     XinferenceRateLimitError,
     XinferenceServerError,
 )
-from xinference_bridge.login import LoginGate, expiry_of
 
 
 class TestALogin:

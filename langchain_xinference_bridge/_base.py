@@ -1,0 +1,173 @@
+"""The fields that all four classes share: which model, at which server; and how they are built, copied and written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from operator import is_
+from typing import Any, ClassVar, TypeVar
+
+from langchain_core.load.serializable import Serializable
+from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
+from typing_extensions import Self
+
+from langchain_xinference_bridge.errors import XinferenceConfigurationError, translated_errors
+from xinference_bridge.connection import XinferenceConnection
+from xinference_bridge.integration.connection_argument import connection_from
+from xinference_bridge.integration.constructor_keywords import Keywords
+from xinference_bridge.models.base import ModelHandle
+
+Handle = TypeVar("Handle", bound=ModelHandle)
+
+#: Other words for a field, as users of LangChain write them.
+_ALIASES = {"model": "model_uid", "base_url": "server_url"}
+
+
+class XinferenceFields(Serializable):
+    """Which model at which server. Building one makes no network call.
+
+    A setting stated here comes before the connection's, and that before the environment's (`XINFERENCE_ENDPOINT`,
+    `XINFERENCE_API_KEY`, …). Pickles and copies carry the settings; `repr` and `dumpd` leave the secrets out.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=(), hide_input_in_errors=True)
+
+    model_uid: str
+    """The UID of the running model, as `xinference list` prints it; `model=` is the same."""
+    connection: XinferenceConnection | None = Field(default=None, exclude=True, repr=False)
+    """The server and the credential, shared with other models. None: what the fields below and the environment say."""
+    server_url: str | None = None
+    """The server's address, in any form it is pasted."""
+    api_key: SecretStr | None = Field(default=None, repr=False)
+    """An API key of the server."""
+    timeout: float | None = None
+    """Seconds without a byte from the server. None: the connection's."""
+    max_retries: int | None = None
+    """How often a call that failed in passing is tried again. None: the connection's."""
+    model_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Parameters for the server alone, sent as they are and unchecked."""
+
+    #: Parameters of the server that have no field: taken by name, and kept in `model_kwargs`.
+    _known_to_server: ClassVar[frozenset[str]] = frozenset()
+    #: Fields of which None says something, where the default is something else.
+    _none_is_said: ClassVar[frozenset[str]] = frozenset()
+    #: Whether an unknown keyword is sent on with a warning, as the older packages' constructors want it.
+    _unknown_is_sent: ClassVar[bool] = False
+
+    _resolved: tuple[tuple[Any, ...], XinferenceConnection] | None = PrivateAttr(default=None)
+
+    def __init__(
+        self,
+        server_url: str | None = None,
+        model_uid: str | None = None,
+        api_key: SecretStr | str | None = None,
+        **settings: Any,
+    ) -> None:
+        stated = {"server_url": server_url, "model_uid": model_uid, "api_key": api_key}
+        settings.update({name: value for name, value in stated.items() if value is not None})
+        with translated_errors:
+            settings = self._sorted(settings)
+            connection = _connection_of(settings)
+            if settings.get("connection") is None:
+                # Kept, so that the model written out says which server it asks, and a secret is known to be one.
+                settings["server_url"] = connection.server_url
+                settings["api_key"] = connection.api_key
+            super().__init__(**settings)
+        self._resolved = (self._stated(), connection)
+
+    @classmethod
+    def _sorted(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """The keywords under the names of the fields. Raises XinferenceConfigurationError for a misspelt one."""
+        keywords = Keywords(cls.__name__, cls.model_fields, _ALIASES, cls._known_to_server, cls._unknown_is_sent)
+        settings = keywords.sorted_out(given)
+        settings.update({name: None for name in cls._none_is_said if name in given and given[name] is None})
+        if not settings.get("model_uid"):
+            msg = f"{cls.__name__} needs model_uid= (or model=): the UID that `xinference list` prints"
+            raise XinferenceConfigurationError(msg)
+        return settings
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields changed.
+
+        >>> from langchain_xinference_bridge import XinferenceEmbeddings
+        >>> XinferenceEmbeddings(model="a").model_copy(update={"batch_size": 8}).batch_size
+        8
+        """
+        copied = super().model_copy(update=update, deep=deep)
+        # LangChain keeps a model written out, as the key of its cache: a copy would find the answers of the original.
+        copied.__dict__.pop("_serialized", None)
+        return copied
+
+    def _stated(self) -> tuple[Any, ...]:
+        return (self.connection, self.server_url, self.api_key, self.timeout, self.max_retries)
+
+    def _connection(self) -> XinferenceConnection:
+        """The connection that this model's calls take, made anew when a field it stands on was changed by a copy."""
+        stated = self._stated()
+        # Not `self._resolved`, which pydantic looks for in Python: half of the time that this takes.
+        resolved = (self.__pydantic_private__ or {}).get("_resolved")
+        if resolved is None or not all(map(is_, stated, resolved[0])):
+            names = ("connection", "server_url", "api_key", "timeout", "max_retries")
+            resolved = self._resolved = (stated, _connection_of(dict(zip(names, stated, strict=True))))
+        connection: XinferenceConnection = resolved[1]
+        return connection
+
+    def _handle(self, kind: type[Handle], uid: str | None = None) -> Handle:
+        """Return the handle of this model, or of the one that a call names."""
+        return kind(self._connection(), uid or self.model_uid)
+
+    # LangChain's serialisation
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """True: `dumpd` writes it, without its secrets.
+
+        >>> from langchain_xinference_bridge import ChatXinference
+        >>> ChatXinference.is_lc_serializable()
+        True
+        """
+        return True
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """Which field is written as the name of a variable.
+
+        >>> from langchain_xinference_bridge import ChatXinference
+        >>> ChatXinference(model="m").lc_secrets
+        {'api_key': 'XINFERENCE_API_KEY'}
+        """
+        return {"api_key": "XINFERENCE_API_KEY"}
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """What a connection, which cannot be written inside, adds: its server's URL, and that it has a key.
+
+        >>> from langchain_xinference_bridge import ChatXinference, XinferenceConnection
+        >>> connection = XinferenceConnection("http://example.org:9997", api_key="sk-secret")
+        >>> ChatXinference(model="m", connection=connection).lc_attributes
+        {'server_url': 'http://example.org:9997', 'api_key': SecretStr('**********')}
+        """
+        if self.connection is None:
+            return {}
+        connection = self._connection()
+        attributes: dict[str, Any] = {"server_url": connection.server_url}
+        if connection.api_key is not None:
+            attributes["api_key"] = connection.api_key
+        return attributes
+
+
+def _connection_of(settings: Mapping[str, Any]) -> XinferenceConnection:
+    return connection_from(
+        settings.get("connection"),
+        server_url=settings.get("server_url"),
+        api_key=settings.get("api_key"),
+        timeout=settings.get("timeout"),
+        max_retries=settings.get("max_retries"),
+    )
+
+
+def taken_uid(parameters: dict[str, Any], default: str) -> str:
+    """The model that one call names, taken out of its keywords; else the default."""
+    if not parameters:
+        return default
+    named = [parameters.pop(name, None) for name in ("model", "model_uid")]
+    return next((name for name in named if name), default)

@@ -1,0 +1,63 @@
+"""The keywords of one LangChain call → the core's call. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+
+from langchain_xinference_bridge._base import taken_uid
+from langchain_xinference_bridge._messages import messages_to_wire
+from langchain_xinference_bridge._structured import STRUCTURED
+from langchain_xinference_bridge._tools import choice_of_call, tools_to_wire
+from xinference_bridge.connection_settings import CallOptions
+from xinference_bridge.integration.parameters import CHAT, merged, options_from
+from xinference_bridge.protocol.chat.request import ChatCall
+
+#: Keywords that say how LangChain shall run a call, and nothing to the server.
+_LANGCHAINS_OWN = ("stream", "ls_structured_output_format", "structured_output_format")
+
+
+@dataclass(slots=True)
+class PreparedCall:
+    """One call, ready for the core: which model, what is asked, how long to wait."""
+
+    uid: str
+    call: ChatCall
+    options: CallOptions
+    stream_usage: bool
+
+
+def prepared(
+    messages: Sequence[BaseMessage],
+    *,
+    uid: str,
+    stated: Mapping[str, Any],
+    stop: list[str] | None,
+    keywords: Mapping[str, Any],
+    stream_usage: bool,
+) -> PreparedCall:
+    """The call that these keywords mean; what it states comes before what the model states.
+
+    Raises XinferenceConfigurationError for a misspelt keyword, XinferenceUnsupportedError for a message that cannot be
+    sent.
+    """
+    own = dict(keywords)
+    for name in _LANGCHAINS_OWN:
+        own.pop(name, None)
+    given = own.pop("stream_usage", None)
+    tools = tools_to_wire(own.pop("tools", None) or ())
+    return PreparedCall(
+        uid=taken_uid(own, uid),
+        options=options_from(own),
+        stream_usage=stream_usage if given is None else bool(given),
+        call=ChatCall(
+            messages=messages_to_wire(messages),
+            tools=tools,
+            tool_choice=choice_of_call(own.pop("tool_choice", None), tools),
+            structured=own.pop(STRUCTURED, None),
+            parameters=merged(CHAT, stated, {"stop": stop}, own, where="ChatXinference"),
+        ),
+    )

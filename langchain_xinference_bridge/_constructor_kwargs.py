@@ -1,0 +1,75 @@
+"""The keywords of the constructors, for type checkers: a misspelt one is found before the program runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from langchain_core.caches import BaseCache
+from langchain_core.callbacks import Callbacks
+from langchain_core.language_models.model_profile import ModelProfile
+from langchain_core.rate_limiters import BaseRateLimiter
+from typing_extensions import TypedDict
+
+from xinference_bridge.connection import XinferenceConnection
+from xinference_bridge.integration.sampling_fields import SamplingKeywords
+
+
+class SharedSettings(TypedDict, total=False):
+    """What all four classes take beside server_url, model_uid and api_key."""
+
+    model: str
+    base_url: str
+    connection: XinferenceConnection | None
+    timeout: float | None
+    max_retries: int | None
+    model_kwargs: Mapping[str, Any] | None
+    extra_body: Mapping[str, Any] | None
+
+
+class LanguageModelSettings(SharedSettings, SamplingKeywords, total=False):
+    """What a chat model and a language model take: the sampling parameters, and LangChain's own."""
+
+    name: str | None
+    cache: BaseCache | bool | None
+    verbose: bool
+    callbacks: Callbacks
+    tags: list[str] | None
+    metadata: dict[str, Any] | None
+    custom_get_token_ids: Callable[[str], list[int]] | None
+
+
+class ChatSettings(LanguageModelSettings, total=False):
+    """What ChatXinference takes."""
+
+    streaming: bool | None
+    stream_usage: bool
+    disable_streaming: bool | Literal["tool_calling"]
+    output_version: str | None
+    profile: ModelProfile | None
+    rate_limiter: BaseRateLimiter | None
+
+
+class LLMSettings(LanguageModelSettings, total=False):
+    """What XinferenceLLM takes."""
+
+    max_concurrency: int
+
+
+class EmbeddingsSettings(SharedSettings, total=False):
+    """What XinferenceEmbeddings takes."""
+
+    batch_size: int
+    max_concurrency: int
+    show_progress: bool
+    truncate: bool | int | None
+    dimensions: int | None
+    query_instruction: str
+    document_instruction: str
+
+
+class RerankSettings(SharedSettings, total=False):
+    """What XinferenceRerank takes."""
+
+    top_n: int | None
+    score_threshold: float | None

@@ -1,0 +1,66 @@
+"""The keywords of the constructors, for type checkers: a misspelt one is found before the program runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.prompts import BasePromptTemplate
+from llama_index.core.schema import MetadataMode
+from llama_index.core.storage.kvstore.types import BaseKVStore
+from pydantic import SecretStr
+from typing_extensions import TypedDict
+
+from xinference_bridge.connection import XinferenceConnection
+from xinference_bridge.integration.sampling_fields import RareSamplingKeywords
+
+
+class SharedSettings(TypedDict, total=False):
+    """What all three classes take beside their positional arguments."""
+
+    model: str
+    connection: XinferenceConnection | None
+    server_url: str | None
+    api_key: SecretStr | str | None
+    max_retries: int | None
+
+
+class LLMSettings(SharedSettings, RareSamplingKeywords, total=False):
+    """What XinferenceLLM takes."""
+
+    base_url: str | None
+    timeout: float | None
+    context_window: int | None
+    is_chat_model: bool | None
+    is_function_calling_model: bool | None
+    query_wrapper_prompt: BasePromptTemplate | None
+    rate_limiter: Any
+
+
+class EmbeddingSettings(SharedSettings, total=False):
+    """What XinferenceEmbedding takes."""
+
+    endpoint: str | None
+    callback_manager: CallbackManager | None
+    model_name: str
+    embed_batch_size: int
+    num_workers: int | None
+    embeddings_cache: BaseKVStore | None
+    rate_limiter: Any
+    query_instruction: str | None
+    text_instruction: str | None
+    dimensions: int | None
+    model_kwargs: Mapping[str, Any] | None
+    extra_body: Mapping[str, Any] | None
+
+
+class RerankSettings(SharedSettings, total=False):
+    """What XinferenceRerank takes."""
+
+    endpoint: str | None
+    callback_manager: CallbackManager | None
+    timeout: float | None
+    metadata_mode: MetadataMode
+    model_kwargs: Mapping[str, Any] | None
+    extra_body: Mapping[str, Any] | None

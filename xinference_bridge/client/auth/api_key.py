@@ -1,0 +1,213 @@
+"""An API key: one probe, then everybody; after a 401 nobody, until the cool-down is over."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from xinference_bridge.client.auth.gate import UNAUTHORIZED, Clock, CredentialGate, Get, Permit, Turn, proves_credential
+from xinference_bridge.client.auth.refusals import MOST_REFUSALS, REFUSAL_WINDOW, ServerRefusals, refused_message
+from xinference_bridge.errors import XinferenceAuthenticationError
+from xinference_bridge.redaction import Secret
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+# A chat may take a minute where a 401 comes at once, so those who wait are not made to wait for the whole chat.
+PROBE_PATIENCE = 1.0
+# A probe that is neither settled nor dropped, while the light one got no answer either, loses its turn.
+LEADER_PATIENCE = 60.0
+LIGHT_PROBE_PATH = "/v1/models"
+
+
+class Probe:
+    """An unproven key under way; it does not hold its permit, so that a dropped permit is noticed."""
+
+    __slots__ = ("abandoned", "events", "settled", "turn", "watched")
+
+    def __init__(self) -> None:
+        self.turn = Turn()
+        self.events: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.abandoned = self.settled = self.watched = False
+
+    def nothing_within(self, seconds: float) -> bool:
+        """Wait; False as soon as the turn ended or the permit was dropped."""
+        try:
+            self.events.get(timeout=seconds)
+        except queue.Empty:
+            return True
+        return False
+
+
+class ProbePermit(Permit):
+    """The permit of the one who sends a key that is not proven yet."""
+
+    __slots__ = ("probe",)
+
+    def __init__(self, gate: CredentialGate, authorization: Secret, probe: Probe) -> None:
+        super().__init__(gate, authorization)
+        self.probe = probe
+
+    def __del__(self) -> None:
+        # Runs wherever the garbage collector runs, perhaps inside the gate's own lock: it takes no lock, and
+        # SimpleQueue.put is reentrant.
+        if not self.probe.settled:
+            self.probe.abandoned = True
+            self.probe.events.put(None)
+
+
+class KeyGate(CredentialGate):
+    """The gate of an API key.
+
+    Whoever waits longer than PROBE_PATIENCE for a probe that is a long request makes the gate send one light request of
+    its own by `get`, on a daemon thread (without `get` they wait on). This also frees a sync caller who blocks the very
+    loop on which the probe is awaited.
+    """
+
+    def __init__(
+        self,
+        server_url: str,
+        api_key: str,
+        *,
+        get: Get | None = None,
+        refusals: ServerRefusals | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        super().__init__(server_url, refusals, clock)
+        self.get = get
+        self._authorization = Secret("Bearer " + api_key)
+        self._proven: Permit | None = None
+        self._probe: Probe | None = None
+
+    def enter(self) -> Permit | Future[None]:
+        """Same as `CredentialGate.enter`; for a proven key it takes no lock."""
+        proven = self._proven
+        return self._enter_unproven() if proven is None else proven
+
+    def _enter_unproven(self) -> Permit | Future[None]:
+        with self._lock:
+            if self._proven is not None:
+                return self._proven
+            now = self._clock()
+            self._raise_while_resting(now)
+            probe = self._probe
+            if probe is None or probe.abandoned:
+                self._raise_when_spent(now)
+                self._probe = Probe()
+                if probe is not None:
+                    probe.turn.end()
+                return ProbePermit(self, self._authorization, self._probe)
+            first_to_wait = not probe.watched
+            probe.watched = True
+        if first_to_wait:
+            self._start_watching(probe)
+        return probe.turn
+
+    def _raise_when_spent(self, now: float) -> None:
+        rest = self._refusals.rest(now)
+        if rest:
+            raise XinferenceAuthenticationError(
+                f"{self.server_url} refused {MOST_REFUSALS} credentials from this process within {REFUSAL_WINDOW:.0f} "
+                f"s. This one, not proven yet, is not sent for {math.ceil(rest)} s, because ten such failures make the "
+                "server ban this address for an hour.",
+                url=self.server_url,
+            )
+
+    def when_accepted(self, permit: Permit) -> None:
+        """Same as `Permit.accepted`."""
+        if not isinstance(permit, ProbePermit) or permit.probe.settled:
+            return
+        probe = permit.probe
+        with self._lock:
+            probe.settled = True
+            if self._probe is probe:
+                self._prove()
+        probe.turn.end()
+
+    def when_rejected(self, permit: Permit, error: XinferenceAuthenticationError) -> bool:
+        """Same as `Permit.rejected`; False, for there is no other key to try."""
+        probe = permit.probe if isinstance(permit, ProbePermit) else None
+        with self._lock:
+            if probe is not None:
+                if probe.settled:
+                    return False
+                probe.settled = True
+            self._refusals.add(self._clock())
+            # A late 401 to a permit that is older than the present proof says nothing about the present.
+            if self._proven is permit or (probe is not None and (self._probe is probe or self._proven is not None)):
+                self._fail(error)
+        if probe is not None:
+            probe.turn.end()
+        return False
+
+    def when_undecided(self, permit: Permit) -> None:
+        """Same as `Permit.undecided`."""
+        if isinstance(permit, ProbePermit) and not permit.probe.settled:
+            self._give_up(permit.probe)
+
+    def refused_message(self) -> str:
+        """Same as `refused_message`, for this key."""
+        return refused_message(self.server_url, "key", self.cool_down())
+
+    def renew_after_fork(self) -> None:
+        """Same as `CredentialGate.renew_after_fork`: a proven key stays proven, a refused one refused."""
+        super().renew_after_fork()
+        self._probe = None
+
+    def _prove(self) -> None:
+        self._proven = Permit(self, self._authorization)
+        self._probe = self._refusal = None
+
+    def _fail(self, error: XinferenceAuthenticationError) -> None:
+        self._refuse(error)
+        self._proven = self._probe = None
+
+    def _give_up(self, probe: Probe) -> None:
+        with self._lock:
+            probe.settled = True
+            if self._probe is probe:
+                self._probe = None
+        probe.turn.end()
+
+    def _start_watching(self, probe: Probe) -> None:
+        probe.turn.add_done_callback(lambda _: probe.events.put(None))
+        with suppress(RuntimeError):  # no thread to be had: the callers' own timeouts bound the wait
+            threading.Thread(target=self._watch, args=(probe,), name="xinference-probe", daemon=True).start()
+
+    def _watch(self, probe: Probe) -> None:
+        """Keep those who wait from waiting for ever: on a long request, a dropped permit, a stuck caller."""
+        if probe.nothing_within(PROBE_PATIENCE):
+            self._probe_lightly(probe)
+            probe.nothing_within(LEADER_PATIENCE)
+        if not probe.turn.done():
+            self._give_up(probe)
+
+    def _probe_lightly(self, probe: Probe) -> None:
+        if self.get is None:
+            return
+        try:
+            status, body, _ = self.get(LIGHT_PROBE_PATH, self._authorization)
+        except Exception:  # noqa: BLE001  no answer shows nothing; the probe itself is still under way
+            return
+        with self._lock:
+            if self._probe is not probe:
+                return
+            if status == UNAUTHORIZED:
+                self._refusals.add(self._clock())
+                self._fail(
+                    XinferenceAuthenticationError(
+                        self.refused_message(),
+                        url=self.server_url + LIGHT_PROBE_PATH,
+                        status_code=status,
+                        body=body.decode("utf-8", "replace"),
+                    )
+                )
+            elif proves_credential(status):
+                self._prove()
+            else:
+                return
+        probe.turn.end()

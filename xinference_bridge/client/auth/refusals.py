@@ -1,0 +1,84 @@
+"""Refused credentials: what a 401 means, and how long a refused credential rests."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from xinference_bridge.errors import XinferenceError
+from xinference_bridge.redaction import copy_of
+
+Means: TypeAlias = Literal["nothing", "key", "password", "token"]
+
+
+# Xinference 4.1.0: ten unknown keys or bad JWTs from one address within 300 s ban the address for 3600 s, and five uses
+# of a disabled or expired key within 300 s ban that key there. Several processes may share the address. After a first
+# refusal the credential rests 60 s, so that a key which was just registered is found soon; after each further one as
+# long as the server's window. A process thus adds at most two failures of one credential to any window, and four such
+# processes stay below ten.
+COOL_DOWN = 60.0
+
+
+COOL_DOWN_REPEATED = 300.0
+
+
+# The same budget over all credentials of one server: a process that tries many different wrong keys (one for each of
+# its own users) stops before the tenth, and leaves one for another program at this address.
+REFUSAL_WINDOW = 300.0
+
+
+MOST_REFUSALS = 8
+
+
+def refused_message(server_url: str, means: Means, cool_down: float = COOL_DOWN) -> str:
+    """What a 401 means to the one who asked by these `means`, and the next step."""
+    ban = "because ten such failures make the server ban this address for an hour"
+    if means == "key":
+        return (
+            f"{server_url} does not know this API key (401). Check api_key / XINFERENCE_API_KEY; it is not sent again "
+            f"for {cool_down:.0f} s, {ban}."
+        )
+    if means == "password":
+        return (
+            f"{server_url} does not accept this username and password (401). Check username / XINFERENCE_USERNAME and "
+            f"password / XINFERENCE_PASSWORD; they are not sent again for {cool_down:.0f} s."
+        )
+    if means == "token":
+        return (
+            f"{server_url} refused the token that its own login gave out (401). Check that all servers behind this URL "
+            f"share one authentication database; no new login is tried for {cool_down:.0f} s, {ban}."
+        )
+    return (
+        f"{server_url} asks for a credential (401) and none was given. Set api_key / XINFERENCE_API_KEY, or username "
+        "and password / XINFERENCE_USERNAME and XINFERENCE_PASSWORD."
+    )
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A refusal that is remembered until `until`, on the gate's clock."""
+
+    error: XinferenceError
+    until: float
+
+    def again(self, now: float) -> XinferenceError:
+        """A copy of the error for one who asked while it rests."""
+        return copy_of(self.error).with_note(f"[not sent again for {math.ceil(self.until - now)} s]")
+
+
+class ServerRefusals:
+    """The times of the last refusals by one server, whatever the credential."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=MOST_REFUSALS)
+
+    def add(self, now: float) -> None:
+        """One more 401 came."""
+        self._times.append(now)
+
+    def rest(self, now: float) -> float:
+        """Seconds until one more wrong credential is safe; 0 when it is now."""
+        times = self._times
+        return max(0.0, times[0] + REFUSAL_WINDOW - now) if len(times) == MOST_REFUSALS else 0.0

@@ -1,0 +1,83 @@
+"""What sends the requests of one connection: its transports, its drivers and its flows in one place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+from typing import TypeVar
+
+from xinference_bridge.client.async_driver import AsyncDriver
+from xinference_bridge.client.authentication import Authentication
+from xinference_bridge.client.description_cache import DescriptionCache
+from xinference_bridge.client.flow import Flow
+from xinference_bridge.client.request_flow import RequestFlow
+from xinference_bridge.client.running_models import RunningModels
+from xinference_bridge.client.streaming import OpenedAnswer, aread_deltas, read_deltas
+from xinference_bridge.client.sync_driver import SyncDriver
+from xinference_bridge.client.transport.aiohttp_transport import AiohttpTransport
+from xinference_bridge.client.transport.call import Budget
+from xinference_bridge.client.transport.requests_transport import RequestsTransport
+from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions, ConnectionSettings
+from xinference_bridge.protocol.chat.result import ChatDelta
+from xinference_bridge.protocol.http import Request, Response
+
+Result = TypeVar("Result")
+
+
+class Client:
+    """The one sender for all connections with equal settings in this process; safe for threads and event loops."""
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self.settings = settings
+        self._sync = RequestsTransport(settings)
+        self._async = AiohttpTransport(settings)
+        self._sync_driver = SyncDriver(self._sync)
+        self._async_driver = AsyncDriver(self._async)
+        self._authentication = Authentication(settings)
+        descriptions = DescriptionCache()
+        self.requests = RequestFlow(settings, self._authentication, descriptions)
+        """The flows of its requests."""
+        self.running = RunningModels(settings, self.requests, descriptions)
+        """Which models run there."""
+
+    def budget(self, options: CallOptions = DEFAULT_OPTIONS) -> Budget:
+        """Return the budget of one verb, whose deadline begins now."""
+        return Budget.of(self.settings, options)
+
+    def run(self, flow: Flow[Result]) -> Result:
+        """Carry out a flow for a sync caller.
+
+        Raises:
+            XinferenceError: Whatever the flow raises.
+        """
+        return self._sync_driver.run(flow)
+
+    async def arun(self, flow: Flow[Result]) -> Result:
+        """Async version of `run`."""
+        return await self._async_driver.run(flow)
+
+    def stream(self, opening: Flow[OpenedAnswer]) -> Generator[ChatDelta, None, None]:
+        """Open a stream at the first `next`, and yield its answer as it grows; see `read_deltas`."""
+        return read_deltas(self._sync_driver, self.requests, opening)
+
+    def astream(self, opening: Flow[OpenedAnswer]) -> AsyncGenerator[ChatDelta, None]:
+        """Async version of `stream`."""
+        return aread_deltas(self._async_driver, self.requests, opening)
+
+    def send(self, request: Request, options: CallOptions = DEFAULT_OPTIONS) -> Response:
+        """Return the server's answer to one request; see `RequestFlow.send`."""
+        return self.run(self.requests.send(request, self.budget(options)))
+
+    def drop_after_fork(self) -> None:
+        """In a forked child: close its copies of the parent's idle sockets, without a word to the server."""
+        self._sync.drop_after_fork()
+        self._async.drop_after_fork()
+
+    def close(self) -> None:
+        """Close every socket."""
+        self._sync.close()
+        self._async.abandon()
+
+    async def aclose(self) -> None:
+        """Async version of `close`: this loop's sockets are closed with a proper goodbye."""
+        self._sync.close()
+        await self._async.aclose()

@@ -1,0 +1,41 @@
+"""What is known of the running models: kept until an answer says that a model is gone."""
+
+from __future__ import annotations
+
+from xinference_bridge.errors import (
+    XinferenceConnectionError,
+    XinferenceError,
+    XinferenceModelLoadingError,
+    XinferenceModelNotFoundError,
+    XinferenceServerError,
+)
+from xinference_bridge.protocol.model_info import ModelInfo
+
+#: After these a model may come back on another engine: what was kept of it is forgotten.
+_GONE = (XinferenceModelNotFoundError, XinferenceModelLoadingError, XinferenceConnectionError, XinferenceServerError)
+
+
+class DescriptionCache:
+    """The descriptions that all share who share a connection; safe for threads."""
+
+    def __init__(self) -> None:
+        self._by_uid: dict[str, ModelInfo] = {}
+
+    def get(self, uid: str) -> ModelInfo | None:
+        """Return what is known of this model, or None."""
+        return self._by_uid.get(uid)
+
+    def keep(self, info: ModelInfo, uid: str) -> ModelInfo:
+        """Keep one model's description under its UID, and return it."""
+        self._by_uid[uid] = info
+        return info
+
+    def keep_all(self, models: list[ModelInfo]) -> list[ModelInfo]:
+        """Replace all that is known by a list of the running models, and return that."""
+        self._by_uid = {model.uid: model for model in models}
+        return models
+
+    def learn_from(self, error: XinferenceError, uid: str | None) -> None:
+        """Forget a model that is gone or was restarted: it may come back on another engine."""
+        if uid is not None and isinstance(error, _GONE):
+            self._by_uid.pop(uid, None)

@@ -1,0 +1,218 @@
+"""One request from credential to answer: attempts, retries, a failure explained. Written once, for sync and async."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from tenacity import DoAttempt, DoSleep, RetryCallState
+
+from xinference_bridge.client.adaptive_limit import report_overload
+from xinference_bridge.client.authentication import Authentication
+from xinference_bridge.client.description_cache import DescriptionCache
+from xinference_bridge.client.flow import Acquire, EnterGate, Flow, OpenStream, ReadFirstEvent, ReadRest, Send, Sleep
+from xinference_bridge.client.retry_policy import failure_of, retrying
+from xinference_bridge.client.transport.call import Budget, Call
+from xinference_bridge.connection_settings import ConnectionSettings
+from xinference_bridge.errors import XinferenceConnectionError, XinferenceError
+from xinference_bridge.protocol.error_responses import error_from_response, not_a_stream
+from xinference_bridge.protocol.event_stream import StreamEvents, is_event_stream
+from xinference_bridge.protocol.http import Request, Response
+from xinference_bridge.protocol.model_info import (
+    LIST_MODELS,
+    explained,
+    listing_explains,
+    models_from_response,
+)
+
+Answer = TypeVar("Answer")
+
+#: A look at the server to explain a failure must not make the caller wait long.
+_LOOK_SECONDS = 6.0
+
+
+@dataclass(slots=True)
+class OpenedStream:
+    """A stream whose first event was read: the chunks that follow, and what gives its place back."""
+
+    call: Call
+    stream: Any
+    chunks: Any
+    events: StreamEvents
+    release: Callable[[], None]
+
+
+class RequestFlow:
+    """The flows of all requests under one connection."""
+
+    def __init__(
+        self, settings: ConnectionSettings, authentication: Authentication, descriptions: DescriptionCache
+    ) -> None:
+        self._settings = settings
+        self._authentication = authentication
+        self._descriptions = descriptions
+
+    def send(self, request: Request, budget: Budget) -> Flow[Response]:
+        """Return the server's answer to one request.
+
+        Args:
+            request: What to send.
+            budget: What it may take, its retries and the look that explains a failure included.
+
+        Returns:
+            The answer, of a status below 300.
+
+        Raises:
+            XinferenceError: The error that names what went wrong, after the retries that the budget allows.
+        """
+        call = Call(self._settings, request, budget)
+        release = yield from self._place(call)
+        try:
+            return (yield from self._with_retries(self._whole, call))
+        except XinferenceError as error:
+            failure = error
+        finally:
+            release()
+        yield from self._raise_explained(failure, call)
+        raise AssertionError  # pragma: no cover - the line above raises
+
+    def open_stream(self, request: Request, budget: Budget) -> Flow[OpenedStream]:
+        """Return a stream whose first event was read, so that an error sent under HTTP 200 still meets the retries.
+
+        Raises as `send` does. The caller closes the stream and calls `release`; nothing is retried from here on.
+        """
+        call = Call(self._settings, request, budget)
+        release = yield from self._place(call)
+        opened = False
+        try:
+            stream, chunks, events = yield from self._with_retries(self._begun, call)
+            opened = True
+            return OpenedStream(call, stream, chunks, events, release)
+        except XinferenceError as error:
+            failure = error
+        finally:
+            if not opened:
+                release()
+        yield from self._raise_explained(failure, call)
+        raise AssertionError  # pragma: no cover - the line above raises
+
+    def send_once(self, request: Request, budget: Budget) -> Flow[Response]:
+        """Return the answer of one attempt: no retry, and nothing asked to explain a failure."""
+        return (yield from self._whole(Call(self._settings, request, budget)))
+
+    def explain(self, failure: XinferenceError, request: Request, budget: Budget) -> Flow[XinferenceError]:
+        """Return the failure with what one look at the running models tells; the look is taken where it can help."""
+        look = budget.for_a_look(_LOOK_SECONDS) if listing_explains(failure, request) else None
+        if look is None:
+            return failure
+        try:
+            response = yield from self.send_once(LIST_MODELS, look)
+            return explained(failure, request, models_from_response(response), self._settings.server_url)
+        except XinferenceError:
+            return failure
+
+    def learn_from(self, error: XinferenceError, call: Call) -> None:
+        """Name the call that failed, and forget what may not hold of its model any more."""
+        error.fill(url=call.url, model_uid=call.request.model_uid, request_id=call.request_id)
+        self._descriptions.learn_from(error, call.request.model_uid)
+
+    def _place(self, call: Call) -> Flow[Callable[[], None]]:
+        """At most `max_concurrency` calls at once; the others wait, no longer than their deadline."""
+        limit = self._settings.max_concurrency
+        if limit is None:
+            return _nothing
+        release: Callable[[], None] = yield Acquire("place", limit, call)
+        return release
+
+    def _with_retries(self, attempt: Callable[[Call], Flow[Answer]], call: Call) -> Flow[Answer]:
+        try:
+            return (yield from attempt(call))
+        except XinferenceError as error:
+            if not error.retryable:
+                raise
+            failure = error
+        # Only now: what tenacity does around a call that succeeds is a third of an async call's time. Its first attempt
+        # is the one that has failed already, so that its counting and waiting are as if it had been there from the
+        # start. The loop is that of `Retrying.__call__`, with the flow's own Sleep.
+        retries = retrying(call.budget)
+        state = RetryCallState(retries, None, (), {})
+        retries.begin()
+        state.set_exception((type(failure), failure, failure.__traceback__))
+        while True:
+            todo = retries.iter(retry_state=state)
+            if isinstance(todo, DoAttempt):
+                try:
+                    return (yield from attempt(call))
+                except XinferenceError as error:
+                    state.set_exception((type(error), error, error.__traceback__))
+            elif isinstance(todo, DoSleep):
+                if (refused := failure_of(state)) is not None:
+                    report_overload(refused)
+                state.prepare_for_next_attempt()
+                yield Sleep(todo)
+
+    def _whole(self, call: Call) -> Flow[Response]:
+        response: Response = yield from self._attempt(Send, call)
+        if response.status >= 300:
+            raise error_from_response(call.request, response)
+        return response
+
+    def _begun(self, call: Call) -> Flow[tuple[Any, Any, StreamEvents]]:
+        stream = yield from self._attempt(OpenStream, call)
+        begun = False
+        try:
+            if stream.status != 200:
+                raise error_from_response(call.request, (yield ReadRest(stream)))
+            if not is_event_stream(stream.headers):
+                raise not_a_stream(call.request, (yield ReadRest(stream)))
+            events = StreamEvents(call.request, call.url, stream.request_id)
+            chunks = yield ReadFirstEvent(stream, events)
+            begun = True
+        finally:
+            if not begun:
+                stream.close()
+        return stream, chunks, events
+
+    def _attempt(self, exchange: type[Send | OpenStream], call: Call) -> Flow[Any]:
+        """One exchange under one permit; sent once more where a stale socket or an expired token was in the way.
+
+        Stale is a pooled socket that the server had closed meanwhile (after 5 idle seconds). Such a request was never
+        read, so it is sent once more, at once and without using up a retry.
+        """
+        while True:
+            gate = self._authentication.gate(call)
+            permit = gate.enter_now() or (yield EnterGate(gate, call.read_timeout()))
+            try:
+                answer = yield exchange(call, permit.authorization)
+                if answer.status != 401:
+                    permit.answered(answer.status)
+                    return answer
+                if exchange is OpenStream:
+                    answer = yield from _closing_rest(answer)
+                self._authentication.refuse(call, permit, answer)
+            except XinferenceConnectionError as failure:
+                if call.resent or not failure.stale_socket:
+                    raise
+                call.resent = True
+            finally:
+                permit.undecided()  # harmless where an answer has settled it
+
+    def _raise_explained(self, failure: XinferenceError, call: Call) -> Flow[None]:
+        self.learn_from(failure, call)
+        better = yield from self.explain(failure, call.request, call.budget)
+        if better is failure:
+            raise failure
+        raise better from failure
+
+
+def _closing_rest(stream: Any) -> Flow[Response]:
+    try:
+        rest: Response = yield ReadRest(stream)
+        return rest
+    finally:
+        stream.close()
+
+
+def _nothing() -> None:
+    """Give back the place of a call whose number is not limited."""

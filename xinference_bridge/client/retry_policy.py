@@ -1,0 +1,64 @@
+"""What is retried, and when. Pure: the loop is tenacity's, and `request_flow` waits between its attempts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tenacity import RetryCallState, Retrying, wait_exponential, wait_random
+
+from xinference_bridge.errors import XinferenceError
+
+if TYPE_CHECKING:
+    from xinference_bridge.client.transport.call import Budget
+
+#: A server that asks for more is not waited for: the caller is told, and `retry_after` says how long it would take.
+LONGEST_WAIT = 60.0
+
+#: A dead replica keeps its turn until the supervisor misses its worker: 35 s by default (10 s of silence, then five
+#: looks 5 s apart). So many attempts, each after twice the wait, outlast that; mostly another replica answers before.
+RETRIES_OF_REPLICAS = 9
+
+_backoff = wait_exponential(multiplier=0.2, max=20.0) + wait_random(0.0, 0.2)
+
+
+def retrying(budget: Budget) -> Retrying:
+    """Return tenacity's controller for the attempts of one call.
+
+    Retried: no connection, a connection closed before any answer, 429 from load, 502/503/504, a loading model.
+    Never: other 4xx, validation errors, a broken answer, a stream whose first event has arrived.
+    """
+
+    def stop(state: RetryCallState) -> bool:
+        wait = state.upcoming_sleep
+        return state.attempt_number > _retries(budget, state) or wait > LONGEST_WAIT * 1.1 or _too_late(budget, wait)
+
+    return Retrying(retry=_may_pass, wait=_wait, stop=stop, reraise=True)
+
+
+def failure_of(state: RetryCallState) -> XinferenceError | None:
+    """Return the error that the last attempt ended in."""
+    failure = state.outcome.exception() if state.outcome is not None else None
+    return failure if isinstance(failure, XinferenceError) else None
+
+
+def _retries(budget: Budget, state: RetryCallState) -> int:
+    if getattr(failure_of(state), "replica_gone", False) and budget.max_retries:
+        return max(budget.max_retries, RETRIES_OF_REPLICAS)
+    return budget.max_retries
+
+
+def _may_pass(state: RetryCallState) -> bool:
+    failure = failure_of(state)
+    return failure is not None and failure.retryable
+
+
+def _wait(state: RetryCallState) -> float:
+    failure = failure_of(state)
+    asked = failure.retry_after if failure is not None else None
+    # A little beyond what the server asked, so that callers who were told the same do not return together.
+    return max(_backoff(state), (asked or 0.0) + _backoff(state) * 0.1 if asked else 0.0)
+
+
+def _too_late(budget: Budget, seconds: float) -> bool:
+    left = budget.left()
+    return left is not None and left <= seconds

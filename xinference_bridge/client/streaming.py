@@ -1,0 +1,90 @@
+"""The two loops over the chunks of a stream, sync and async: short, written by hand, and as fast as can be.
+
+Not a flow on purpose: an async generator that is driven by hand costs 2 µs a chunk, a plain one 0.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+from dataclasses import dataclass
+
+from xinference_bridge.client.async_driver import AsyncDriver
+from xinference_bridge.client.flow import Flow
+from xinference_bridge.client.request_flow import OpenedStream, RequestFlow
+from xinference_bridge.client.sync_driver import SyncDriver
+from xinference_bridge.errors import XinferenceError
+from xinference_bridge.protocol.chat.answer_stream import AnswerStream
+from xinference_bridge.protocol.chat.result import ChatDelta
+
+
+@dataclass(slots=True)
+class OpenedAnswer:
+    """A stream that was opened, and what reads its bytes as the deltas of one answer."""
+
+    opened: OpenedStream
+    answer: AnswerStream
+
+
+def read_deltas(
+    driver: SyncDriver, requests: RequestFlow, opening: Flow[OpenedAnswer]
+) -> Generator[ChatDelta, None, None]:
+    """Open a stream and yield its answer as it grows.
+
+    Closing the generator closes the socket, which ends the generation on the server.
+
+    Args:
+        driver: Carries the opening out.
+        requests: Learns of a failure.
+        opening: The flow that opens the stream.
+
+    Yields:
+        What each chunk adds; the last delta has the whole answer as `final`.
+
+    Raises:
+        XinferenceError: The stream could not be opened.
+        XinferenceStreamError: It broke off after it had begun; `partial_text` has what came.
+    """
+    begun = driver.run(opening)
+    opened, answer = begun.opened, begun.answer
+    try:
+        yield from answer.ready()
+        while not answer.done and (chunk := next(opened.chunks, None)) is not None:
+            yield from answer.read(chunk)
+        if answer.done:
+            opened.stream.finish(opened.chunks)
+        yield answer.finish(opened.call.request_id)
+    except XinferenceError as error:
+        requests.learn_from(error, opened.call)
+        told = answer.failed(error)
+        if told is error:
+            raise
+        raise told from error
+    finally:
+        opened.stream.close()
+        opened.release()
+
+
+async def aread_deltas(
+    driver: AsyncDriver, requests: RequestFlow, opening: Flow[OpenedAnswer]
+) -> AsyncGenerator[ChatDelta, None]:
+    """Async version of `read_deltas`."""
+    begun = await driver.run(opening)
+    opened, answer = begun.opened, begun.answer
+    try:
+        for delta in answer.ready():
+            yield delta
+        while not answer.done and (chunk := await anext(opened.chunks, None)) is not None:
+            for delta in answer.read(chunk):
+                yield delta
+        if answer.done:
+            await opened.stream.finish(opened.chunks)
+        yield answer.finish(opened.call.request_id)
+    except XinferenceError as error:
+        requests.learn_from(error, opened.call)
+        told = answer.failed(error)
+        if told is error:
+            raise
+        raise told from error
+    finally:
+        opened.stream.close()
+        opened.release()

@@ -1,0 +1,74 @@
+"""Carries out a flow for a sync caller, on the caller's own thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+from xinference_bridge.client.flow import Acquire, EnterGate, Flow, OpenStream, ReadFirstEvent, ReadRest, Send, Sleep
+from xinference_bridge.client.transport.requests_transport import RequestsTransport
+
+Result = TypeVar("Result")
+
+
+class SyncDriver:
+    """Runs flows over one transport; safe for many threads."""
+
+    def __init__(self, transport: RequestsTransport) -> None:
+        self._transport = transport
+        self._places: dict[Hashable, threading.BoundedSemaphore] = {}
+
+    def run(self, flow: Flow[Result]) -> Result:
+        """Return what the flow returns.
+
+        Args:
+            flow: A fresh flow; it is used up.
+
+        Returns:
+            The flow's result.
+
+        Raises:
+            XinferenceError: Whatever the flow raises.
+        """
+        answer: Any = None
+        failure: BaseException | None = None
+        while True:
+            try:
+                effect = flow.send(answer) if failure is None else flow.throw(failure)
+            except StopIteration as done:
+                return done.value  # type: ignore[no-any-return] # of a Flow[Result]
+            answer = failure = None
+            try:
+                answer = self._perform(effect)
+            except BaseException as raised:  # noqa: BLE001 - thrown into the flow, so that its `finally` blocks run
+                failure = raised
+
+    def _perform(self, effect: Any) -> Any:
+        kind = type(effect)
+        if kind is Send:
+            return self._transport.send(effect.call, effect.authorization)
+        if kind is OpenStream:
+            return self._transport.stream(effect.call, effect.authorization)
+        if kind is ReadFirstEvent:
+            chunks = iter(effect.stream)
+            for chunk in chunks:
+                if effect.events.hold(chunk):
+                    break
+            return chunks
+        if kind is ReadRest:
+            return effect.stream.read()
+        if kind is Sleep:
+            return time.sleep(effect.seconds)
+        if kind is EnterGate:
+            return effect.gate.wait(effect.timeout)
+        return self._acquire(effect)
+
+    def _acquire(self, effect: Acquire) -> Callable[[], None]:
+        places = self._places.get(effect.key)
+        if places is None:
+            places = self._places.setdefault(effect.key, threading.BoundedSemaphore(effect.limit))
+        if not places.acquire(timeout=effect.call.remaining()):
+            raise effect.call.deadline_passed()
+        return places.release

@@ -1,0 +1,147 @@
+"""One call on its way: its request ready to send, its id, and how long it may still take. Serves both transports."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions, ConnectionSettings
+from xinference_bridge.errors import XinferenceTimeoutError
+from xinference_bridge.protocol import connection_errors
+from xinference_bridge.protocol.http import Request
+from xinference_bridge.protocol.json_body import encode
+from xinference_bridge.version import USER_AGENT
+
+if TYPE_CHECKING:
+    from yarl import URL
+
+_SHORTEST_WAIT = 0.001
+
+
+class Budget:
+    """What one verb may take, all that it does included: description, token count, attempts, the explaining look.
+
+    Its deadline begins when it is made. `timeout` and `connect_timeout` bound each request of it.
+    """
+
+    __slots__ = ("_deadline_at", "connect_timeout", "deadline", "max_retries", "timeout")
+
+    def __init__(
+        self, timeout: float | None, connect_timeout: float | None, deadline: float | None, max_retries: int
+    ) -> None:
+        self.timeout = timeout
+        self.connect_timeout = connect_timeout
+        self.deadline = deadline
+        self.max_retries = max_retries
+        self._deadline_at = None if deadline is None else time.monotonic() + deadline
+
+    @classmethod
+    def of(cls, settings: ConnectionSettings, options: CallOptions = DEFAULT_OPTIONS) -> Budget:
+        """Return the budget of one verb: what the call states, and else its connection."""
+        return cls(
+            options.timeout if options.timeout is not None else settings.timeout,
+            options.connect_timeout if options.connect_timeout is not None else settings.connect_timeout,
+            options.deadline if options.deadline is not None else settings.deadline,
+            options.max_retries if options.max_retries is not None else settings.max_retries,
+        )
+
+    def left(self) -> float | None:
+        """Return the seconds left of the deadline, negative when it has passed; None without one."""
+        return None if self._deadline_at is None else self._deadline_at - time.monotonic()
+
+    def for_a_look(self, seconds: float) -> Budget | None:
+        """Return a budget for one short request within this one, without retries; None when no time is left."""
+        left = self.left()
+        if left is not None and left <= 0:
+            return None
+        seconds = seconds if left is None else min(seconds, left)
+        timeout = seconds if self.timeout is None else min(seconds, self.timeout)
+        return Budget(timeout, min(2.0, seconds), seconds, max_retries=0)
+
+
+class Call:
+    """One request under one connection, within a budget."""
+
+    __slots__ = ("_connection_headers", "body", "budget", "renewed", "request", "request_id", "resent", "url")
+
+    def __init__(self, settings: ConnectionSettings, request: Request, budget: Budget) -> None:
+        self.request = request
+        self.url = settings.server_url + request.path
+        self.body = encode(request) if request.json is not None else None
+        # Named in the server's log and in our errors; the server echoes it, except on its plain-text 500s.
+        self.request_id = os.urandom(16).hex()
+        self.budget = budget
+        self._connection_headers = settings.headers
+        self.renewed = False
+        """Whether it was sent again with a renewed token."""
+        self.resent = False
+        """Whether it was sent again after it met a stale socket."""
+
+    def headers(self, authorization: str | None) -> dict[str, str]:
+        """Return what is sent beside the body; the connection's own headers come last, and win."""
+        headers = {
+            "Accept": "application/json, text/event-stream",
+            "Accept-Encoding": "identity",
+            "User-Agent": USER_AGENT,
+            "X-Request-ID": self.request_id,
+        }
+        if self.body is not None:
+            headers["Content-Type"] = "application/json"
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        headers.update(self.request.headers)
+        if self._connection_headers:
+            # By any spelling of the name: aiohttp would else send both, `Authorization` and `authorization`.
+            stated = {name.lower() for name, _ in self._connection_headers}
+            headers = {name: value for name, value in headers.items() if name.lower() not in stated}
+            headers.update(self._connection_headers)
+        return headers
+
+    def encoded_url(self) -> URL:
+        """Return the URL for aiohttp, which would else quote a quoted model UID once more."""
+        from yarl import URL
+
+        return URL(self.url, encoded=True)
+
+    @property
+    def connect_timeout(self) -> float | None:
+        """Seconds to wait for the connection itself."""
+        return self.budget.connect_timeout
+
+    @property
+    def deadline(self) -> float | None:
+        """The deadline that was stated, in seconds from the verb's beginning."""
+        return self.budget.deadline
+
+    def remaining(self) -> float | None:
+        """Return the seconds left of the deadline; None without one.
+
+        Raises:
+            XinferenceTimeoutError: None are left.
+        """
+        left = self.budget.left()
+        if left is None:
+            return None
+        if left <= 0:
+            raise self.deadline_passed()
+        return max(left, _SHORTEST_WAIT)
+
+    def read_timeout(self) -> float | None:
+        """Return the seconds to wait for the next byte: the timeout, or what is left of the deadline."""
+        left = self.remaining()
+        timeout = self.budget.timeout
+        if left is None or (timeout is not None and timeout < left):
+            return timeout
+        return left
+
+    def deadline_passed(self) -> XinferenceTimeoutError:
+        """Return the error for a deadline that has passed."""
+        return connection_errors.deadline_passed(self.url, self.budget.deadline)
+
+    def timed_out(self) -> XinferenceTimeoutError:
+        """Return the error for a wait that ended without a byte: the timeout's, or the deadline's."""
+        left = self.budget.left()
+        if left is not None and left <= 0.01:
+            return self.deadline_passed()
+        return connection_errors.read_timed_out(self.url, self.budget.timeout, request_id=self.request_id)

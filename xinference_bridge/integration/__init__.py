@@ -1,0 +1,1 @@
+"""What both bridges share: parameters, constructor keywords, sampling fields. Knows no framework."""

@@ -1,0 +1,18 @@
+"""The `connection=` argument of a bridge's model, changed by what the model states itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xinference_bridge.connection import XinferenceConnection
+
+
+def connection_from(connection: XinferenceConnection | None, **stated: Any) -> XinferenceConnection:
+    """The connection of a model: the one it was given, changed by what the model states itself.
+
+    A stated setting that is None is not stated. Without a connection the environment and the defaults fill the rest.
+    """
+    changes = {name: value for name, value in stated.items() if value is not None}
+    if connection is None:
+        return XinferenceConnection(**changes)
+    return connection.derive(**changes) if changes else connection

@@ -1,0 +1,72 @@
+"""The keywords of a constructor, sorted: its fields, what is the server's own, and what is misspelt. Pure."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from xinference_bridge.errors import XinferenceConfigurationError
+from xinference_bridge.integration.parameters import OPEN
+from xinference_bridge.suggestions import did_you_mean, is_near
+
+
+@dataclass(frozen=True, slots=True)
+class Keywords:
+    """What a constructor takes, in the words of its errors."""
+
+    owner: str
+    """The class, as its caller calls it."""
+    fields: Collection[str]
+    aliases: Mapping[str, str]
+    """Other words for a field: `{"model": "model_uid"}`."""
+    to_server: Collection[str] = frozenset()
+    """Parameters of the server that have no field: taken by name, and sent on."""
+    unknown_is_sent: bool = False
+    """Whether an unknown keyword is sent on with a warning, as the older packages' constructors want it."""
+
+    def sorted_out(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The values by field, with what goes to the server alone in `model_kwargs`; a value of None is not stated.
+
+        Raises XinferenceConfigurationError for a misspelt keyword, with the nearest known one, and for two values for
+        one field.
+        """
+        stated: dict[str, Any] = {}
+        extra: dict[str, Any] = {}
+        for keyword, value in given.items():
+            name = self.aliases.get(keyword, keyword)
+            if name in self.fields and name not in OPEN:
+                self._set(stated, name, keyword, value)
+            elif name in OPEN:
+                extra.update(value or {})
+            elif name in self.to_server:
+                extra[name] = value
+            else:
+                self._refuse_misspelt(keyword)
+                extra[keyword] = value
+        if extra:
+            stated["model_kwargs"] = extra
+        return stated
+
+    def _set(self, stated: dict[str, Any], name: str, keyword: str, value: Any) -> None:
+        if value is None:
+            return
+        if name in stated and stated[name] != value:
+            msg = f"{self.owner} got two values for {name}: {stated[name]!r} and, as {keyword}=, {value!r}"
+            raise XinferenceConfigurationError(msg)
+        stated[name] = value
+
+    def _refuse_misspelt(self, keyword: str) -> None:
+        known = [*self.fields, *self.aliases, *self.to_server]
+        if not self.unknown_is_sent or is_near(keyword, known):
+            msg = (
+                f"{self.owner} has no parameter {keyword!r}{did_you_mean(keyword, known)} What is meant for the server "
+                "alone goes into model_kwargs= or extra_body=."
+            )
+            raise XinferenceConfigurationError(msg)
+        warnings.warn(
+            f"{self.owner} does not know {keyword!r}; it is sent to the server as it is. model_kwargs="
+            f"{{{keyword!r}: …}} says the same without a warning.",
+            stacklevel=6,
+        )

@@ -1,0 +1,181 @@
+"""Many texts → batches → vectors in order, several requests in flight, a bounded window. Knows no HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any, Generic, Protocol, TypeVar
+
+from xinference_bridge.client.adaptive_limit import AdaptiveLimit
+from xinference_bridge.errors import XinferenceConfigurationError, XinferenceError
+
+Result = TypeVar("Result")
+
+
+class _Future(Protocol):
+    """What futures of threads and of event loops have in common."""
+
+    def done(self) -> bool: ...
+    def cancelled(self) -> bool: ...
+    def exception(self) -> BaseException | None: ...
+    def result(self) -> Any: ...
+
+
+AnyFuture = TypeVar("AnyFuture", bound=_Future)
+
+DEFAULT_BATCH_SIZE = 64
+DEFAULT_BATCH_CHARACTERS = 200_000
+DEFAULT_CONCURRENCY = 4
+#: Batches held, over those that may be under way: while one is slow, the answers to those after it can wait.
+_WINDOWS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Texts of one request; `start` is the place of the first among all inputs."""
+
+    start: int
+    texts: list[str]
+
+
+def batches_of(
+    texts: Iterable[str], size: int = DEFAULT_BATCH_SIZE, characters: int = DEFAULT_BATCH_CHARACTERS
+) -> Iterator[Batch]:
+    """Batches of at most `size` texts and about `characters` characters, in order; a longer text stands alone."""
+    held: list[str] = []
+    length = start = 0
+    for text in texts:
+        if not isinstance(text, str):
+            msg = (
+                f"text {start + len(held)} of those to embed is no text but of type {type(text).__name__}: {text!r:.60}"
+            )
+            raise XinferenceConfigurationError(msg)
+        if held and (len(held) == size or length + len(text) > characters):
+            yield Batch(start, held)
+            start, held, length = start + len(held), [], 0
+        held.append(text)
+        length += len(text)
+    if held:
+        yield Batch(start, held)
+
+
+def run_batches_in_order(
+    send: Callable[[list[str]], Result], batches: Iterable[Batch], concurrency: int = DEFAULT_CONCURRENCY
+) -> Generator[tuple[Batch, Result], None, None]:
+    """Each batch with its result, in order; at most `concurrency` under way, fewer while the server is overloaded.
+
+    No more batches are read than are under way or wait for an earlier one, together at most twice `concurrency`. Fails
+    fast: the first failure stops what has not begun, and the error names the inputs that were not answered.
+    """
+    todo = iter(batches)
+    ahead = list(islice(todo, 2))
+    if len(ahead) < 2 or concurrency == 1:  # one batch needs no threads
+        for batch in chain(ahead, todo):
+            with _naming_inputs(batch, batch):
+                result = send(batch.texts)
+            yield batch, result
+        return
+    window: _Window[Result, Future[Result]] = _Window(concurrency)
+
+    def sent(texts: list[str]) -> Result:
+        with window.pace.turn():
+            return send(texts)
+
+    pool = ThreadPoolExecutor(concurrency, thread_name_prefix="xinference-embed")
+    try:
+        for batch in chain(ahead, todo):
+            while not window.has_room():
+                wait(window.under_way(), return_when=FIRST_COMPLETED)
+                yield from window.ready()
+            window.add(batch, pool.submit(sent, batch.texts))
+            yield from window.ready()
+        while under_way := window.under_way():
+            wait(under_way, return_when=FIRST_COMPLETED)
+            yield from window.ready()
+        yield from window.ready()
+    finally:
+        # Not waited for: what is under way ends by itself, and nobody wants its answer any more.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def arun_batches_in_order(
+    send: Callable[[list[str]], Awaitable[Result]],
+    batches: Iterable[Batch],
+    concurrency: int = DEFAULT_CONCURRENCY,
+) -> AsyncGenerator[tuple[Batch, Result], None]:
+    """Same as `run_batches_in_order`, but awaited."""
+    window: _Window[Result, asyncio.Future[Result]] = _Window(concurrency)
+
+    async def sent(texts: list[str]) -> Result:
+        with window.pace.turn():
+            return await send(texts)
+
+    try:
+        for batch in batches:
+            while not window.has_room():
+                await asyncio.wait(window.under_way(), return_when=asyncio.FIRST_COMPLETED)
+                for answer in window.ready():
+                    yield answer
+            window.add(batch, asyncio.ensure_future(sent(batch.texts)))
+            for answer in window.ready():
+                yield answer
+        while under_way := window.under_way():
+            await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            for answer in window.ready():
+                yield answer
+        for answer in window.ready():
+            yield answer
+    finally:
+        left = window.under_way()
+        for future in left:
+            future.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+class _Window(Generic[Result, AnyFuture]):
+    """The batches under way, and those that are answered but wait for an earlier one."""
+
+    def __init__(self, concurrency: int) -> None:
+        self.pace = AdaptiveLimit(concurrency)
+        self._batches: deque[tuple[Batch, AnyFuture]] = deque()
+
+    def add(self, batch: Batch, future: AnyFuture) -> None:
+        """One more under way."""
+        self._batches.append((batch, future))
+
+    def under_way(self) -> list[AnyFuture]:
+        """Those without an answer yet."""
+        return [future for _, future in self._batches if not future.done()]
+
+    def has_room(self) -> bool:
+        """Whether one more may be sent now."""
+        return len(self.under_way()) < self.pace.allowed and len(self._batches) < _WINDOWS * self.pace.most
+
+    def ready(self) -> Iterator[tuple[Batch, Result]]:
+        """The answers whose turn it is, taken out; raises the first failure there is, whosever turn it is."""
+        while self._batches:
+            for batch, future in self._batches:
+                if future.done() and not future.cancelled() and future.exception() is not None:
+                    with _naming_inputs(batch, self._batches[0][0]):
+                        future.result()
+            if not self._batches[0][1].done():
+                return
+            first, answered = self._batches.popleft()
+            yield first, answered.result()
+
+
+@contextmanager
+def _naming_inputs(batch: Batch, first: Batch) -> Iterator[None]:
+    """Add to an error which inputs it leaves without an answer."""
+    try:
+        yield
+    except XinferenceError as error:
+        start, last = batch.start, batch.start + len(batch.texts) - 1
+        left = "those after them" if first is batch else f"all from {first.start} on"
+        error.with_note(f"(inputs {start} to {last} and {left} were not embedded)")
+        raise

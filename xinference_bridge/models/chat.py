@@ -1,0 +1,161 @@
+"""The handle of a chat model: one turn of a chat, whole or streamed, and its tokens counted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from typing import Any
+
+from xinference_bridge.client.client import Client
+from xinference_bridge.client.flow import Flow
+from xinference_bridge.client.streaming import OpenedAnswer
+from xinference_bridge.client.transport.call import Budget
+from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions
+from xinference_bridge.errors import XinferenceServerError
+from xinference_bridge.models.base import ModelHandle, naming_request
+from xinference_bridge.protocol.chat import context_length
+from xinference_bridge.protocol.chat.accumulator import ChatAccumulator, chat_result_from_wire
+from xinference_bridge.protocol.chat.answer_stream import AnswerStream
+from xinference_bridge.protocol.chat.plan import ChatPlan, needs_description, plan_chat
+from xinference_bridge.protocol.chat.request import ChatCall, prompt_bytes, without_media
+from xinference_bridge.protocol.chat.result import ChatDelta, ChatResult
+from xinference_bridge.protocol.chat.token_count import count_tokens_request, token_count_from_response
+from xinference_bridge.protocol.shape_errors import json_answer
+
+
+class ChatHandle(ModelHandle):
+    """One running chat model."""
+
+    __slots__ = ()
+
+    def chat(self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS) -> ChatResult:
+        """Return the whole answer to one turn.
+
+        Args:
+            call: The messages, tools and parameters.
+            options: What this call states differently from its connection.
+
+        Returns:
+            Text, reasoning, tool calls and token usage.
+
+        Raises:
+            XinferenceContextOverflowError: The prompt is longer than the model's context.
+            XinferenceUnsupportedError: The model or its engine cannot do what was asked.
+            XinferenceError: Whatever else went wrong.
+        """
+        client = self._client
+        return client.run(self.chat_flow(call, client.budget(options)))
+
+    async def achat(self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS) -> ChatResult:
+        """Async version of `chat`."""
+        client = self._client
+        return await client.arun(self.chat_flow(call, client.budget(options)))
+
+    def stream_chat(
+        self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS, *, stream_usage: bool = True
+    ) -> Generator[ChatDelta, None, None]:
+        """Yield the answer as it grows.
+
+        Args:
+            call: The messages, tools and parameters.
+            options: What this call states differently from its connection.
+            stream_usage: Whether to ask for token usage.
+
+        Yields:
+            What each chunk adds; the last delta has the whole answer as `final`.
+
+        Raises:
+            XinferenceStreamError: The stream broke off after it had begun; `partial_text` has what came.
+            XinferenceError: Whatever else went wrong, as for `chat`.
+        """
+        return self._client.stream(self._open(call, options, stream_usage=stream_usage))
+
+    def astream_chat(
+        self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS, *, stream_usage: bool = True
+    ) -> AsyncGenerator[ChatDelta, None]:
+        """Async version of `stream_chat`."""
+        return self._client.astream(self._open(call, options, stream_usage=stream_usage))
+
+    def count_tokens(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] = (), options: CallOptions = DEFAULT_OPTIONS
+    ) -> int:
+        """Return the prompt's tokens, counted by the server.
+
+        Raises:
+            XinferenceUnsupportedError: The model's engine does not count.
+        """
+        client = self._client
+        return client.run(self._count(client, messages, tools, client.budget(options)))
+
+    async def acount_tokens(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] = (), options: CallOptions = DEFAULT_OPTIONS
+    ) -> int:
+        """Async version of `count_tokens`."""
+        client = self._client
+        return await client.arun(self._count(client, messages, tools, client.budget(options)))
+
+    def chat_flow(self, call: ChatCall, budget: Budget) -> Flow[ChatResult]:
+        """Return the flow of `chat`."""
+        client = self._client
+        plan = yield from self._plan(client, call, budget, stream=False)
+        try:
+            response = yield from client.requests.send(plan.request, budget)
+        except XinferenceServerError as error:
+            raise_explained_by_size(error, call, plan)
+            raise
+        with naming_request(response, self.uid):
+            result = chat_result_from_wire(json_answer(response), tools=plan.reads_tools, start=plan.start)
+            result.request_id = response.request_id
+            plan.check(result)
+            return result
+
+    def _open(self, call: ChatCall, options: CallOptions, *, stream_usage: bool) -> Flow[OpenedAnswer]:
+        # The deadline begins when the stream is asked for its first delta, not when the generator is made.
+        return (yield from self.opening_flow(call, self._client.budget(options), stream_usage=stream_usage))
+
+    def opening_flow(self, call: ChatCall, budget: Budget, *, stream_usage: bool = True) -> Flow[OpenedAnswer]:
+        """Return the flow that opens the stream of `stream_chat`."""
+        client = self._client
+        plan = yield from self._plan(client, call, budget, stream=True, stream_usage=stream_usage)
+        try:
+            opened = yield from client.requests.open_stream(plan.request, budget)
+        except XinferenceServerError as error:
+            raise_explained_by_size(error, call, plan)
+            raise
+        answer = ChatAccumulator(tools=plan.reads_tools, start=plan.start)
+        return OpenedAnswer(opened, AnswerStream(opened.events, answer, plan.check))
+
+    def _plan(
+        self, client: Client, call: ChatCall, budget: Budget, *, stream: bool, stream_usage: bool = True
+    ) -> Flow[ChatPlan]:
+        size = prompt_bytes(call)
+        model = client.running.known(self.uid)
+        if model is None and (size > context_length.SHORT_BYTES or needs_description(call, stream=stream)):
+            # None for a key that may chat but not look: nothing is assumed of the engine
+            model = yield from self._description_if_allowed(client, budget)
+        if model is not None and context_length.must_count(call, model, size):
+            context_length.refuse_overflow(call, model, (yield from self._prompt_tokens(client, call, budget)))
+        return plan_chat(self.uid, call, model, stream=stream, stream_usage=stream_usage)
+
+    def _prompt_tokens(self, client: Client, call: ChatCall, budget: Budget) -> Flow[int | None]:
+        """Of the call's words alone, where it has images too; None where the server does not count them."""
+        try:
+            return (yield from self._count(client, without_media(call.messages), call.tools, budget))
+        except context_length.NOT_COUNTED:
+            return None
+
+    def _count(
+        self, client: Client, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any], budget: Budget
+    ) -> Flow[int]:
+        response = yield from client.requests.send(count_tokens_request(self.uid, messages, tools), budget)
+        with naming_request(response, self.uid):
+            return token_count_from_response(response)
+
+
+def raise_explained_by_size(error: XinferenceServerError, call: ChatCall, plan: ChatPlan) -> None:
+    """Raise what a failure without a reason means for so long a prompt, if it means that.
+
+    The model is what was known of it before: a failure makes the client forget it.
+    """
+    better = context_length.explained_by_size(error, call, plan.model)
+    if better is not error:
+        raise better from error

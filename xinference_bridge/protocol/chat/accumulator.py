@@ -1,0 +1,359 @@
+"""Chat deltas in, the growing message out: one reader for streamed and whole answers, sync and async.
+
+A whole answer is read as one long delta, so that the joined deltas of a stream equal the answer that was not streamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from xinference_bridge.errors import XinferenceStreamError
+from xinference_bridge.protocol.chat.result import ChatDelta, ChatResult, Usage
+from xinference_bridge.protocol.chat.tags import Kind, Start, TagSplitter
+from xinference_bridge.protocol.chat.tool_calls import ToolCallReader
+from xinference_bridge.protocol.shape_errors import wrong_shape
+
+
+class ChatAccumulator:
+    """Reads the chunks of one answer in order and tells what each adds.
+
+    `tools`: tool calls may stand in the text, between tags. `start`: what an answer without an opening `<think>` begins
+    with (see TagSplitter). `completion`: reads the chunks of `/v1/completions`, whose text is as the model wrote it.
+    """
+
+    __slots__ = (
+        "_after_thought",
+        "_calls",
+        "_completion",
+        "_finish_reason",
+        "_first",
+        "_gap",
+        "_last",
+        "_logprobs",
+        "_plain",
+        "_reasoning",
+        "_splitter",
+        "_text",
+        "_tools",
+        "_usage",
+        "done",
+    )
+
+    def __init__(self, *, tools: bool, start: Start = "text", completion: bool = False) -> None:
+        self.done: bool = False
+        self._completion = completion
+        self._tools = tools
+        self._splitter = TagSplitter(tools=tools, start=start)
+        self._plain = completion  # the text needs no look at
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._gap = ""
+        self._after_thought = False
+        self._calls = ToolCallReader()
+        self._finish_reason: str | None = None
+        self._usage: Usage | None = None
+        self._logprobs: list[dict[str, Any]] | None = None
+        self._first: Mapping[str, Any] | None = None
+        self._last: Mapping[str, Any] = {}
+
+    @property
+    def text(self) -> str:
+        """The answer's text so far; what is still held back is not in it."""
+        return "".join(self._text)
+
+    def mark_done(self) -> None:
+        """Notes that the server said `[DONE]`."""
+        self.done = True
+
+    # One function on purpose: it runs once a token, and a call costs as much as four look-ups.
+    def feed(self, event: Mapping[str, Any]) -> ChatDelta | None:  # noqa: C901, PLR0912, PLR0915
+        """What this chunk adds; None when it adds nothing. Raises XinferenceProtocolError on another shape."""
+        if type(event) is not dict and not isinstance(event, Mapping):
+            raise wrong_shape("a chunk", "an object", event)
+        self._last = event
+        if self._first is None:
+            self._first = event
+            self._calls.answer_id = event.get("id")
+        usage = event.get("usage")
+        if usage is not None:
+            # Never added up: the transformers engine sends the same usage twice, in its last two chunks.
+            self._usage = _usage_from_wire(usage) or self._usage
+        choices = event.get("choices")
+        if type(choices) is not list:
+            if choices is None and usage is not None:
+                return None
+            raise wrong_shape("choices", "a list", choices)
+        if not choices:
+            return None  # llama.cpp's last chunk with usage
+        choice = choices[0]
+        if type(choice) is not dict:
+            raise wrong_shape("a choice", "an object", choice)
+        if choice.get("index"):
+            # Xinference ignores `n`: a second choice would be another server's, and nobody asked for it.
+            choice = _choice_zero(choices)
+            if choice is None:
+                return None
+        reason = choice.get("finish_reason")
+        if reason is not None and self._finish_reason is None:
+            # The first one holds: the transformers engine streams "length", then "stop".
+            if type(reason) is not str:
+                raise wrong_shape("finish_reason", "a string", reason)
+            self._finish_reason = reason or None
+        logprobs = choice.get("logprobs")
+        if logprobs is not None:
+            logprobs = self._take_logprobs(logprobs)
+
+        if self._completion:
+            content = choice.get("text")
+        else:
+            delta = choice.get("delta")
+            if not delta:
+                if delta is not None and type(delta) is not dict:
+                    raise wrong_shape("delta", "an object", delta)
+                return None if logprobs is None else ChatDelta(logprobs=logprobs)
+            if type(delta) is not dict:
+                raise wrong_shape("delta", "an object", delta)
+            content = delta.get("content")
+            if (
+                delta.get("tool_calls")
+                or delta.get("reasoning_content")
+                or delta.get("reasoning")
+                or delta.get("function_call")
+            ):
+                return self._take_rich(delta, content, logprobs)
+
+        if not content:
+            if content is not None and type(content) is not str:
+                raise wrong_shape("content", "a string", content)
+            return None if logprobs is None else ChatDelta(logprobs=logprobs)
+        if type(content) is not str:
+            raise wrong_shape("content", "a string", content)
+        if self._after_thought and not (content := self._begun(content)):
+            return None if logprobs is None else ChatDelta(logprobs=logprobs)
+        if self._plain:
+            self._text.append(content)
+            return ChatDelta(content, "", [], logprobs)
+        pieces = self._splitter.feed(content)
+        if len(pieces) == 1:
+            kind, piece = pieces[0]
+            if kind == "text":
+                if not self._tools:  # with tools, tags are looked for to the end
+                    self._plain = self._splitter.plain
+                self._text.append(piece)
+                return ChatDelta(piece, "", [], logprobs)
+            if kind == "reasoning":
+                self._reasoning.append(piece)
+                return ChatDelta("", piece, [], logprobs)
+        out = ChatDelta(logprobs=logprobs)
+        self._add(pieces, out)
+        return out if out.text or out.reasoning or out.tool_calls or logprobs is not None else None
+
+    def finish(self) -> ChatDelta:
+        """What was held back, and the whole answer as `final`.
+
+        Raises XinferenceStreamError, with the text so far, when the stream gave neither a finish_reason nor `[DONE]`.
+        """
+        out = ChatDelta()
+        self._add(self._splitter.close(), out)
+        if self._finish_reason is None and not self.done:
+            error = XinferenceStreamError(
+                f"The stream ended before the answer did, after {sum(map(len, self._text))} characters of text: "
+                "the server, or a proxy before it, hung up. What came is in `partial_text`."
+            )
+            error.partial_text = self.text
+            raise error
+        raw = {key: value for key, value in self._last.items() if key != "choices"}
+        out.final = self._result(out, self._last, raw)
+        return out
+
+    def whole(self, body: Mapping[str, Any], choice: Mapping[str, Any]) -> ChatResult:
+        """The answer that one choice holds, read as if it were the only chunk of a stream."""
+        self.feed({**body, "choices": [choice]})
+        out = ChatDelta()
+        self._add(self._splitter.close(), out)
+        result = self._result(out, body, dict(body))
+        if result.tool_calls and not result.text.strip():
+            result.text = ""  # the newlines that the server's parser leaves between the calls that it cut out
+        return result
+
+    def _result(self, out: ChatDelta, last: Mapping[str, Any], raw: dict[str, Any]) -> ChatResult:
+        calls = self._calls.finish(out.tool_calls)
+        reason = self._finish_reason
+        if calls and reason in ("stop", "function_call"):
+            reason = "tool_calls"  # what a server says that parsed the calls itself
+        first: Mapping[str, Any] = self._first if self._first is not None else {}
+        return ChatResult(
+            text=self.text,
+            reasoning="".join(self._reasoning),
+            tool_calls=calls,
+            finish_reason=reason,
+            usage=self._usage,
+            logprobs=self._logprobs,
+            id=_either(first, last, "id", (str,)),
+            created=_either(first, last, "created", (int,)),
+            model_replica=_either(first, last, "model_replica", (str, int)),
+            system_fingerprint=_either(first, last, "system_fingerprint", (str,)),
+            raw=raw,
+        )
+
+    def _take_rich(
+        self, delta: dict[str, Any], content: Any, logprobs: list[dict[str, Any]] | None
+    ) -> ChatDelta | None:
+        """Reads a delta with more than text in it."""
+        out = ChatDelta(logprobs=logprobs)
+        reasoning = delta.get("reasoning_content") or delta.get("reasoning")
+        if reasoning:
+            if type(reasoning) is not str:
+                raise wrong_shape("reasoning_content", "a string", reasoning)
+            # The server tells reasoning apart, so that tags in `content` are the answer's own words.
+            self._add(self._splitter.stop_reasoning(), out)
+            self._think(reasoning, out)
+        calls = delta.get("tool_calls")
+        if calls:
+            if type(calls) is not list:
+                raise wrong_shape("tool_calls", "a list", calls)
+            for position, wire in enumerate(calls):
+                self._calls.take(wire, position, out.tool_calls)
+        legacy = delta.get("function_call")
+        if legacy:
+            self._calls.take({"index": 0, "function": legacy}, 0, out.tool_calls)
+        if content is not None:
+            if type(content) is not str:
+                raise wrong_shape("content", "a string", content)
+            self._add(self._splitter.feed(self._begun(content)), out)
+        self._plain = self._splitter.plain
+        return out if out.text or out.reasoning or out.tool_calls or logprobs is not None else None
+
+    def _think(self, reasoning: str, out: ChatDelta) -> None:
+        r"""Take a piece of what the server calls reasoning, without the white space that stood by its tags.
+
+        4.1.0 cuts at the tags alone: "\nTwo and two make four.\n", and then "\n\n2 + 2 is 4." as content.
+        """
+        piece = self._gap + reasoning
+        if not self._reasoning:
+            piece = piece.lstrip()
+        kept = piece.rstrip()
+        self._gap = piece[len(kept) :]
+        self._after_thought = not self._text
+        if kept:
+            self._reasoning.append(kept)
+            out.reasoning += kept
+
+    def _begun(self, content: str) -> str:
+        """The text without the white space that stands between a thought and the answer."""
+        if self._after_thought:
+            content = content.lstrip()
+            self._after_thought = not content
+        return content
+
+    def _add(self, pieces: list[tuple[Kind, str]], out: ChatDelta) -> None:
+        for kind, piece in pieces:
+            if kind == "text":
+                self._text.append(piece)
+                out.text += piece
+            elif kind == "reasoning":
+                self._reasoning.append(piece)
+                out.reasoning += piece
+            else:
+                self._calls.take_written(piece, out.tool_calls)
+
+    def _take_logprobs(self, wire: Any) -> list[dict[str, Any]] | None:
+        """The entries of this chunk, one a token; None when it has none."""
+        if type(wire) is not dict:
+            raise wrong_shape("logprobs", "an object", wire)
+        entries = wire.get("content")
+        if entries is None:
+            entries = _legacy_logprobs(wire)
+        if type(entries) is not list:
+            raise wrong_shape("logprobs.content", "a list", entries)
+        if not entries:
+            return None
+        for entry in entries:
+            if type(entry) is not dict:
+                raise wrong_shape("an entry of logprobs", "an object", entry)
+        if self._logprobs is None:
+            self._logprobs = []
+        self._logprobs += entries
+        return entries
+
+
+def chat_result_from_wire(body: Mapping[str, Any], *, tools: bool, start: Start = "text") -> ChatResult:
+    """The answer of a chat call that was not streamed.
+
+    Raises XinferenceProtocolError when it has no choice, or another shape.
+    """
+    choice = _only_choice(body)
+    message = choice.get("message")
+    if type(message) is not dict:
+        raise wrong_shape("message", "an object", message)
+    return ChatAccumulator(tools=tools, start=start).whole(body, {**choice, "delta": message})
+
+
+def _only_choice(body: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(body, Mapping):
+        raise wrong_shape("the answer", "an object", body)
+    choices = body.get("choices")
+    if type(choices) is not list or not choices:
+        raise wrong_shape("choices", "a list with an entry", choices)
+    choice = _choice_zero(choices)
+    if choice is None:
+        raise wrong_shape("choices", "a list with an entry of index 0", choices)
+    return choice
+
+
+def _choice_zero(choices: list[Any]) -> dict[str, Any] | None:
+    for choice in choices:
+        if type(choice) is not dict:
+            raise wrong_shape("a choice", "an object", choice)
+        if not choice.get("index"):
+            return choice
+    return None
+
+
+def _either(first: Mapping[str, Any], last: Mapping[str, Any], key: str, kinds: tuple[type, ...]) -> Any:
+    """The first chunk's value, or the last one's; None unless it is of a kind that the field can have."""
+    for source in (first, last):
+        value = source.get(key)
+        if type(value) in kinds:
+            return value
+    return None
+
+
+def _usage_from_wire(wire: Any) -> Usage | None:
+    """The counts, or None when the server did not count: Xinference writes -1 for tokens that it does not know."""
+    if type(wire) is not dict:
+        raise wrong_shape("usage", "an object", wire)
+    prompt, completion = _count(wire.get("prompt_tokens")), _count(wire.get("completion_tokens"))
+    if prompt is None or completion is None:
+        return None
+    total = _count(wire.get("total_tokens"))
+    return Usage(
+        prompt,
+        completion,
+        prompt + completion if total is None else total,
+        _count(_inner(wire, "prompt_tokens_details", "cached_tokens")),
+        _count(_inner(wire, "completion_tokens_details", "reasoning_tokens")),
+    )
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and value >= 0 else None
+
+
+def _inner(wire: dict[str, Any], outer: str, inner: str) -> Any:
+    details = wire.get(outer)
+    return details.get(inner) if type(details) is dict else None
+
+
+def _legacy_logprobs(wire: dict[str, Any]) -> Any:
+    """The entries that a chat gives, out of the parallel lists of `/v1/completions`; [] when there are none."""
+    tokens, values, tops = wire.get("tokens"), wire.get("token_logprobs"), wire.get("top_logprobs")
+    if type(tokens) is not list or type(values) is not list or len(tokens) != len(values):
+        return []
+    entries = [{"token": token, "logprob": value} for token, value in zip(tokens, values, strict=True)]
+    if type(tops) is list and len(tops) == len(tokens):
+        for entry, top in zip(entries, tops, strict=True):
+            if type(top) is dict:
+                entry["top_logprobs"] = [{"token": token, "logprob": value} for token, value in top.items()]
+    return entries

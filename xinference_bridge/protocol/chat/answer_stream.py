@@ -1,0 +1,72 @@
+"""Bytes of one streamed answer → its deltas; a failure amid it keeps the text that came before. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from xinference_bridge.errors import XinferenceError, XinferenceStreamError
+from xinference_bridge.protocol.chat.accumulator import ChatAccumulator
+from xinference_bridge.protocol.chat.result import ChatDelta, ChatResult
+from xinference_bridge.protocol.event_stream import StreamEvents
+from xinference_bridge.protocol.http import JSON
+
+
+class AnswerStream:
+    """Reads one stream for both transports. `check` raises when the whole answer is not what was asked for."""
+
+    def __init__(
+        self, events: StreamEvents, answer: ChatAccumulator, check: Callable[[ChatResult], None] | None = None
+    ) -> None:
+        self._events = events
+        self._answer = answer
+        self._check = check
+        self._begun = events.has_begun
+        self._ended = False
+
+    @property
+    def done(self) -> bool:
+        """Whether the server said `[DONE]`."""
+        return self._events.done
+
+    def ready(self) -> Iterator[ChatDelta]:
+        """Yield the deltas of what was read while the stream was opened."""
+        return self._deltas(self._events.ready())
+
+    def read(self, chunk: bytes) -> Iterator[ChatDelta]:
+        """Yield the deltas that these bytes complete."""
+        return self._deltas(self._events.read(chunk))
+
+    def finish(self, request_id: str) -> ChatDelta:
+        """Return the last delta, with the whole answer as `final`.
+
+        Raises:
+            XinferenceConnectionError: The bytes ended amid an event.
+            XinferenceStreamError: The stream ended before the answer did.
+        """
+        if not self._events.done:
+            self._events.end()
+        last = self._answer.finish()
+        self._ended = True
+        if last.final is not None:
+            last.final.request_id = request_id
+            if self._check is not None:
+                self._check(last.final)
+        return last
+
+    def failed(self, error: XinferenceError) -> XinferenceError:
+        """Return what a failure amid the stream is: a break with the text so far, once an event has come."""
+        if not self._begun or self._ended or isinstance(error, XinferenceStreamError):
+            return error  # nothing came, or the stream is whole and its answer was refused
+        broken = XinferenceStreamError(
+            f"The stream broke off after {len(self._answer.text)} characters: {error.message}"
+        ).like(error)
+        broken.partial_text = self._answer.text
+        return broken
+
+    def _deltas(self, events: Iterable[JSON | None]) -> Iterator[ChatDelta]:
+        feed = self._answer.feed
+        for event in events:
+            if event is None:
+                self._answer.mark_done()
+            elif (delta := feed(event)) is not None:
+                yield delta

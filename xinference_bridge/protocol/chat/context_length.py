@@ -1,0 +1,76 @@
+"""Whether a prompt can be longer than a model's context, known without asking where it plainly cannot. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from xinference_bridge.errors import (
+    XinferenceBadRequestError,
+    XinferenceContextOverflowError,
+    XinferenceError,
+    XinferencePermissionError,
+    XinferenceServerError,
+    XinferenceUnsupportedError,
+)
+from xinference_bridge.protocol.chat.request import ChatCall, prompt_bytes
+from xinference_bridge.protocol.engines import engine_named
+from xinference_bridge.protocol.model_info import ModelInfo
+
+#: A count that is refused says nothing of the call itself, which goes on.
+NOT_COUNTED = (XinferenceBadRequestError, XinferencePermissionError, XinferenceUnsupportedError)
+#: A prompt of fewer bytes fits every model that is served in earnest; its model need not be known for that.
+SHORT_BYTES = 1500
+#: What a chat template adds at most, in tokens: its preamble (Qwen's for tools is the longest seen, about 200), and
+#: the marks around each message.
+_TEMPLATE_TOKENS = 320
+_MARKS_A_MESSAGE = 8
+#: The transformers engine keeps this many tokens free beside max_tokens before it cuts the prompt.
+_SPARE_TOKENS = 8
+#: Bytes of prompt for each token of the context, from where on it is likely not to fit: English has about 4.2 a token.
+_LIKELY_BYTES = 4
+
+
+def must_count(call: ChatCall, model: ModelInfo | None, size: int) -> bool:
+    """Whether the tokens have to be counted: the engine would cut the prompt in silence, and it may be too long."""
+    if model is None or model.context_length is None or not engine_named(model.engine).truncates_silently:
+        return False
+    most = size + _TEMPLATE_TOKENS + _MARKS_A_MESSAGE * len(call.messages)
+    return most > _room(call.parameters, model.context_length)
+
+
+def refuse_overflow(call: ChatCall, model: ModelInfo, tokens: int | None) -> None:
+    """Raise XinferenceContextOverflowError, naming both sizes, when this many tokens do not fit; None is not known."""
+    length = model.context_length or 0
+    if tokens is not None and tokens > _room(call.parameters, length):
+        raise overflow(model, tokens, call.parameters.get("max_tokens"))
+
+
+def explained_by_size(error: XinferenceServerError, call: ChatCall, model: ModelInfo | None) -> XinferenceError:
+    """The failure of a call whose prompt is so long that nothing else is likelier; else the error itself.
+
+    llama.cpp refuses a prompt that does not fit, and 4.1.0 says of it no more than "The chat completion request failed.
+    Check the server logs for details.": as a 500, and streamed as an error under 200. It counts no tokens for others.
+    """
+    if model is None or model.context_length is None or engine_named(model.engine).counts_tokens:
+        return error
+    if error.status_code not in (None, 200, 500) or prompt_bytes(call) < _LIKELY_BYTES * model.context_length:
+        return error
+    note = f"(The server failed without a reason; the prompt has {prompt_bytes(call)} bytes.)"
+    return overflow(model, None, None).like(error).with_note(note)
+
+
+def overflow(model: ModelInfo, tokens: int | None, max_tokens: Any) -> XinferenceContextOverflowError:
+    """The error that names the prompt's size and the context's."""
+    size = f"of {tokens} tokens" if tokens is not None else "sent"
+    kept = f", {max_tokens} of them kept for the answer" if isinstance(max_tokens, int) else ""
+    msg = (
+        f"The prompt {size} does not fit the context of model {model.uid!r}, {model.context_length} tokens{kept}. Send "
+        "less, ask for fewer max_tokens, or launch the model with a larger context."
+    )
+    return XinferenceContextOverflowError(msg, model_uid=model.uid)
+
+
+def _room(parameters: Mapping[str, Any], context_length: int) -> int:
+    kept = parameters.get("max_tokens")
+    return context_length - (kept if isinstance(kept, int) and kept > 0 else 0) - _SPARE_TOKENS

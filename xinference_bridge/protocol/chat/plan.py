@@ -1,0 +1,253 @@
+"""What is asked of a chat model → the request that this model's engine really honours. Pure."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from xinference_bridge.errors import XinferenceBadRequestError, XinferenceUnsupportedError
+from xinference_bridge.protocol.chat.messages import WireMessage, WireTool
+from xinference_bridge.protocol.chat.request import (
+    _MEDIA_ABILITY,
+    ChatCall,
+    NamedTool,
+    StructuredMethod,
+    StructuredOutput,
+    ToolChoice,
+    _has_media,
+    _media,
+)
+from xinference_bridge.protocol.chat.result import ChatResult
+from xinference_bridge.protocol.chat.tags import Start
+from xinference_bridge.protocol.engines import Engine, engine_named
+from xinference_bridge.protocol.http import JSON, Request
+from xinference_bridge.protocol.model_info import ModelInfo
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPlan:
+    """The request, and how its answer is to be read and checked."""
+
+    request: Request
+    reads_tools: bool
+    start: Start
+    forced: ToolChoice | None = None
+    """A choice of tool that the caller forced, to be found in the answer."""
+    engine: str = ""
+    model: ModelInfo | None = None
+    """What was known of the model."""
+
+    def _enforcement(self) -> str:
+        if engine_named(self.engine).tool_choice_required:
+            return f"The engine {self.engine} enforces a call, but lets words come before it: allow more max_tokens."
+        return f"The engine {self.engine} does not enforce a choice of tool; llama.cpp does."
+
+    def check(self, result: ChatResult) -> None:
+        """Raise XinferenceUnsupportedError when a forced tool was not called: it is never ignored in silence."""
+        if self.forced is None:
+            return
+        called = [call.name for call in result.tool_calls]
+        wanted = self.forced.name if isinstance(self.forced, NamedTool) else None
+        if (wanted in called) if wanted is not None else called:
+            return
+        which = f"the tool {wanted!r}" if wanted is not None else "a tool"
+        because = " (the answer reached max_tokens)" if result.finish_reason == "length" else ""
+        msg = (
+            f"{which} had to be called, and the model {self.request.model_uid!r} answered without{because}: "
+            f"{result.text[:200]!r}. {self._enforcement()}"
+        )
+        raise XinferenceUnsupportedError(msg, model_uid=self.request.model_uid, body=result.text)
+
+
+def needs_description(call: ChatCall, *, stream: bool) -> bool:
+    """Whether the way to ask depends on the model, so that its description must be known first.
+
+    A stream does, for where a reasoning model's first text belongs: it cannot be taken back once it was given.
+    """
+    forced = call.tool_choice not in (None, "auto")
+    return stream or forced or call.structured is not None or "response_format" in call.parameters or _has_media(call)
+
+
+def plan_chat(
+    uid: str, call: ChatCall, model: ModelInfo | None, *, stream: bool, stream_usage: bool = True
+) -> ChatPlan:
+    """The request for this model. Raises XinferenceUnsupportedError for what its engine or abilities cannot do."""
+    engine = engine_named(model.engine if model is not None else None)
+    if model is not None:
+        _refuse_media(call.messages, model)
+    call = _structured(call, engine, model)
+    parameters: JSON = dict(call.parameters)
+    forced = _choose_tools(parameters, call)
+    _warn_of_ignored(parameters, engine)
+    if stream:
+        parameters["stream"] = True
+        if stream_usage:
+            parameters.setdefault("stream_options", {"include_usage": True})
+    return ChatPlan(
+        request=chat_request(uid, call.messages, parameters),
+        reads_tools=bool(call.tools) and call.tool_choice != "none",
+        start=_start(model, parameters, engine),
+        forced=forced,
+        engine=engine.name,
+        model=model,
+    )
+
+
+def _choose_tools(parameters: JSON, call: ChatCall) -> ToolChoice | None:
+    """Put tools and choice on the wire as this engine honours them; the choice that is left to check afterwards."""
+    choice = call.tool_choice
+    if not call.tools:
+        if choice not in (None, "auto", "none"):
+            msg = f"tool_choice={_written(choice)!r} needs tools, and none were given"
+            raise XinferenceBadRequestError(msg)
+        return None
+    if choice == "none":
+        # llama.cpp and transformers leave the tools in the prompt and may call one all the same: they are not sent.
+        return None
+    tools: Sequence[WireTool] = call.tools
+    if isinstance(choice, NamedTool):
+        # No engine of 4.1.0 honours a name on this endpoint (llama.cpp was asked for `alpha` and called `beta`), but
+        # the only tool there is cannot be mistaken.
+        tools = [tool for tool in tools if tool["function"].get("name") == choice.name]
+        if not tools:
+            names = ", ".join(str(tool["function"].get("name")) for tool in call.tools)
+            msg = f"tool_choice names {choice.name!r}, which is not among the tools: {names}"
+            raise XinferenceBadRequestError(msg)
+    parameters["tools"] = list(tools)
+    if choice is None or choice == "auto":
+        if choice is not None:
+            parameters["tool_choice"] = choice
+        return None
+    parameters["tool_choice"] = "required"
+    return choice
+
+
+def _written(choice: ToolChoice | None) -> str | None:
+    return choice.name if isinstance(choice, NamedTool) else choice
+
+
+def _structured(call: ChatCall, engine: Engine, model: ModelInfo | None) -> ChatCall:
+    """The wish for JSON in the way that this engine enforces, else in one that the answer can be checked by."""
+    wanted = call.structured
+    if wanted is None:
+        return call
+    way = _way(wanted.method, engine, model)
+    if way == "json_schema":
+        return _with_parameters(call, response_format=_json_schema(wanted))
+    if way == "json_object":
+        return _with_parameters(call, response_format={"type": "json_object"})
+    if way == "any_object":
+        # llama.cpp ignores json_object, but enforces a schema: this one admits every object.
+        return _with_parameters(call, response_format=_json_schema(replace(wanted, schema={"type": "object"})))
+    if way == "function":
+        tool: WireTool = {"type": "function", "function": _function(wanted)}
+        # Not forced to the letter: an answer in JSON text is read too, and what is neither is refused by its reader.
+        parameters = {**call.parameters, "tool_choice": "required"}
+        return replace(call, tools=[tool], tool_choice=None, parameters=parameters)
+    if way == "prompt":
+        return replace(call, messages=_with_instruction(call.messages, wanted))
+    return call  # json_mode on an engine without it: the caller's own prompt says the form, the reader checks it
+
+
+def _way(method: StructuredMethod | None, engine: Engine, model: ModelInfo | None) -> str:
+    if method == "function_calling":
+        return "function"
+    if method == "json_mode":
+        if engine.json_object:
+            return "json_object"
+        return "any_object" if engine.json_schema else "as it is"
+    if engine.json_schema:
+        return "json_schema"
+    # An unenforced response_format would be ignored in silence. A tool's schema at least reaches the prompt.
+    return "function" if model is None or model.can("tools") else "prompt"
+
+
+def _json_schema(wanted: StructuredOutput) -> JSON:
+    inner: JSON = {"name": wanted.name, "schema": wanted.schema}
+    if wanted.description:
+        inner["description"] = wanted.description
+    inner["strict"] = True if wanted.strict is None else wanted.strict
+    return {"type": "json_schema", "json_schema": inner}
+
+
+def _function(wanted: StructuredOutput) -> Any:
+    function: JSON = {"name": wanted.name, "description": wanted.description, "parameters": wanted.schema}
+    if wanted.strict is not None:
+        function["strict"] = wanted.strict
+    return function
+
+
+def _with_instruction(messages: Sequence[WireMessage], wanted: StructuredOutput) -> list[WireMessage]:
+    schema = orjson.dumps(wanted.schema).decode()
+    instruction = f"Answer with one JSON object that satisfies this JSON schema, and nothing else:\n{schema}"
+    first = messages[0] if messages else None
+    if first is not None and first["role"] == "system" and isinstance(first.get("content"), str):
+        merged: WireMessage = {"role": "system", "content": f"{first['content']}\n\n{instruction}"}
+        return [merged, *messages[1:]]
+    return [{"role": "system", "content": instruction}, *messages]
+
+
+def _with_parameters(call: ChatCall, **parameters: Any) -> ChatCall:
+    return replace(call, parameters={**call.parameters, **parameters})
+
+
+def _start(model: ModelInfo | None, parameters: Mapping[str, Any], engine: Engine) -> Start:
+    """Where the first text belongs when no `<think>` opens it, which a template may have put into the prompt."""
+    if model is None or "reasoning" not in model.abilities:
+        return "text"
+    wanted = parameters.get("response_format")
+    if engine.schema_from_the_first_token and isinstance(wanted, Mapping) and wanted.get("type") == "json_schema":
+        return "text"  # no thought can come before it
+    if "hybrid" not in model.abilities:
+        return "reasoning"
+    return "text" if _thinking_is_off(parameters) else "undecided"
+
+
+def _thinking_is_off(parameters: Mapping[str, Any]) -> bool:
+    template = parameters.get("chat_template_kwargs")
+    inner = template.get("enable_thinking") if isinstance(template, Mapping) else None
+    return parameters.get("enable_thinking") is False or inner is False
+
+
+def _refuse_media(messages: Sequence[WireMessage], model: ModelInfo) -> None:
+    """The transformers engine drops an image for a text-only model in silence, llama.cpp answers an opaque 500."""
+    kinds = _media(messages)
+    if not kinds or not model.abilities:
+        return
+    able = set(model.abilities) | ({"audio", "video", "vision"} if "omni" in model.abilities else set())
+    if "vision" in able:
+        able.add("video")  # the server lists no ability of its own for video
+    for kind in sorted(kinds):
+        if _MEDIA_ABILITY[kind] not in able:
+            msg = (
+                f"{model.uid!r} cannot take a content block of type {kind!r}: its abilities are "
+                f"{', '.join(model.abilities)}. Use a model with the ability {_MEDIA_ABILITY[kind]!r}."
+            )
+            raise XinferenceUnsupportedError(msg, model_uid=model.uid)
+
+
+_warned: set[tuple[str, str]] = set()
+
+
+def _warn_of_ignored(parameters: Mapping[str, Any], engine: Engine) -> None:
+    """Say once, for each engine and format, that an explicit response_format has no effect there."""
+    wanted = parameters.get("response_format")
+    if wanted is None:
+        return
+    kind = wanted.get("type") if isinstance(wanted, Mapping) else None
+    enforced = {"json_schema": engine.json_schema, "json_object": engine.json_object}.get(str(kind), True)
+    if not enforced and engine.name != "unknown" and (engine.name, str(kind)) not in _warned:
+        _warned.add((engine.name, str(kind)))
+        _log.warning("response_format %r is ignored by the engine %s: check the answer", kind, engine.name)
+
+
+def chat_request(uid: str, messages: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]) -> Request:
+    """One turn of a chat; absent parameters stay out of the JSON, so that the server's default holds."""
+    body = {"model": uid, "messages": messages, **parameters}
+    return Request("POST", "/v1/chat/completions", body, model_uid=uid, ability="chat")

@@ -1,0 +1,53 @@
+"""The answer of a chat or completion: whole, and as one chunk adds to it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from xinference_bridge.protocol.chat.tool_calls import ToolCall, ToolCallDelta
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens counted by the server; None for what it does not count."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+@dataclass(slots=True)
+class ChatResult:
+    """The whole answer, streamed or not.
+
+    `logprobs` has one entry a token, as the server sent it. `raw` is the answer's JSON, or of a stream what the last
+    chunk said beside its choices.
+    """
+
+    text: str
+    reasoning: str
+    tool_calls: list[ToolCall]
+    finish_reason: str | None
+    usage: Usage | None
+    logprobs: list[dict[str, Any]] | None
+    id: str | None
+    created: int | None
+    model_replica: str | int | None
+    system_fingerprint: str | None
+    raw: dict[str, Any]
+    request_id: str | None = None
+    """The id of the HTTP request, as the server's log has it."""
+
+
+@dataclass(slots=True)
+class ChatDelta:
+    """What one chunk adds; `final` is the whole answer, and only `ChatAccumulator.finish` gives it."""
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: list[ToolCallDelta] = field(default_factory=list)
+    logprobs: list[dict[str, Any]] | None = None
+    final: ChatResult | None = None

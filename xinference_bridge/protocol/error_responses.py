@@ -1,0 +1,280 @@
+"""A failed answer becomes a typed error: what the server said, and the next step. Pure: nothing is asked here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from xinference_bridge import errors as e
+from xinference_bridge.protocol.connection_errors import base_of
+from xinference_bridge.protocol.http import Request, Response
+
+_LONGEST_QUOTE = 600
+
+# Seen on 4.1.0; each stands in the text of an answer, whose status alone does not tell the case.
+_NOT_FOUND = re.compile(
+    r"Available model uids|Model not found|not found in the model list|does not exist|is not launched|"
+    r"cached, retry after",
+    re.IGNORECASE,
+)
+_WRONG_TYPE = re.compile(
+    r"is not for (chat|generat|embed|rerank)|does not support (chat|generate|embedding|rerank)", re.IGNORECASE
+)
+_CONTEXT = re.compile(
+    r"context (size|length|window)|maximum context|exceeds? the (available )?context|n_ctx|prompt is too long|"
+    r"longer than the maximum model length|input.{0,40}too long",
+    re.IGNORECASE,
+)
+_LOADING = re.compile(r"is loading|not ready|still launching|model is being", re.IGNORECASE)
+_BANNED = re.compile(r"Too many failed attempts", re.IGNORECASE)
+_RATE_LIMIT = re.compile(r"rate limit", re.IGNORECASE)
+# "unsupported operand type(s) for +" is Python's own, and means that the server stumbled.
+_UNSUPPORTED = re.compile(
+    r"Only .{0,2000}support tool|Streaming support for tool calls is available only|not implemented|not supported|"
+    r"unsupported(?! operand)",
+    re.IGNORECASE | re.DOTALL,
+)
+# A cluster's worker has died with its replica: the supervisor answers 500 with its own failure to reach it, until it
+# misses the worker and asks the replicas that are left (seen on 4.1.0; no other 500 holds these words).
+_REPLICA_GONE = re.compile(r"Remote server .{0,200} closed|Connect call failed")
+_VALIDATION = re.compile(r"\d+ validation errors? for", re.IGNORECASE)
+
+_BY_STATUS: dict[int, type[e.XinferenceError]] = {
+    400: e.XinferenceBadRequestError,
+    401: e.XinferenceAuthenticationError,
+    403: e.XinferencePermissionError,
+    404: e.XinferenceBadRequestError,
+    408: e.XinferenceTimeoutError,
+    409: e.XinferenceBadRequestError,
+    413: e.XinferenceBadRequestError,
+    422: e.XinferenceBadRequestError,
+    429: e.XinferenceRateLimitError,
+    501: e.XinferenceUnsupportedError,
+}
+
+#: An unknown model's 404 has a type of its own, so these are about the path.
+_NO_SUCH_PATH = frozenset({404, 405})
+
+#: The status stands for a server that is busy or away just now, so that the same request may succeed in a moment.
+PASSING_STATUS = frozenset({502, 503, 504})
+
+
+def error_from_response(request: Request, response: Response) -> e.XinferenceError:
+    """The typed error that an answer with a status of 300 or more stands for."""
+    if response.status < 400:
+        return _redirect(request, response)
+    said = what_the_server_said(response.body)
+    kind = _kind(response.status, said, request)
+    error = kind(
+        _sentence(kind, said, request, response),
+        url=response.url,
+        model_uid=request.model_uid,
+        status_code=response.status,
+        request_id=response.request_id,
+        body=said,
+        retry_after=_seconds(response.headers.get("retry-after")),
+    )
+    if isinstance(error, e.XinferenceServerError):
+        error.replica_gone = bool(_REPLICA_GONE.search(said))
+        error.retryable = response.status in PASSING_STATUS or error.replica_gone
+    return error
+
+
+def error_from_event(
+    request: Request, event: Mapping[str, Any], *, url: str, request_id: str | None
+) -> e.XinferenceError:
+    """The typed error that a `data: {"error": …}` event of a stream of HTTP 200 stands for."""
+    said = _text_of(event.get("error"))
+    kind = _kind(429 if _RATE_LIMIT.search(said) else 500, said, request)
+    response = Response(200, said.encode(), {}, url, request_id)
+    error = kind(
+        _sentence(kind, said, request, response), url=url, model_uid=request.model_uid, request_id=request_id, body=said
+    )
+    if isinstance(error, e.XinferenceServerError):
+        error.retryable = error.replica_gone = bool(_REPLICA_GONE.search(said))
+    return error
+
+
+def what_the_server_said(body: bytes) -> str:
+    """The server's own words: `detail` as text or list, `error` as text or object, or the plain text."""
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        text = body.decode("utf-8", "replace").strip()
+        return (_page_in_words(text) if text[:1] == "<" else text)[:_LONGEST_QUOTE]
+    if isinstance(data, dict):
+        for name in ("detail", "error", "message"):
+            if data.get(name):
+                return _text_of(data[name])
+    return _text_of(data)
+
+
+def _page_in_words(page: str) -> str:
+    """What a page says to a reader: a proxy's few words, or of a long one (Xinference's own for a 404) the title."""
+    title = re.search(r"<title[^>]*>(.*?)</title>", page, re.IGNORECASE | re.DOTALL)
+    text = re.sub(r"<(script|style|head)\b.*?(</\1>|$)", " ", page, flags=re.IGNORECASE | re.DOTALL)
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text)).strip()
+    name = re.sub(r"\s+", " ", title[1]).strip() if title else ""
+    return f"a page titled {name!r}" if name and (len(words) > _LONGEST_QUOTE or not words) else words or "a page"
+
+
+def _text_of(said: Any) -> str:
+    if isinstance(said, str):
+        return said[:_LONGEST_QUOTE]
+    if isinstance(said, list):  # FastAPI's 422: one entry a field
+        return "; ".join(_field_error(entry) for entry in said)[:_LONGEST_QUOTE]
+    if isinstance(said, dict) and isinstance(said.get("message"), str):
+        return str(said["message"])[:_LONGEST_QUOTE]
+    return orjson.dumps(said, default=str).decode()[:_LONGEST_QUOTE]
+
+
+def _field_error(entry: Any) -> str:
+    if isinstance(entry, dict) and "msg" in entry:
+        return f"{'.'.join(str(part) for part in entry.get('loc', ()))}: {entry['msg']}"
+    return _text_of(entry)
+
+
+def _kind(status: int, said: str, request: Request) -> type[e.XinferenceError]:
+    kind = _BY_STATUS.get(status)
+    if status == 429 and _BANNED.search(said):
+        return e.XinferenceBannedError
+    if status in {401, 403, 429} and kind is not None:
+        return kind
+    if _CONTEXT.search(said):
+        return e.XinferenceContextOverflowError
+    if request.model_uid is not None and status in {400, 404} and _NOT_FOUND.search(said):
+        return e.XinferenceModelNotFoundError
+    if _WRONG_TYPE.search(said):
+        return e.XinferenceModelTypeError
+    if status == 503 and _LOADING.search(said):
+        return e.XinferenceModelLoadingError
+    if status in {400, 500, 501} and _UNSUPPORTED.search(said):
+        return e.XinferenceUnsupportedError
+    if status == 500 and _VALIDATION.search(said):
+        # A parameter of the wrong kind: 4.1.0 answers a plain-text 500, but it would refuse it again.
+        return e.XinferenceBadRequestError
+    if kind is not None:
+        return kind
+    return e.XinferenceServerError if status >= 500 else e.XinferenceBadRequestError
+
+
+def _sentence(kind: type[e.XinferenceError], said: str, request: Request, response: Response) -> str:
+    write = _SENTENCES.get(kind, _plain)
+    return write(said.rstrip(". "), request, response)
+
+
+def _asked(request: Request, response: Response) -> str:
+    model = f" for model {request.model_uid!r}" if request.model_uid else ""
+    what = "began a stream with an error" if response.status == 200 else f"answered {response.status}"
+    return f"{response.url or request.path} {what}{model}"
+
+
+def _plain(said: str, request: Request, response: Response) -> str:
+    hint = ""
+    if response.status in _NO_SUCH_PATH:
+        hint = (
+            f" Is {base_of(response.url)} a Xinference server, of a version that has this endpoint, and does "
+            "server_url hold the path, if any, under which a proxy offers it?"
+        )
+    elif _REPLICA_GONE.search(said):
+        hint = " The replica that was to answer is gone; GET /status lists the workers that are left."
+    elif response.request_id and (response.status >= 500 or response.status == 200):
+        hint = f" The server's log has more under request id {response.request_id}."
+    return f"{_asked(request, response)}: {said or 'nothing'}.{hint}"
+
+
+def _authentication(said: str, request: Request, response: Response) -> str:
+    return (
+        f"{_asked(request, response)}: {said}. The server asks for a credential that it knows: give api_key= (or "
+        "XINFERENCE_API_KEY), or username= and password=."
+    )
+
+
+def _permission(said: str, request: Request, response: Response) -> str:
+    return (
+        f"{_asked(request, response)}: {said}. The credential is known, but may not do this: ask the server's "
+        "administrator for the scope or the model, or use another key."
+    )
+
+
+def _banned(said: str, request: Request, response: Response) -> str:
+    return (
+        f"{_asked(request, response)}: {said}. The server refuses this address for up to an hour, because too many "
+        "wrong credentials came from it. It is not tried again: correct the credential first, then wait, or restart "
+        "the server."
+    )
+
+
+def _rate_limit(said: str, request: Request, response: Response) -> str:
+    return f"{_asked(request, response)}: {said}. Fewer requests at once (max_concurrency=) or more max_retries= help."
+
+
+def _not_found(said: str, request: Request, response: Response) -> str:
+    return f"No model {request.model_uid!r} runs at {base_of(response.url)}: {said}."
+
+
+def _loading(said: str, request: Request, response: Response) -> str:
+    return f"{_asked(request, response)}: {said}. Wait for it with connection.wait_until_ready({request.model_uid!r})."
+
+
+def _context(said: str, request: Request, _response: Response) -> str:
+    return (
+        f"The prompt is longer than the context of model {request.model_uid!r}: {said}. Send less, ask for fewer "
+        "max_tokens, or launch the model with a larger context."
+    )
+
+
+_SENTENCES: dict[type[e.XinferenceError], Callable[[str, Request, Response], str]] = {
+    e.XinferenceAuthenticationError: _authentication,
+    e.XinferencePermissionError: _permission,
+    e.XinferenceBannedError: _banned,
+    e.XinferenceRateLimitError: _rate_limit,
+    e.XinferenceModelNotFoundError: _not_found,
+    e.XinferenceModelLoadingError: _loading,
+    e.XinferenceContextOverflowError: _context,
+}
+
+
+def _redirect(request: Request, response: Response) -> e.XinferenceError:
+    # Following it would carry the credential and the caller's headers to a host that nobody named.
+    target = response.headers.get("location", "an address it does not name")
+    msg = (
+        f"{_asked(request, response)}: a redirect to {target}, which is not followed, because it would carry the "
+        "credential along. If that is the server, give it as server_url."
+    )
+    return e.XinferenceConfigurationError(msg, url=response.url, status_code=response.status, body=target)
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return max(0.0, float(header)) if header is not None else None
+    except ValueError:  # an HTTP date; no Xinference sends one
+        return None
+
+
+def not_a_stream(request: Request, response: Response) -> e.XinferenceError:
+    """A stream was asked for, and something else came: the error that it tells of, where it is JSON."""
+    try:
+        data = orjson.loads(response.body)
+    except orjson.JSONDecodeError:
+        data = None
+    if isinstance(data, dict) and (data.get("error") or data.get("detail")):
+        event = {"error": data.get("error") or data["detail"]}
+        return error_from_event(request, event, url=response.url, request_id=response.request_id)
+    kind = response.headers.get("content-type") or "none"
+    said = what_the_server_said(response.body)
+    msg = (
+        f"{response.url} answered a stream with the content type {kind!r}, not text/event-stream: {said[:200]!r}. Is "
+        "server_url a Xinference server, and does a proxy in between pass its streams on?"
+    )
+    return e.XinferenceProtocolError(
+        msg,
+        url=response.url,
+        model_uid=request.model_uid,
+        status_code=response.status,
+        request_id=response.request_id,
+        body=said,
+    )

@@ -1,0 +1,57 @@
+"""What travels: requests and responses as plain values, and the JSON shapes of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from xinference_bridge.errors import XinferenceProtocolError
+
+#: What a call needs of a model. The server's own words for it stand in `models.NEEDED`.
+Ability = Literal["chat", "generate", "embed", "rerank"]
+
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, not yet sent: the path below the server's URL, and the JSON body."""
+
+    method: Literal["GET", "POST", "DELETE"]
+    path: str
+    json: Mapping[str, Any] | None = None
+    model_uid: str | None = None
+    """The model that is asked, for errors to name."""
+    ability: Ability | None = None
+    """What the model is asked for, so that an error can name models that could do it."""
+    headers: tuple[tuple[str, str], ...] = ()
+    anonymous: bool = False
+    """Sent without a credential: logging in, and asking whether one is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One whole HTTP answer. `headers` are found by their lower-case names, however the server spelt them."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+    url: str = ""
+    request_id: str | None = None
+
+    def json(self) -> Any:
+        """The body as JSON; raises XinferenceProtocolError that shows how it begins when it is none."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError as broken:
+            beginning = self.body[:120].decode("utf-8", "replace")
+            msg = (
+                f"{self.url} answered {self.status} with what is not JSON ({broken}): {beginning!r}. Is server_url a "
+                "Xinference server, and does a proxy in between pass its answers on whole?"
+            )
+            raise XinferenceProtocolError(
+                msg, url=self.url, status_code=self.status, request_id=self.request_id, body=beginning
+            ) from None

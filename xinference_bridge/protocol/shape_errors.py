@@ -1,0 +1,33 @@
+"""The errors for an answer of another shape than a Xinference server sends. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xinference_bridge.errors import XinferenceProtocolError
+from xinference_bridge.protocol.http import JSON, Response
+
+
+def json_answer(response: Response) -> JSON:
+    """The answer as a JSON object; raises XinferenceProtocolError when it is none."""
+    data = response.json()
+    if not isinstance(data, dict):
+        raise unexpected_answer(response, "a JSON object")
+    return data
+
+
+def unexpected_answer(response: Response, wanted: str) -> XinferenceProtocolError:
+    """Return the error for an answer without what was wanted; it shows how the answer began."""
+    beginning = response.body[:200].decode("utf-8", "replace")
+    msg = f"{response.url} answered {response.status} without {wanted}. It began: {beginning!r}"
+    return XinferenceProtocolError(
+        msg, url=response.url, status_code=response.status, request_id=response.request_id, body=beginning
+    )
+
+
+def wrong_shape(what: str, wanted: str, got: Any) -> XinferenceProtocolError:
+    """The error for an answer whose JSON has another type than `wanted` at the place that `what` names."""
+    return XinferenceProtocolError(
+        f"The answer is not a Xinference server's: {what} should be {wanted}, and is {type(got).__name__}. "
+        "Check that the URL is a Xinference server's and that no proxy rewrites its answers."
+    )
