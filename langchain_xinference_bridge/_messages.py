@@ -33,6 +33,7 @@ from xinference_bridge.protocol.chat.messages import (
     content_of_parts,
     tool_call_to_wire,
     tool_message,
+    with_tool_names,
 )
 from xinference_bridge.protocol.chat.result import ChatResult, Usage
 from xinference_bridge.protocol.chat.tool_calls import ToolCall
@@ -47,7 +48,7 @@ def messages_to_wire(messages: Sequence[BaseMessage]) -> list[WireMessage]:
 
     Raises XinferenceUnsupportedError that names a message or a content block which cannot be sent.
     """
-    return [message_to_wire(message) for message in messages]
+    return with_tool_names([message_to_wire(message) for message in messages])
 
 
 def message_to_wire(message: BaseMessage) -> WireMessage:

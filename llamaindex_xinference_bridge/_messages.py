@@ -41,7 +41,7 @@ _ROLES: Mapping[MessageRole, str] = {
 
 def messages_to_wire(messages: Sequence[ChatMessage]) -> list[WireMessage]:
     """The history as the server takes it, in order."""
-    return [message_to_wire(message) for message in messages]
+    return wire_messages.with_tool_names([message_to_wire(message) for message in messages])
 
 
 def message_to_wire(message: ChatMessage) -> WireMessage:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from typing_extensions import TypedDict
 
-from xinference_bridge.integration.parameters import CHAT_ONLY, OPEN, SAMPLING
+from xinference_bridge.integration.parameters import CHAT_ONLY, OPEN, SAMPLING, response_format_of
 from xinference_bridge.protocol.http import JSON
+
+
+def _as_response_format(value: Any) -> Any:
+    return response_format_of(value) if isinstance(value, type) and issubclass(value, BaseModel) else value
+
+
+ResponseFormat = Annotated[JSON, BeforeValidator(_as_response_format)]
 
 
 class SamplingFields(BaseModel):
@@ -40,14 +47,14 @@ class SamplingFields(BaseModel):
     """How many likely tokens are told for each place; chat only."""
     lora_name: str | None = None
     """The adapter to answer with."""
-    response_format: JSON | None = None
-    """Passed on as it is; structured output picks what the engine enforces by itself."""
+    response_format: ResponseFormat | None = None
+    """OpenAI's dict, or a pydantic class; `with_structured_output` picks what the engine enforces by itself."""
     enable_thinking: bool | None = None
     """Whether a hybrid model thinks before it answers."""
     chat_template_kwargs: JSON | None = None
     """What the model's chat template takes."""
     model_kwargs: JSON = Field(default_factory=dict)
-    """Whatever else goes into the request, unchecked."""
+    """Whatever else goes into the request; of names that are known the values are checked."""
     generate_config: JSON | None = None
     """The older packages' name for `model_kwargs`."""
     extra_body: JSON | None = None
@@ -73,7 +80,7 @@ class RareSamplingKeywords(TypedDict, total=False):
     logprobs: bool | int | None
     top_logprobs: int | None
     lora_name: str | None
-    response_format: dict[str, Any] | None
+    response_format: dict[str, Any] | type[BaseModel] | None
     enable_thinking: bool | None
     chat_template_kwargs: dict[str, Any] | None
     model_kwargs: Mapping[str, Any] | None

@@ -11,8 +11,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import orjson
-
 from xinference_bridge.protocol.chat.messages import WireMessage, WireTool, text_part
 from xinference_bridge.protocol.chat.result import ChatDelta, ChatResult
 from xinference_bridge.protocol.chat.tool_calls import ToolCall, ToolCallDelta
@@ -22,15 +20,26 @@ _JSON = json.JSONDecoder()
 _UNFINISHED = "the arguments are not JSON: the answer ended before they did"
 
 
+# The words of the most widespread template with tools (Qwen's, Hermes'), which most models have seen; "within
+# <tool_call></tool_call>" is left out, for the schema admits no tag.
+_INSTRUCTION = """\
+# Tools
+
+You may call one or more functions to assist with the user query.
+
+You are provided with function signatures within <tools></tools> XML tags:
+<tools>
+{tools}
+</tools>
+
+For each function call, return a json object with function name and arguments:
+{{"name": <function-name>, "arguments": <args-json-object>}}"""
+
+
 def with_call_instruction(messages: Sequence[WireMessage], tools: Sequence[WireTool]) -> list[WireMessage]:
     """Return the messages with the tools told in words: a schema alone says nothing of them to the model."""
-    functions = "\n".join(orjson.dumps(tool["function"]).decode() for tool in tools)
-    one = "this function" if len(tools) == 1 else "one of these functions"
-    return with_system_words(
-        messages,
-        f'Call {one}. Answer with one JSON object that has the function\'s "name" and its "arguments", and nothing '
-        f"else:\n{functions}",
-    )
+    written = "\n".join(json.dumps(tool, ensure_ascii=False, default=str) for tool in tools)
+    return with_system_words(messages, _INSTRUCTION.format(tools=written))
 
 
 def with_system_words(messages: Sequence[WireMessage], words: str) -> list[WireMessage]:
