@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-import orjson
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,
@@ -37,6 +36,7 @@ from xinference_bridge.protocol.chat.messages import (
 )
 from xinference_bridge.protocol.chat.result import ChatResult, Usage
 from xinference_bridge.protocol.chat.tool_calls import ToolCall
+from xinference_bridge.protocol.exact_json import loads_exact
 
 PROVIDER = "xinference"
 
@@ -182,7 +182,7 @@ def tool_calls_from_wire(wire: Sequence[ToolCall]) -> tuple[list[LangChainToolCa
     calls, broken = [], []
     for call in wire:
         if call.error is None:
-            calls.append(tool_call(name=call.name, args=orjson.loads(call.arguments), id=call.id))
+            calls.append(tool_call(name=call.name, args=loads_exact(call.arguments), id=call.id))
         else:
             broken.append(invalid_tool_call(name=call.name or None, args=call.arguments, id=call.id, error=call.error))
     return calls, broken

@@ -13,12 +13,13 @@ DICTS = ("mm_processor_kwargs", "stream_options")
 _NUMBERS: tuple[Any, ...] = ("hot", "0.5", True, [0.5], float("nan"), -5)
 _INTEGERS: tuple[Any, ...] = ("5", 1.5, True, [5])
 #: For both endpoints.
+_DICTS: tuple[Any, ...] = ("x", 5, [])
 WRONG: list[tuple[str, Any]] = [
     *((name, value) for name in NUMBERS for value in _NUMBERS),
     *((name, value) for name in INTEGERS for value in _INTEGERS),
     *((name, value) for name in TEXTS for value in (5, b"x", ["x"])),
     *((name, value) for name in SWITCHES for value in ("yes", 1)),
-    *((name, value) for name in DICTS for value in ("x", 5, [])),
+    *((name, value) for name in DICTS for value in _DICTS),
     *(("stop", value) for value in (5, [5], {"a": 1}, ["a", None])),
     *(("logprobs", value) for value in ("yes", 1.5)),
     ("top_k", -1),

@@ -1,4 +1,4 @@
-"""A wrong value is an error that names it, before anything is sent: at construction, in `bind`, at each kind of call."""
+"""A wrong value is an error that names it, before anything is sent: when built, in `bind`, at each kind of call."""
 
 from __future__ import annotations
 
