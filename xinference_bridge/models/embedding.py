@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xinference_bridge.client.flow import Flow
+from xinference_bridge.client.transport.call import Budget
 from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions
 from xinference_bridge.errors import XinferenceProtocolError, XinferenceUnsupportedError
 from xinference_bridge.models.base import ModelHandle, naming_request
@@ -57,7 +58,11 @@ class EmbeddingHandle(ModelHandle):
             XinferenceProtocolError: A vector is missing, sparse, broken or of another length.
             XinferenceError: Whatever else went wrong.
         """
-        return self._client.run(self._dense(inputs, parameters, options, start)) if inputs else Embeddings([])
+        return (
+            self._run(options, lambda found, budget: found.dense_flow(inputs, parameters, budget, start))
+            if inputs
+            else Embeddings([])
+        )
 
     async def aembed(
         self,
@@ -68,7 +73,11 @@ class EmbeddingHandle(ModelHandle):
         start: int = 0,
     ) -> Embeddings:
         """Async version of `embed`."""
-        return await self._client.arun(self._dense(inputs, parameters, options, start)) if inputs else Embeddings([])
+        return (
+            await self._arun(options, lambda found, budget: found.dense_flow(inputs, parameters, budget, start))
+            if inputs
+            else Embeddings([])
+        )
 
     def embed_array(
         self,
@@ -88,7 +97,7 @@ class EmbeddingHandle(ModelHandle):
         if not inputs:
             empty: np.ndarray[Any, Any] = numpy.empty((0, 0), dtype=numpy.float32)
             return empty
-        return self._client.run(self._array(inputs, parameters, options, start))
+        return self._run(options, lambda found, budget: found.array_flow(inputs, parameters, budget, start))
 
     async def aembed_array(
         self,
@@ -103,7 +112,7 @@ class EmbeddingHandle(ModelHandle):
         if not inputs:
             empty: np.ndarray[Any, Any] = numpy.empty((0, 0), dtype=numpy.float32)
             return empty
-        return await self._client.arun(self._array(inputs, parameters, options, start))
+        return await self._arun(options, lambda found, budget: found.array_flow(inputs, parameters, budget, start))
 
     def embed_images(
         self,
@@ -125,7 +134,11 @@ class EmbeddingHandle(ModelHandle):
             XinferenceModelTypeError: The model embeds no images.
             XinferenceError: As `embed`.
         """
-        return self._client.run(self._images(images, parameters, options, start)) if images else Embeddings([])
+        return (
+            self._run(options, lambda found, budget: found.images_flow(images, parameters, budget, start))
+            if images
+            else Embeddings([])
+        )
 
     async def aembed_images(
         self,
@@ -136,7 +149,11 @@ class EmbeddingHandle(ModelHandle):
         start: int = 0,
     ) -> Embeddings:
         """Async version of `embed_images`."""
-        return await self._client.arun(self._images(images, parameters, options, start)) if images else Embeddings([])
+        return (
+            await self._arun(options, lambda found, budget: found.images_flow(images, parameters, budget, start))
+            if images
+            else Embeddings([])
+        )
 
     def embed_sparse(
         self,
@@ -154,7 +171,11 @@ class EmbeddingHandle(ModelHandle):
             XinferenceProtocolError: The vectors are dense, or broken.
             XinferenceError: Whatever else went wrong.
         """
-        return self._client.run(self._sparse(texts, parameters, options, start)) if texts else []
+        return (
+            self._run(options, lambda found, budget: found.sparse_flow(texts, parameters, budget, start))
+            if texts
+            else []
+        )
 
     async def aembed_sparse(
         self,
@@ -165,19 +186,24 @@ class EmbeddingHandle(ModelHandle):
         start: int = 0,
     ) -> list[SparseVector]:
         """Async version of `embed_sparse`."""
-        return await self._client.arun(self._sparse(texts, parameters, options, start)) if texts else []
+        return (
+            await self._arun(options, lambda found, budget: found.sparse_flow(texts, parameters, budget, start))
+            if texts
+            else []
+        )
 
-    def _dense(
-        self, inputs: Sequence[Item], parameters: Mapping[str, Any], options: CallOptions, start: int
+    def dense_flow(
+        self, inputs: Sequence[Item], parameters: Mapping[str, Any], budget: Budget, start: int
     ) -> Flow[Embeddings]:
+        """Return the flow of `embed`."""
         request = embeddings_request(self.uid, inputs, parameters, start)
-        return self._read(request, options, lambda response: embeddings_from_response(response, len(inputs), start))
+        return self._read(request, budget, lambda response: embeddings_from_response(response, len(inputs), start))
 
-    def _images(
-        self, images: Sequence[Mapping[str, str]], parameters: Mapping[str, Any], options: CallOptions, start: int
+    def images_flow(
+        self, images: Sequence[Mapping[str, str]], parameters: Mapping[str, Any], budget: Budget, start: int
     ) -> Flow[Embeddings]:
+        """Return the flow of `embed_images`."""
         client = self._client
-        budget = client.budget(options)
         model = yield from self._description_if_allowed(client, budget)
         if model is not None and model.abilities and "embed_vision" not in model.abilities:
             # 4.1.0 answers 500 "Modality 'image' is not supported", and older servers embed the URL as text.
@@ -187,21 +213,22 @@ class EmbeddingHandle(ModelHandle):
         with naming_request(response, self.uid):
             return embeddings_from_response(response, len(images), start)
 
-    def _array(
-        self, inputs: Sequence[Item], parameters: Mapping[str, Any], options: CallOptions, start: int
+    def array_flow(
+        self, inputs: Sequence[Item], parameters: Mapping[str, Any], budget: Budget, start: int
     ) -> Flow[np.ndarray[Any, Any]]:
+        """Return the flow of `embed_array`."""
         request = embeddings_request(self.uid, inputs, parameters, start)
-        return self._read(request, options, lambda response: array_from_response(response, len(inputs), start))
+        return self._read(request, budget, lambda response: array_from_response(response, len(inputs), start))
 
-    def _sparse(
-        self, texts: Sequence[str], parameters: Mapping[str, Any], options: CallOptions, start: int
+    def sparse_flow(
+        self, texts: Sequence[str], parameters: Mapping[str, Any], budget: Budget, start: int
     ) -> Flow[list[SparseVector]]:
+        """Return the flow of `embed_sparse`."""
         request = sparse_request(self.uid, texts, parameters, start)
-        return self._read(request, options, lambda response: sparse_from_response(response, len(texts), start))
+        return self._read(request, budget, lambda response: sparse_from_response(response, len(texts), start))
 
-    def _read(self, request: Request, options: CallOptions, read: Callable[[Response], Vectors]) -> Flow[Vectors]:
-        client = self._client
-        response = yield from client.requests.send(request, client.budget(options))
+    def _read(self, request: Request, budget: Budget, read: Callable[[Response], Vectors]) -> Flow[Vectors]:
+        response = yield from self._client.requests.send(request, budget)
         with naming_request(response, self.uid):
             return read(response)
 
