@@ -92,7 +92,7 @@ def one(connection: XinferenceConnection, number: int) -> None:
 
 
 async def aone(connection: XinferenceConnection, number: int) -> None:
-    """Same as `one`, but awaited."""
+    """Async version of `one`."""
     kind = KINDS[number % len(KINDS)]
     if kind == "closed stream":
         async with aclosing(ChatHandle(connection, "tiny-chat").astream_chat(CALL)) as deltas:

@@ -66,12 +66,12 @@ class Wire:
         return vectors
 
     async def achat(self, body: dict[str, Any]) -> str:
-        """Same as `chat`, but awaited."""
+        """Async version of `chat`."""
         async with self._session().post(f"{self.url}/v1/chat/completions", data=orjson.dumps(body)) as answer:
             return str(orjson.loads(await answer.read())["choices"][0]["message"]["content"])
 
     async def astream(self, body: dict[str, Any]) -> AsyncIterator[str]:
-        """Same as `stream`, but awaited."""
+        """Async version of `stream`."""
         async with self._session().post(f"{self.url}/v1/chat/completions", data=orjson.dumps(body)) as answer:
             async for line in answer.content:
                 if line.startswith(b"data: {"):

@@ -42,7 +42,7 @@ class XinferenceFields(Serializable):
     timeout: float | None = None
     """Seconds without a byte from the server. None: the connection's."""
     max_retries: int | None = None
-    """How often a call that failed in passing is tried again. None: the connection's."""
+    """Retries after a transient failure. None: the connection's."""
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Parameters for the server alone, sent as they are and unchecked."""
 

@@ -41,7 +41,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
     batch_size: int = Field(default=DEFAULT_BATCH_SIZE, ge=1)
     """Texts a request, at most."""
     max_concurrency: int = Field(default=DEFAULT_CONCURRENCY, ge=1)
-    """Requests under way at once."""
+    """Concurrent requests."""
     show_progress: bool = False
     """Whether a bar shows how many texts are done; needs tqdm."""
     truncate: bool | int | None = None
@@ -81,7 +81,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
             return vectors
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Same as `embed_documents`, but awaited.
+        """Async version of `embed_documents`.
 
         >>> import asyncio
         >>> len(asyncio.run(XinferenceEmbeddings(model="minilm").aembed_documents(["one", "two"])))
@@ -107,7 +107,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
             return self._checked(self._send([self._query(text)]))[0]
 
     async def aembed_query(self, text: str) -> list[float]:
-        """Same as `embed_query`, but awaited.
+        """Async version of `embed_query`.
 
         >>> import asyncio
         >>> len(asyncio.run(XinferenceEmbeddings(model="minilm").aembed_query("Where is the lighthouse?")))
@@ -117,7 +117,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
             return self._checked(await self._asend([self._query(text)]))[0]
 
     def embed_stream(self, texts: Iterable[str]) -> Iterator[list[float]]:
-        """The vectors of a corpus of any length, one a text and in order; no more is held than is under way.
+        """The vectors of a corpus of any length, one a text and in order; no more is held than is in flight.
 
         >>> corpus = (f"line {number}" for number in range(100))
         >>> sum(1 for vector in XinferenceEmbeddings(model="minilm").embed_stream(corpus))
@@ -133,7 +133,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
                 done(len(batch.texts))
 
     async def aembed_stream(self, texts: Iterable[str]) -> AsyncIterator[list[float]]:
-        """Same as `embed_stream`, but awaited.
+        """Async version of `embed_stream`.
 
         >>> import asyncio
         >>> async def count() -> int:
@@ -190,6 +190,6 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
 
 def _instructed(instruction: str, text: object) -> str:
     if not isinstance(text, str):
-        msg = f"what is to be embedded is no text but of type {type(text).__name__}: {text!r:.60}"
+        msg = f"a text to embed must be a string, got {type(text).__name__}: {text!r:.60}"
         raise XinferenceConfigurationError(msg)
     return instruction + text

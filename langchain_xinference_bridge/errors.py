@@ -75,7 +75,7 @@ class XinferenceError(core.XinferenceError, ModelError):
 
 
 class XinferenceConfigurationError(core.XinferenceConfigurationError, XinferenceError, ModelInvalidRequestError):
-    """What was given cannot be meant: the message names the setting and what it takes."""
+    """A setting or parameter is invalid: the message names it and says what it takes."""
 
 
 class XinferenceConnectionError(core.XinferenceConnectionError, XinferenceError, ModelConnectionError):

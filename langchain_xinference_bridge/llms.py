@@ -44,7 +44,7 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
     """
 
     max_concurrency: int = Field(default=8, ge=1)
-    """How many prompts of one `batch` or `generate` are under way at once."""
+    """Concurrent requests of one `batch` or `generate`."""
 
     _known_to_server: ClassVar[frozenset[str]] = _KNOWN
 

@@ -85,7 +85,7 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         score_threshold: float | EllipsisType | None = ...,
         **keywords: Any,
     ) -> list[Ranked]:
-        """Same as `rerank`, but awaited.
+        """Async version of `rerank`.
 
         >>> import asyncio
         >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=1)
@@ -115,7 +115,7 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
     async def acompress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> Sequence[Document]:
-        """Same as `compress_documents`, but awaited.
+        """Async version of `compress_documents`.
 
         >>> import asyncio
         >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=1)

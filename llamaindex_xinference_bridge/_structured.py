@@ -56,7 +56,7 @@ class StructuredPrediction(FunctionCallingLLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Model:
-        """Same as `structured_predict`, but awaited."""
+        """Async version of `structured_predict`."""
         if self._leaves_the_way():
             found: Model = await super().astructured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
             return found
@@ -90,7 +90,7 @@ class StructuredPrediction(FunctionCallingLLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> AsyncGenerator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None]:
-        """Same as `_structured_stream_call`, but awaited."""
+        """Async version of `_structured_stream_call`."""
         if self._leaves_the_way():
             return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
         messages = self._prompted(prompt, prompt_args)

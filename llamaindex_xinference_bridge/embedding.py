@@ -45,7 +45,7 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
     embed_batch_size: int = Field(default=DEFAULT_BATCH_SIZE, gt=0, le=2048)
     """Texts of one request; very long ones are sent in fewer."""
     num_workers: int | None = Field(default=None, gt=0)
-    """Requests under way at once, in threads or awaited. None: 4."""
+    """Concurrent requests, in threads or tasks. None: 4."""
     query_instruction: str | None = None
     """Put before a query, with a space between: some models were trained with it."""
     text_instruction: str | None = None
@@ -123,8 +123,8 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
             raise XinferenceProtocolError(msg, url=self.server_url, model_uid=self.model_uid)
         return vectors
 
-    # Many texts. llama-index-core sends one batch after another, and awaited all of them at once: here both keep a
-    # bounded number under way, and an error names the inputs that were not embedded.
+    # Many texts. llama-index-core sends one batch after another, and in async code all of them at once: here both keep
+    # a bounded number in flight, and an error names the inputs that were not embedded.
 
     @dispatcher.span
     def get_text_embedding_batch(
@@ -152,7 +152,7 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
         show_progress: bool = False,
         **kwargs: Any,  # noqa: ARG002 - of llama-index-core's signature
     ) -> list[Embedding]:
-        """Same as `get_text_embedding_batch`, but awaited."""
+        """Async version of `get_text_embedding_batch`."""
         progress = _Progress(texts, show_progress)
         told = _Told(self)
         vectors: list[Embedding] = []

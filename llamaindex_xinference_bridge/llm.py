@@ -118,7 +118,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
         return self._metadata(None if self._states_all() else self._handle(ModelHandle).describe())
 
     async def aprepare(self) -> LLMMetadata:
-        """`metadata`, awaited: learns all that it needs, so that later looks at it ask nothing.
+        """Async version of `metadata`: learns all that it needs, so that later looks at it ask nothing.
 
         Agents of llama-index-core read `metadata` inside the event loop; await this before they run.
         """
@@ -178,7 +178,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
         sampling = {name: value for name, value in self.stated_parameters().items() if name != "model_kwargs"}
         return {"class_name": self.class_name(), "model": self.model_uid, "model_name": self.model_uid, **sampling}
 
-    # The four that ask: whole or streamed, called or awaited
+    # The four that ask: whole or streamed, sync or async
 
     def _ask(self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]) -> ChatResult:
         self._let_pass()
@@ -232,7 +232,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
 
     @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """Same as `chat`, but awaited."""
+        """Async version of `chat`."""
         return chat_response(await self._aask(messages, kwargs), one_call=wants_one_call(kwargs))
 
     @llm_chat_callback()
@@ -248,7 +248,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
 
     @llm_chat_callback()
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
-        """Same as `stream_chat`, but awaited: await it, then iterate."""
+        """Async version of `stream_chat`: await it, then iterate."""
         growing = GrowingChat(one_call=wants_one_call(kwargs))
 
         async def responses() -> ChatResponseAsyncGen:
@@ -267,7 +267,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
 
     @llm_completion_callback()
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """Same as `complete`, but awaited."""
+        """Async version of `complete`."""
         return completion_response(await self._aask(self._formatted(prompt, formatted), kwargs))
 
     @llm_completion_callback()
@@ -280,7 +280,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
 
     @llm_completion_callback()
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
-        """Same as `stream_complete`, but awaited: await it, then iterate."""
+        """Async version of `stream_complete`: await it, then iterate."""
         growing = GrowingCompletion()
 
         async def responses() -> CompletionResponseAsyncGen:
@@ -343,7 +343,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
         error_on_tool_error: bool = False,
         **kwargs: Any,
     ) -> AgentChatResponse:
-        """Same as `predict_and_call`, but awaited."""
+        """Async version of `predict_and_call`."""
         await self.aprepare()
         return await super().apredict_and_call(
             tools,
@@ -357,12 +357,12 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
         )
 
     async def apredict(self, prompt: BasePromptTemplate, **prompt_args: Any) -> str:
-        """Same as `predict`, but awaited."""
+        """Async version of `predict`."""
         await self.aprepare()
         return await super().apredict(prompt, **prompt_args)
 
     async def astream(self, prompt: BasePromptTemplate, **prompt_args: Any) -> TokenAsyncGen:
-        """Same as `stream`, but awaited: await it, then iterate."""
+        """Async version of `stream`: await it, then iterate."""
         await self.aprepare()
         return await super().astream(prompt, **prompt_args)
 

@@ -69,11 +69,11 @@ async def test_what_is_no_text_is_named_and_nothing_is_sent(instruction):
     embeddings = XinferenceEmbeddings(
         "http://example.org", "m", document_instruction=instruction, query_instruction=instruction
     )
-    with pytest.raises(XinferenceConfigurationError, match="no text but of type int: 7"):
+    with pytest.raises(XinferenceConfigurationError, match="must be a string, got int: 7"):
         embeddings.embed_documents(["a", 7])
-    with pytest.raises(XinferenceConfigurationError, match="no text but of type int: 7"):
+    with pytest.raises(XinferenceConfigurationError, match="must be a string, got int: 7"):
         await embeddings.aembed_documents(["a", 7])
-    with pytest.raises(XinferenceConfigurationError, match="no text but of type NoneType: None"):
+    with pytest.raises(XinferenceConfigurationError, match="must be a string, got NoneType: None"):
         embeddings.embed_query(None)
 
 

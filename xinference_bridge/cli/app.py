@@ -130,7 +130,7 @@ def embed(
     ] = Path("-"),
     field: TextField = "text",
     batch_size: Annotated[int, typer.Option(min=1, help="Texts in one request.")] = 64,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at once.")] = 4,
+    concurrency: Annotated[int, typer.Option(min=1, help="Concurrent requests.")] = 4,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew where the output exists.")] = False,
 ) -> None:
     """Embed the texts of files. Stopped, and called again, it goes on where it was."""

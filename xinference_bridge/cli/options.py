@@ -82,14 +82,14 @@ class Common:
         return f"{type(self).__name__}({', '.join(self.stated)})"
 
     def connection(self) -> XinferenceConnection:
-        """The connection that options and environment describe; a usage error when they cannot be meant."""
+        """The connection that options and environment describe; a usage error when they are invalid."""
         try:
             return self.build()
         except XinferenceConfigurationError as error:
             raise UsageError(error) from error
 
     def build(self) -> XinferenceConnection:
-        """Same as `connection`, but what cannot be meant raises XinferenceConfigurationError.
+        """Same as `connection`, but an invalid setting raises XinferenceConfigurationError.
 
         The password is asked for where a user was named without one.
         """
@@ -125,7 +125,7 @@ class Common:
 
 
 class UsageError(Exception):
-    """What was typed cannot be meant."""
+    """What was typed is invalid."""
 
 
 def with_common_options(command: Callable[Concatenate[Common, P], None]) -> Callable[..., None]:

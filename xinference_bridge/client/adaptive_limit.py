@@ -1,4 +1,4 @@
-"""How many requests a bulk job has under way: half as many when the server is overloaded, then slowly more again."""
+"""How many concurrent requests a bulk job sends: half as many when the server is overloaded, then slowly more."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def report_overload(failure: XinferenceError) -> None:
 
 
 class AdaptiveLimit:
-    """How many may be under way at once; `most` at first. Safe for threads."""
+    """How many requests may be in flight; `most` at first. Safe for threads."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -38,12 +38,12 @@ class AdaptiveLimit:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """One request with its retries: an overload that it meets halves the pace, its success helps it up again."""
+        """One request with its retries: an overload that it meets halves the limit, its success helps it up again."""
         seen = self._halvings
 
         def overloaded() -> None:
             nonlocal seen
-            # Those that were under way when the pace was halved are refused too: together they halve it once.
+            # Those that were in flight when the limit was halved are refused too: together they halve it once.
             seen = self._slow_down(seen)
 
         token = _listener.set(overloaded)

@@ -55,7 +55,7 @@ def close_all() -> None:
 def _abandon_after_fork() -> None:
     # The child holds copies of the parent's sockets and perhaps a lock in mid-use. It drops them without a goodbye:
     # closing a TLS session properly would end the parent's too.
-    global _lock  # noqa: PLW0603 - a lock that was held at the fork stays held for ever
+    global _lock  # noqa: PLW0603 - a lock that was held at the fork is never released
     _lock = threading.Lock()
     for client in _clients.values():
         client.drop_after_fork()

@@ -31,7 +31,7 @@ AnyFuture = TypeVar("AnyFuture", bound=_Future)
 DEFAULT_BATCH_SIZE = 64
 DEFAULT_BATCH_CHARACTERS = 200_000
 DEFAULT_CONCURRENCY = 4
-#: Batches held, over those that may be under way: while one is slow, the answers to those after it can wait.
+#: Batches held, as a multiple of the concurrent requests: while one is slow, the answers to those after it can wait.
 _WINDOWS = 2
 
 
@@ -52,7 +52,7 @@ def batches_of(
     for text in texts:
         if not isinstance(text, str):
             msg = (
-                f"text {start + len(held)} of those to embed is no text but of type {type(text).__name__}: {text!r:.60}"
+                f"text {start + len(held)} of those to embed must be a string, got {type(text).__name__}: {text!r:.60}"
             )
             raise XinferenceConfigurationError(msg)
         if held and (len(held) == size or length + len(text) > characters):
@@ -67,9 +67,9 @@ def batches_of(
 def run_batches_in_order(
     send: Callable[[list[str]], Result], batches: Iterable[Batch], concurrency: int = DEFAULT_CONCURRENCY
 ) -> Generator[tuple[Batch, Result], None, None]:
-    """Each batch with its result, in order; at most `concurrency` under way, fewer while the server is overloaded.
+    """Yield each batch with its result, in order; at most `concurrency` requests at once, fewer under overload.
 
-    No more batches are read than are under way or wait for an earlier one, together at most twice `concurrency`. Fails
+    No more batches are read than are in flight or wait for an earlier one, together at most twice `concurrency`. Fails
     fast: the first failure stops what has not begun, and the error names the inputs that were not answered.
     """
     todo = iter(batches)
@@ -90,16 +90,16 @@ def run_batches_in_order(
     try:
         for batch in chain(ahead, todo):
             while not window.has_room():
-                wait(window.under_way(), return_when=FIRST_COMPLETED)
+                wait(window.in_flight(), return_when=FIRST_COMPLETED)
                 yield from window.ready()
             window.add(batch, pool.submit(sent, batch.texts))
             yield from window.ready()
-        while under_way := window.under_way():
-            wait(under_way, return_when=FIRST_COMPLETED)
+        while in_flight := window.in_flight():
+            wait(in_flight, return_when=FIRST_COMPLETED)
             yield from window.ready()
         yield from window.ready()
     finally:
-        # Not waited for: what is under way ends by itself, and nobody wants its answer any more.
+        # Not waited for: what is in flight ends by itself, and its answer is not needed any more.
         pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -108,7 +108,7 @@ async def arun_batches_in_order(
     batches: Iterable[Batch],
     concurrency: int = DEFAULT_CONCURRENCY,
 ) -> AsyncGenerator[tuple[Batch, Result], None]:
-    """Same as `run_batches_in_order`, but awaited."""
+    """Async version of `run_batches_in_order`."""
     window: _Window[Result, asyncio.Future[Result]] = _Window(concurrency)
 
     async def sent(texts: list[str]) -> Result:
@@ -118,43 +118,43 @@ async def arun_batches_in_order(
     try:
         for batch in batches:
             while not window.has_room():
-                await asyncio.wait(window.under_way(), return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(window.in_flight(), return_when=asyncio.FIRST_COMPLETED)
                 for answer in window.ready():
                     yield answer
             window.add(batch, asyncio.ensure_future(sent(batch.texts)))
             for answer in window.ready():
                 yield answer
-        while under_way := window.under_way():
-            await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+        while in_flight := window.in_flight():
+            await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
             for answer in window.ready():
                 yield answer
         for answer in window.ready():
             yield answer
     finally:
-        left = window.under_way()
+        left = window.in_flight()
         for future in left:
             future.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
 
 class _Window(Generic[Result, AnyFuture]):
-    """The batches under way, and those that are answered but wait for an earlier one."""
+    """The batches in flight, and those that are answered but wait for an earlier one."""
 
     def __init__(self, concurrency: int) -> None:
         self.pace = AdaptiveLimit(concurrency)
         self._batches: deque[tuple[Batch, AnyFuture]] = deque()
 
     def add(self, batch: Batch, future: AnyFuture) -> None:
-        """One more under way."""
+        """Add a batch that was sent."""
         self._batches.append((batch, future))
 
-    def under_way(self) -> list[AnyFuture]:
+    def in_flight(self) -> list[AnyFuture]:
         """Those without an answer yet."""
         return [future for _, future in self._batches if not future.done()]
 
     def has_room(self) -> bool:
         """Whether one more may be sent now."""
-        return len(self.under_way()) < self.pace.allowed and len(self._batches) < _WINDOWS * self.pace.most
+        return len(self.in_flight()) < self.pace.allowed and len(self._batches) < _WINDOWS * self.pace.most
 
     def ready(self) -> Iterator[tuple[Batch, Result]]:
         """The answers whose turn it is, taken out; raises the first failure there is, whosever turn it is."""

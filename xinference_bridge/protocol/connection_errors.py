@@ -46,7 +46,7 @@ def hung_up(
 
 
 def cut_short(url: str, why: str, *, request_id: str | None = None) -> XinferenceConnectionError:
-    """The connection was cut in the middle of the answer; never tried again, since the work was done."""
+    """The connection was cut in the middle of the answer; never retried, since the work was done."""
     msg = f"The answer of {url} broke off before its end ({why}). The server or a proxy in between went away."
     return XinferenceConnectionError(msg, url=url, request_id=request_id, retryable=False)
 
@@ -63,7 +63,7 @@ def read_timed_out(url: str, seconds: float | None, *, request_id: str | None = 
     waited = f"for {seconds:g} s" if seconds else "in time"
     msg = (
         f"{url} sent nothing {waited}. A large model may need longer for a first answer: timeout= sets how long to "
-        "wait for each byte, None for ever."
+        "wait for each byte; None waits without a limit."
     )
     return XinferenceTimeoutError(msg, url=url, request_id=request_id)
 

@@ -203,7 +203,7 @@ def _permission(said: str, request: Request, response: Response) -> str:
 def _banned(said: str, request: Request, response: Response) -> str:
     return (
         f"{_asked(request, response)}: {said}. The server refuses this address for up to an hour, because too many "
-        "wrong credentials came from it. It is not tried again: correct the credential first, then wait, or restart "
+        "wrong credentials came from it. It is not retried: correct the credential first, then wait, or restart "
         "the server."
     )
 

@@ -25,7 +25,7 @@ LIGHT_PROBE_PATH = "/v1/models"
 
 
 class Probe:
-    """An unproven key under way; it does not hold its permit, so that a dropped permit is noticed."""
+    """An unproven key in flight; it does not hold its permit, so that a dropped permit is noticed."""
 
     __slots__ = ("abandoned", "events", "settled", "turn", "watched")
 
@@ -179,7 +179,7 @@ class KeyGate(CredentialGate):
             threading.Thread(target=self._watch, args=(probe,), name="xinference-probe", daemon=True).start()
 
     def _watch(self, probe: Probe) -> None:
-        """Keep those who wait from waiting for ever: on a long request, a dropped permit, a stuck caller."""
+        """Keep those who wait from waiting without end: on a long request, a dropped permit, a stuck caller."""
         if probe.nothing_within(PROBE_PATIENCE):
             self._probe_lightly(probe)
             probe.nothing_within(LEADER_PATIENCE)
@@ -191,7 +191,7 @@ class KeyGate(CredentialGate):
             return
         try:
             status, body, _ = self.get(LIGHT_PROBE_PATH, self._authorization)
-        except Exception:  # noqa: BLE001  no answer shows nothing; the probe itself is still under way
+        except Exception:  # noqa: BLE001  no answer shows nothing; the probe itself is still in flight
             return
         with self._lock:
             if self._probe is not probe:

@@ -160,7 +160,7 @@ class CredentialGate(ABC):
     def wait(self, timeout: float | None) -> Permit:
         """Enter, wait as often as needed, and return the permit.
 
-        Raises XinferenceTimeoutError after `timeout` seconds (None waits for ever), the remembered refusal, or the
+        Raises XinferenceTimeoutError after `timeout` seconds (None: no limit), the remembered refusal, or the
         error for which a login got no answer.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -174,7 +174,7 @@ class CredentialGate(ABC):
                 raise self._too_late(timeout) from None
 
     async def await_permit(self, timeout: float | None) -> Permit:
-        """Same as `wait`, but awaited."""
+        """Async version of `wait`."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             turn = self.enter()
@@ -192,7 +192,7 @@ class CredentialGate(ABC):
             self._refusal = None
 
     def renew_after_fork(self) -> None:
-        """In a forked child: what is known stays known, what was under way in the parent is nobody's here."""
+        """In a forked child: what is known stays known, requests in flight belong to the parent."""
         self._lock = threading.Lock()
 
     def cool_down(self) -> float:

@@ -38,7 +38,7 @@ RENEW_AT_MOST = 120.0
 # 4.1.0), and a request needs time to arrive. An expired token counts as a failure towards the ban.
 SLACK_SHARE = 0.05
 SLACK_AT_MOST = 5.0
-# A renewal ahead of time that got no answer is tried again after this pause, not by the very next caller.
+# A renewal ahead of time that got no answer is retried after this pause, not by the very next caller.
 RENEWAL_PAUSE = 5.0
 _OK, _TOO_MANY_REQUESTS, _SERVER_ERRORS = 200, 429, 500
 # A server without authentication has no such route; one with the web UI in its place answers 405.
@@ -264,7 +264,7 @@ class LoginGate(CredentialGate):
                 status_code=status,
             )
         if status == _TOO_MANY_REQUESTS:
-            message = f"{self.server_url} takes no login just now (429). Wait and try again."
+            message = f"{self.server_url} takes no login just now (429). Wait, then retry."
             return XinferenceRateLimitError(message, url=url, status_code=status)
         if status >= _SERVER_ERRORS:
             message = f"The login at {url} failed with status {status}. See the server's log."

@@ -276,7 +276,7 @@ class AiohttpStream:
         return Response(self.status, body, self.headers, self._call.url, self.request_id)
 
     async def finish(self, chunks: AsyncIterator[bytes]) -> None:
-        """Same as `RequestsStream.finish`, but awaited."""
+        """Async version of `RequestsStream.finish`."""
         with contextlib.suppress(XinferenceError, StopAsyncIteration, asyncio.TimeoutError):
             await asyncio.wait_for(chunks.__anext__(), _GRACE_SECONDS)
 

@@ -231,7 +231,7 @@ def _refuse_cut_head(answer: requests.Response, call: Call, body: bytes) -> None
 
 
 def _wait_at_most(raw: Any, seconds: float | None) -> None:
-    """Bound the next reads of an answer that is under way: urllib3 has no public way to do so."""
+    """Bound the next reads of an answer that is still arriving: urllib3 has no public way to do so."""
     sock = getattr(getattr(getattr(getattr(raw, "_fp", None), "fp", None), "raw", None), "_sock", None)
     if sock is not None:
         with suppress(OSError):  # closed meanwhile: the read itself will tell
