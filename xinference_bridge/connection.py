@@ -109,10 +109,13 @@ class XinferenceConnection(ConnectionSettings):
         return await self.client.arun(self.client.running.wait_until_ready(uid, timeout))
 
     def server_version(self, options: CallOptions | None = None) -> str | None:
-        """Return the server's version, or None where the credential may not ask it: it takes administrator rights.
+        """Return the server's version, which requires administrator rights.
 
         Args:
             options: Timeouts and retries of this call. None: the connection's.
+
+        Returns:
+            The version, such as "4.1.0"; None where the credential may not ask for it.
 
         Raises:
             XinferenceConnectionError: Nothing answers there.
@@ -121,17 +124,17 @@ class XinferenceConnection(ConnectionSettings):
 
     @property
     def client(self) -> Client:
-        """What sends the requests: one in the process for all connections that are equal to this one."""
+        """The client that sends the requests, one per process for all connections with equal settings."""
         return registry.client_for(self)
 
     def close(self) -> None:
-        """Close the sockets and forget what was learnt; the next call opens them anew."""
+        """Close the sockets, and forget the login and the models' descriptions; the next call starts afresh."""
         client = registry.forget(self)
         if client is not None:
             client.close()
 
     async def aclose(self) -> None:
-        """Async version of `close`: the running event loop's sockets are closed with a proper goodbye."""
+        """Async version of `close`; it waits until the running event loop's sockets are closed."""
         client = registry.forget(self)
         if client is not None:
             await client.aclose()

@@ -30,10 +30,17 @@ if TYPE_CHECKING:
 class XinferenceError(Exception):
     """Base of every error that this package raises.
 
-    `message` says what went wrong and the next step. `url`, `model_uid`, `status_code`, `request_id`
-    (as the server logs it) and `body` (the server's own words) are None where they are not known.
-    `retryable` says whether the same call may succeed on a retry, and `retry_after` how many
-    seconds the server asked to wait. Survives pickling.
+    Survives pickling.
+
+    Attributes:
+        message: What went wrong, and the next step.
+        url: The URL of the request; None where it is not known.
+        model_uid: The UID of the model; None where it is not known.
+        status_code: The HTTP status; None where there was no answer.
+        request_id: The request's id in the server's log; None where the server sent none.
+        body: The server's own words; None where there are none.
+        retryable: Whether the same call may succeed on a retry.
+        retry_after: Seconds that the server asked to wait; None where it did not.
     """
 
     retryable: bool = False
@@ -62,20 +69,40 @@ class XinferenceError(Exception):
             self.retryable = retryable
 
     def fill(self, *, url: str | None = None, model_uid: str | None = None, request_id: str | None = None) -> None:
-        """State what the place that raised this could not know; what it did state stays."""
+        """Set the attributes that are still None.
+
+        Args:
+            url: The URL of the request.
+            model_uid: The UID of the model.
+            request_id: The request's id in the server's log.
+        """
         self.url = self.url if self.url is not None else url
         self.model_uid = self.model_uid if self.model_uid is not None else model_uid
         self.request_id = self.request_id if self.request_id is not None else request_id
 
     def like(self, other: XinferenceError) -> Self:
-        """Take over which answer another error is about: its URL, status, request id and body; return this error."""
+        """Copy URL, model, status, request id and body of another error.
+
+        Args:
+            other: The error about the same answer.
+
+        Returns:
+            This error.
+        """
         self.url = other.url if other.url is not None else self.url
         self.model_uid = self.model_uid if self.model_uid is not None else other.model_uid
         self.status_code, self.request_id, self.body = other.status_code, other.request_id, other.body
         return self
 
     def with_note(self, note: str) -> Self:
-        """Add a sentence to the end of the message; return this error."""
+        """Add a sentence to the end of the message.
+
+        Args:
+            note: The sentence.
+
+        Returns:
+            This error.
+        """
         self.message += f" {note}"
         self.args = (self.message,)
         return self
