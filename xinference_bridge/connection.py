@@ -9,6 +9,7 @@ from xinference_bridge.client import registry
 from xinference_bridge.client.client import Client
 from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions, ConnectionSettings
 from xinference_bridge.protocol.model_info import ModelInfo
+from xinference_bridge.protocol.model_list import ModelList
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -31,22 +32,22 @@ class XinferenceConnection(ConnectionSettings):
 
     # What every user meets; everything else is asked of the models themselves.
 
-    def models(self) -> list[ModelInfo]:
+    def models(self) -> ModelList:
         """Return the models that run now, asked of the server.
 
         Returns:
-            One entry a model, in the server's order.
+            A list with one entry per model, in the server's order; Jupyter shows it as a table.
 
         Raises:
             XinferenceConnectionError: Nothing answers at `server_url`.
             XinferenceAuthenticationError: The server asks for a credential, or does not know this one.
             XinferenceError: Whatever else the server answers with.
         """
-        return self.client.run(self.client.running.models())
+        return ModelList(self.client.run(self.client.running.models()))
 
-    async def amodels(self) -> list[ModelInfo]:
+    async def amodels(self) -> ModelList:
         """Async version of `models`."""
-        return await self.client.arun(self.client.running.models())
+        return ModelList(await self.client.arun(self.client.running.models()))
 
     def model(self, uid_or_name: str) -> ModelInfo:
         """Return the running model with this UID, or else the only one with this model name.

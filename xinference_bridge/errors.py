@@ -21,10 +21,15 @@ XinferenceError
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+#: In a checkout our own frames do not lie in `site-packages`.
+_PACKAGES = frozenset({"xinference_bridge", "langchain_xinference_bridge", "llamaindex_xinference_bridge"})
 
 
 class XinferenceError(Exception):
@@ -110,10 +115,30 @@ class XinferenceError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def _render_traceback_(self) -> list[str]:
+        """Return the traceback that IPython shows: the caller's own lines, without those of installed packages."""
+        kind = type(self).__name__
+        own = [frame for frame in traceback.extract_tb(self.__traceback__) if not _is_library(frame.filename)]
+        lines = [f"  {_place(frame)}, in {frame.name}\n    {frame.line}" for frame in own]
+        return ["Traceback (your own code; error.__traceback__ has all of it):", *lines, f"{kind}: {self.message}"]
+
     def __reduce__(self) -> tuple[Any, ...]:
         # The default would call the class with `args` alone and lose the keyword attributes; a subclass that is
         # also an OSError would not even be built.
         return _rebuild, (type(self), self.__dict__.copy())
+
+
+def _is_library(filename: str) -> bool:
+    folders = Path(filename).parts
+    return bool({"site-packages", "dist-packages", "importlib", "asyncio"} & set(folders)) or any(
+        folder in _PACKAGES for folder in folders[:-1]
+    )
+
+
+def _place(frame: traceback.FrameSummary) -> str:
+    # IPython compiles a cell under a file's name that means nothing to a person.
+    cell = frame.filename.startswith("<ipython-input") or "ipykernel_" in frame.filename
+    return f"Cell, line {frame.lineno}" if cell else f"{frame.filename}, line {frame.lineno}"
 
 
 def _rebuild(cls: type[XinferenceError], state: dict[str, Any]) -> XinferenceError:
