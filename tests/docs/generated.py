@@ -23,7 +23,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 # What works on which engine
 
-_ENGINES = {"llama.cpp": "llama.cpp", "transformers": "transformers", "vllm": "vLLM", "sglang": "SGLang", "mlx": "MLX, others"}
+_ENGINES = {
+    "llama.cpp": "llama.cpp",
+    "transformers": "transformers",
+    "vllm": "vLLM",
+    "sglang": "SGLang",
+    "mlx": "MLX, others",
+}
 
 #: What a user asks for → what happens on an engine.
 _FEATURES: dict[str, Callable[[Engine], str]] = {
@@ -40,9 +46,7 @@ _FEATURES: dict[str, Callable[[Engine], str]] = {
 
 def engines() -> str:
     """Return the feature matrix, from the table that the code decides by."""
-    rows = [
-        [feature, *(cell(engine_named(name)) for name in _ENGINES)] for feature, cell in _FEATURES.items()
-    ]
+    rows = [[feature, *(cell(engine_named(name)) for name in _ENGINES)] for feature, cell in _FEATURES.items()]
     return table(["", *_ENGINES.values()], rows)
 
 
