@@ -21,11 +21,10 @@ from xinference_bridge.suggestions import nearest_first
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What the server says of one running model; None where it does not say.
+    """The server's description of one running model, from `GET /v1/models`; None where the server does not say.
 
     `type` is the server's word ("LLM", "embedding", "rerank", "image", …); `abilities` are its `model_ability`
     ("generate", "chat", "tools", "vision", "reasoning", "hybrid", …). `context_length` and `max_tokens` count tokens.
-    Source: `GET /v1/models`.
     """
 
     uid: str
@@ -44,7 +43,14 @@ class ModelInfo:
     """Whether the model's template refuses a system message that is not the first."""
 
     def can(self, ability: str) -> bool:
-        """Whether the model serves this: "chat", "generate", "embed", "rerank", or one of the server's own words."""
+        """Return whether the model has an ability.
+
+        Args:
+            ability: "chat", "generate", "embed", "rerank", or one of the server's own words, such as "vision".
+
+        Returns:
+            True where the server lists the ability, or lists none at all (as 1.17.1 does for some language models).
+        """
         if ability in _TYPE_FOR:
             return self.type == _TYPE_FOR[ability]
         if self.type != "LLM":
