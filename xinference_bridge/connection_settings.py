@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import SplitResult, urlsplit
@@ -132,6 +132,34 @@ def _refuse_misspelt(settings: Mapping[str, Any], model: type[BaseModel]) -> Non
             raise XinferenceConfigurationError(msg)
 
 
+def _fallbacks_of(settings: Mapping[str, Any]) -> tuple[ConnectionSettings, ...]:
+    given = settings["fallbacks"]
+    if isinstance(given, (str, ConnectionSettings)) or not isinstance(given, Iterable):
+        msg = "fallbacks= must be a list of URLs or connections: fallbacks=['http://second:9997']"
+        raise XinferenceConfigurationError(msg)
+    shared = {name: value for name, value in settings.items() if name not in _OF_ONE_SERVER}
+    nobody = {"api_key": None, "username": None, "password": None}
+    found = []
+    for place, other in enumerate(given):
+        if isinstance(other, str):
+            found.append(ConnectionSettings(other, **nobody, **shared))
+        elif isinstance(other, Mapping):
+            found.append(ConnectionSettings(**{**nobody, **other}))
+        elif isinstance(other, ConnectionSettings):
+            found.append(other)
+        else:
+            msg = f"fallbacks[{place}] must be a URL or a connection, got {type(other).__name__}"
+            raise XinferenceConfigurationError(msg)
+        if found[-1].fallbacks:
+            msg = f"fallbacks[{place}] has fallbacks of its own: give all servers in one list"
+            raise XinferenceConfigurationError(msg)
+    return tuple(found)
+
+
+#: What a fallback given as a URL does not take over.
+_OF_ONE_SERVER = frozenset({"server_url", "api_key", "username", "password", "fallbacks", "headers", "cert"})
+
+
 def _environment_beside(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What the environment adds to what the caller stated.
 
@@ -191,6 +219,12 @@ class ConnectionSettings(BaseModel):
     """Headers sent with every request, for a gateway in front of the server."""
     proxy: str | None = Field(None, exclude=True, repr=False)
     """The proxy to go through. None: as `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say."""
+    fallbacks: tuple[ConnectionSettings, ...] = ()
+    """Servers to ask when this one cannot answer (no connection, 503, a loading model), in order: URLs or connections.
+
+    A URL takes over this connection's settings but for the credential, which stays with its server: give a connection
+    for a server that asks for one. They must serve the same models under the same UIDs.
+    """
 
     def __init__(self, server_url: str | None = None, /, **settings: Any) -> None:
         if server_url is not None:
@@ -199,6 +233,8 @@ class ConnectionSettings(BaseModel):
                 raise XinferenceConfigurationError(msg)
             settings["server_url"] = server_url
         _refuse_misspelt(settings, type(self))
+        if settings.get("fallbacks"):
+            settings["fallbacks"] = _fallbacks_of(settings)
         try:
             super().__init__(**(_environment_beside(settings) | settings))
         except ValidationError as invalid:
