@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from xinference_bridge import (
@@ -15,7 +17,7 @@ from xinference_bridge import (
 )
 from xinference_bridge.protocol.launch import LaunchProgress
 
-EMBEDDING = {
+EMBEDDING: dict[str, Any] = {
     "engine": "sentence_transformers",
     "model_type": "embedding",
     "format": "pytorch",

@@ -168,3 +168,72 @@ def rerank(
         typer.echo(ranking_as_json(ranking))
     else:
         print_ranking(ranking, output())
+
+
+@app.command()
+@with_common_options
+def launch(
+    common: Common,
+    *,
+    name: Annotated[str, typer.Argument(metavar="MODEL", help="A built-in or registered model, such as qwen3.")],
+    engine: Annotated[
+        str | None, typer.Option("--engine", "-e", help="vllm, sglang, transformers, llama.cpp, mlx, …")
+    ] = None,
+    uid: Annotated[str | None, typer.Option("--uid", "-u", help="The UID to call it by.")] = None,
+    model_type: Annotated[
+        str, typer.Option("--type", "-t", help="LLM, embedding, rerank, image, audio, video.")
+    ] = "LLM",
+    size: Annotated[str | None, typer.Option("--size", help="Billions of parameters: 7, 0_5.")] = None,
+    model_format: Annotated[str | None, typer.Option("--format", help="pytorch, ggufv2, awq, gptq, mlx.")] = None,
+    quantization: Annotated[str | None, typer.Option("--quantization", help="none, Int4, Q4_K_M, …")] = None,
+    replica: Annotated[int, typer.Option(min=1, help="Replicas that answer in turn.")] = 1,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", metavar="NAME=VALUE", help="Whatever else the server takes.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it can be called.")] = True,
+    within: Annotated[float, typer.Option("--within", metavar="SECONDS", help="How long to wait.")] = 1800.0,
+) -> None:
+    """Launch a model and wait until it is ready. It takes a login: --username and --password."""
+    from xinference_bridge.cli.launch import extra_options, launched
+
+    with common.connection() as connection:
+        info = launched(
+            connection,
+            name,
+            wait=wait,
+            engine=engine,
+            uid=uid,
+            model_type=model_type,
+            size=size,
+            format=model_format,
+            quantization=quantization,
+            replica=replica,
+            timeout=within,
+            **extra_options(option or ()),
+        )
+    typer.echo(info.uid)
+
+
+@app.command()
+@with_common_options
+def stop(common: Common, *, uid: Annotated[str, typer.Argument(metavar="UID", help="The model's UID.")]) -> None:
+    """End a model. It takes a login: --username and --password."""
+    with common.connection() as connection:
+        connection.terminate(uid)
+    typer.echo(f"Ended {uid}.", err=True)
+
+
+@app.command()
+@with_common_options
+def status(common: Common, as_json: AsJson = False) -> None:
+    """List the models that were launched, ready or not, with their replicas and the reason of a failure."""
+    from xinference_bridge.cli.launch import print_statuses, statuses_as_json
+
+    with common.connection() as connection:
+        statuses = connection.status()
+    if as_json:
+        typer.echo(statuses_as_json(statuses))
+    elif statuses:
+        print_statuses(statuses, output())
+    else:
+        typer.echo(f"No model was launched at {connection.server_url}.", err=True)
