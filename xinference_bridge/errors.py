@@ -76,7 +76,8 @@ class XinferenceError(Exception):
 
     def with_note(self, note: str) -> Self:
         """Add a sentence to the end of the message; return this error."""
-        self.message += f" {note}"
+        ended = self.message.endswith((".", "!", "?", "…", ")", "]"))
+        self.message += f"{'' if ended else '.'} {note}"
         self.args = (self.message,)
         return self
 

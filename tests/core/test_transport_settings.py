@@ -151,5 +151,5 @@ def test_http_to_a_port_that_speaks_tls_is_told(server: FaultServer, mode: str, 
 
 
 def test_https_to_a_port_that_does_not_is_told(server: FaultServer, mode: str):
-    with pytest.raises(XinferenceConnectionError, match=r"wants http://"):
+    with pytest.raises(XinferenceConnectionError, match=r"^Use http:// in server_url"):
         ask(mode, connection_to(server.url.replace("http://", "https://")), "embeddings")

@@ -19,13 +19,15 @@ def base_of(url: str) -> str:
 def cannot_connect(url: str, why: str, *, in_container: bool) -> XinferenceConnectionError:
     """Nothing answers at the URL, and what to look at; in a container, what loopback means there."""
     parts = urlsplit(url)
-    msg = f"Cannot reach a Xinference server at {base_of(url)} ({why})."
+    msg = f"Cannot reach a Xinference server at {base_of(url)} ({_clause(why)}).{port_hint(url)}"
     if in_container and _LOOPBACK.match(parts.hostname or ""):
         port = parts.port or 9997
         msg += (
-            f" This program runs inside a container, where {parts.hostname} is the container itself. Use the host's "
-            f"address or http://host.docker.internal:{port}, with the server started with `-H 0.0.0.0`; or, when the "
-            f"server runs in a container too, publish its port (`-p {port}:{port}`)."
+            f" This program runs inside a container, where {parts.hostname} is the container itself. If the server "
+            f"runs on the host, use http://host.docker.internal:{port} and start the server with `-H 0.0.0.0`. If it "
+            f"runs in another container, use that container's name as the host, or publish its port "
+            f"(`-p {port}:{port}`). If it should run in this container, it is down: start it with `xinference-local -H "
+            f"0.0.0.0 -p {port}`."
         )
     else:
         msg += (
@@ -35,11 +37,47 @@ def cannot_connect(url: str, why: str, *, in_container: bool) -> XinferenceConne
     return XinferenceConnectionError(msg, url=url)
 
 
+def port_hint(url: str) -> str:
+    """A sentence on the port of a URL that names none; empty where it names one, or where TLS makes 443 likely."""
+    parts = urlsplit(url)
+    if parts.port is not None or parts.scheme != "http":
+        return ""
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f" No port was named, so port 80 was tried; a Xinference listens on 9997 by default: http://{host}:9997."
+
+
+def no_secure_connection(url: str, why: str) -> XinferenceConnectionError:
+    """TLS failed: the server speaks plain HTTP, or its certificate is not trusted."""
+    if _PLAIN_HTTP.search(why):
+        plain = base_of(url).replace("https://", "http://", 1)
+        msg = f"Use http:// in server_url: {base_of(url)} does not speak TLS ({_clause(why)}). Give {plain}."
+    else:
+        msg = (
+            f"No secure connection to {base_of(url)} ({_clause(why)}). verify= takes the CA bundle that signed the "
+            "server's certificate; verify=False skips the check. A server without TLS needs http:// in server_url."
+        )
+    return XinferenceConnectionError(msg, url=url, retryable=False)
+
+
+# What OpenSSL 3.0 and 3.2 call the first bytes of an HTTP answer.
+_PLAIN_HTTP = re.compile(
+    r"WRONG_VERSION_NUMBER|wrong version number|RECORD_LAYER_FAILURE|record layer failure|HTTP_REQUEST"
+)
+
+
+def _clause(why: str) -> str:
+    """A reason as it stands inside parentheses: without a full stop of its own."""
+    return why.strip().rstrip(".")
+
+
 def hung_up(
     url: str, why: str, *, request_id: str | None = None, stale_socket: bool = False
 ) -> XinferenceConnectionError:
     """The connection was there and was cut before an answer came."""
-    msg = f"{base_of(url)} closed the connection before it answered ({why}). It may have restarted or be overloaded."
+    msg = (
+        f"{base_of(url)} closed the connection before it answered ({_clause(why)}). It may have restarted or be "
+        "overloaded."
+    )
     error = XinferenceConnectionError(msg, url=url, request_id=request_id)
     error.stale_socket = stale_socket
     return error
@@ -47,7 +85,7 @@ def hung_up(
 
 def cut_short(url: str, why: str, *, request_id: str | None = None) -> XinferenceConnectionError:
     """The connection was cut in the middle of the answer; never retried, since the work was done."""
-    msg = f"The answer of {url} broke off before its end ({why}). The server or a proxy in between went away."
+    msg = f"The answer of {url} broke off before its end ({_clause(why)}). The server or a proxy in between went away."
     return XinferenceConnectionError(msg, url=url, request_id=request_id, retryable=False)
 
 
@@ -81,7 +119,7 @@ def deadline_passed(url: str, seconds: float | None) -> XinferenceTimeoutError:
 def not_http(url: str, why: str, *, request_id: str | None = None) -> XinferenceProtocolError:
     """Something answered, but it does not speak HTTP."""
     msg = (
-        f"{base_of(url)} does not speak HTTP as a Xinference server does ({why}). Is the port that of another service, "
-        "or does it want https:// where server_url says http://?"
+        f"{base_of(url)} does not speak HTTP as a Xinference server does ({_clause(why)}). Is the port "
+        f"that of another service, or does it need https:// where server_url says http://?{port_hint(url)}"
     )
     return XinferenceProtocolError(msg, url=url, request_id=request_id)
