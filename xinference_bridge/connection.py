@@ -35,7 +35,7 @@ class XinferenceConnection(ConnectionSettings):
         """Return the models that run now, asked of the server.
 
         Returns:
-            One entry a model, in the server's order.
+            One entry a model, in the server's order. A notebook shows them as a table.
 
         Raises:
             XinferenceConnectionError: Nothing answers at `server_url`.

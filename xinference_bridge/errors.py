@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from xinference_bridge.notebook_traceback import short_traceback
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -83,6 +85,10 @@ class XinferenceError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython and Jupyter show in place of their traceback of a hundred frames."""
+        return short_traceback(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The default would call the class with `args` alone and lose the keyword attributes; a subclass that is
