@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,11 +15,11 @@ from xinference_bridge.protocol.model_info import ModelInfo, ModelList, models_f
 
 
 @pytest.fixture
-def notebook(monkeypatch: pytest.MonkeyPatch, tmp_path):
+def notebook(monkeypatch: pytest.MonkeyPatch, tmp_path) -> Iterator[Any]:
     """An IPython without colours, which writes nothing into the home folder."""
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(colors="nocolor", history_length=0)
+    shell: Any = InteractiveShell.instance(colors="nocolor", history_length=0)
     shell.history_manager.enabled = False
     yield shell
     shell.history_manager.end_session()
