@@ -82,13 +82,18 @@ def models(common: Common, as_json: AsJson = False) -> None:
 def chat(
     common: Common,
     *,
-    uid: Uid,
+    uid: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[UID]", help="The model's UID, or its name where that is unique; else the only chat model."
+        ),
+    ] = None,
     message: Annotated[
         str | None,
         typer.Option("--message", "-m", help="Say this, print the answer, and end. Piped input is added to it."),
     ] = None,
     system: Annotated[str | None, typer.Option("--system", "-s", help="What the model is told first.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="How freely it chooses its words.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, help="How freely it chooses its words.")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="The longest answer.")] = None,
     think: Annotated[
         bool | None,
@@ -104,10 +109,11 @@ def chat(
     """Talk to a model. Without --message and at a terminal: a conversation, with `/help` for its commands."""
     from xinference_bridge.cli.chat import talk
     from xinference_bridge.cli.conversation import Conversation
-    from xinference_bridge.cli.model_argument import uid_of
+    from xinference_bridge.cli.model_argument import only_model, uid_of
 
     with common.connection() as connection:
-        conversation = Conversation(connection, uid_of(connection, uid, "chat"), system)
+        model = only_model(connection, "chat") if uid is None else uid_of(connection, uid, "chat")
+        conversation = Conversation(connection, model, system)
         stated = {"temperature": temperature, "max_tokens": max_tokens}
         conversation.parameters |= {name: value for name, value in stated.items() if value is not None}
         if think is not None:
