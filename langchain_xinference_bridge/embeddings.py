@@ -28,30 +28,34 @@ from xinference_bridge.protocol.http import JSON
 
 
 class XinferenceEmbeddings(XinferenceFields, Embeddings):
-    """An embedding model on a Xinference server.
+    """An embedding model that runs on a Xinference server.
 
-    The texts go out in batches, several requests at once, and the vectors come back in the order of the texts, as
-    Python floats.
+    Texts are sent in batches, several requests at once; the vectors come back in the order of the texts, as Python
+    floats.
 
-    >>> embeddings = XinferenceEmbeddings(model="minilm", query_instruction="query: ")
-    >>> [len(vector) for vector in embeddings.embed_documents(["Paris", "Berlin"])]
-    [384, 384]
+    Raises:
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+
+    Examples:
+        >>> embeddings = XinferenceEmbeddings(model="minilm", query_instruction="query: ")
+        >>> [len(vector) for vector in embeddings.embed_documents(["Paris", "Berlin"])]
+        [384, 384]
     """
 
     batch_size: int = Field(default=DEFAULT_BATCH_SIZE, ge=1)
-    """Texts a request, at most."""
+    """The largest number of texts in one request."""
     max_concurrency: int = Field(default=DEFAULT_CONCURRENCY, ge=1)
     """Concurrent requests."""
     show_progress: bool = False
-    """Whether a bar shows how many texts are done; needs tqdm."""
+    """Whether to show a progress bar over the texts; needs tqdm."""
     truncate: bool | int | None = None
-    """True cuts each text at the model's limit, a number at so many tokens. None: the server's default."""
+    """True truncates each text at the model's limit, a number at that many tokens. None: the server's default."""
     dimensions: int | None = Field(default=None, ge=1)
-    """The length that vectors shall have: asked for, and checked against what came."""
+    """The wanted length of the vectors: sent to the server, and checked in its answer."""
     query_instruction: str = ""
-    """Set before each query. BGE, E5 and Qwen3-Embedding want one."""
+    """Text put before each query. BGE, E5 and Qwen3-Embedding want one."""
     document_instruction: str = ""
-    """Set before each document, as `passage: ` for E5."""
+    """Text put before each document, such as `passage: ` for E5."""
 
     def __init__(
         self,
@@ -63,15 +67,23 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         super().__init__(server_url, model_uid, api_key, **settings)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """One vector a text, in their order: `len(texts)` lists of Python floats; none for none.
+        """Return one vector per text.
 
-        Raises the error that names the inputs which were not embedded, when a request fails.
+        Args:
+            texts: The texts; an empty list makes no request.
 
-        >>> embeddings = XinferenceEmbeddings(model="minilm", batch_size=2)
-        >>> len(embeddings.embed_documents(["one", "two", "three"]))
-        3
-        >>> embeddings.embed_documents([])
-        []
+        Returns:
+            `len(texts)` lists of floats, in the order of the texts.
+
+        Raises:
+            XinferenceError: A request failed; the message names the inputs that were not embedded.
+
+        Examples:
+            >>> embeddings = XinferenceEmbeddings(model="minilm", batch_size=2)
+            >>> len(embeddings.embed_documents(["one", "two", "three"]))
+            3
+            >>> embeddings.embed_documents([])
+            []
         """
         with translated_errors, progress(self.show_progress, len(texts)) as done:
             vectors: list[list[float]] = []
@@ -83,9 +95,10 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """Async version of `embed_documents`.
 
-        >>> import asyncio
-        >>> len(asyncio.run(XinferenceEmbeddings(model="minilm").aembed_documents(["one", "two"])))
-        2
+        Examples:
+            >>> import asyncio
+            >>> len(asyncio.run(XinferenceEmbeddings(model="minilm").aembed_documents(["one", "two"])))
+            2
         """
         with translated_errors, progress(self.show_progress, len(texts)) as done:
             vectors: list[list[float]] = []
@@ -98,10 +111,20 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
             return vectors
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of a query.
+        """Return the vector of a query.
 
-        >>> len(XinferenceEmbeddings(model="minilm").embed_query("Where is the lighthouse?"))
-        384
+        Args:
+            text: The query; `query_instruction` is put before it.
+
+        Returns:
+            A list of floats, as many as the model has dimensions.
+
+        Raises:
+            XinferenceError: The request failed.
+
+        Examples:
+            >>> len(XinferenceEmbeddings(model="minilm").embed_query("Where is the lighthouse?"))
+            384
         """
         with translated_errors:
             return self._checked(self._send([self._query(text)]))[0]
@@ -109,19 +132,30 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
     async def aembed_query(self, text: str) -> list[float]:
         """Async version of `embed_query`.
 
-        >>> import asyncio
-        >>> len(asyncio.run(XinferenceEmbeddings(model="minilm").aembed_query("Where is the lighthouse?")))
-        384
+        Examples:
+            >>> import asyncio
+            >>> len(asyncio.run(XinferenceEmbeddings(model="minilm").aembed_query("Where is the lighthouse?")))
+            384
         """
         with translated_errors:
             return self._checked(await self._asend([self._query(text)]))[0]
 
     def embed_stream(self, texts: Iterable[str]) -> Iterator[list[float]]:
-        """The vectors of a corpus of any length, one a text and in order; no more is held than is in flight.
+        """Embed a corpus of any length, holding in memory only the batches in flight.
 
-        >>> corpus = (f"line {number}" for number in range(100))
-        >>> sum(1 for vector in XinferenceEmbeddings(model="minilm").embed_stream(corpus))
-        100
+        Args:
+            texts: Any iterable of texts, read as the vectors are taken.
+
+        Yields:
+            One list of floats per text, in the order of the texts.
+
+        Raises:
+            XinferenceError: A request failed; the message names the inputs that were not embedded.
+
+        Examples:
+            >>> corpus = (f"line {number}" for number in range(100))
+            >>> sum(1 for vector in XinferenceEmbeddings(model="minilm").embed_stream(corpus))
+            100
         """
         with (
             translated_errors,
@@ -135,11 +169,13 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
     async def aembed_stream(self, texts: Iterable[str]) -> AsyncIterator[list[float]]:
         """Async version of `embed_stream`.
 
-        >>> import asyncio
-        >>> async def count() -> int:
-        ...     return len([vector async for vector in XinferenceEmbeddings(model="minilm").aembed_stream(["a", "b"])])
-        >>> asyncio.run(count())
-        2
+        Examples:
+            >>> import asyncio
+            >>> async def count(texts: list[str]) -> int:
+            ...     embeddings = XinferenceEmbeddings(model="minilm")
+            ...     return len([vector async for vector in embeddings.aembed_stream(texts)])
+            >>> asyncio.run(count(["a", "b"]))
+            2
         """
         with translated_errors, progress(self.show_progress, None) as done:
             async with aclosing(

@@ -1,16 +1,17 @@
-"""Xinference in LlamaIndex: a language model, embeddings and a reranker on one connection.
+"""LlamaIndex on Xinference: a language model, embeddings and reranking over one shared connection.
 
-```python
-from llamaindex_xinference_bridge import XinferenceEmbedding, XinferenceLLM, XinferenceRerank
-```
+Errors are those of `xinference_bridge`, all subclasses of XinferenceError.
 
-Errors are those of `xinference_bridge`, all under XinferenceError.
+Examples:
+    ```python
+    from llamaindex_xinference_bridge import XinferenceEmbedding, XinferenceLLM, XinferenceRerank
+    ```
 """
 
 try:
     import llama_index.core as _llama_index_core
 except ImportError as missing:
-    msg = 'llamaindex_xinference_bridge stands on LlamaIndex: pip install "xinference-bridge[llamaindex]"'
+    msg = 'llamaindex_xinference_bridge needs LlamaIndex: pip install "xinference-bridge[llamaindex]"'
     raise ImportError(msg) from missing
 
 from llamaindex_xinference_bridge.embedding import XinferenceEmbedding

@@ -89,15 +89,15 @@ class ServedModelFields(BaseModel):
 
     @property
     def endpoint(self) -> str:
-        """The server's address, under another name."""
+        """The server's address, as `llama-index-llms-xinference` names it."""
         return self.connection.server_url
 
     @property
     def base_url(self) -> str:
-        """The server's address, under another name."""
+        """The server's address, as OpenAI's clients name it."""
         return self.connection.server_url
 
     @property
     def timeout(self) -> float | None:
-        """Seconds without a byte from the server before a call is given up."""
+        """Seconds without a byte from the server before a call times out."""
         return self.connection.timeout

@@ -32,28 +32,33 @@ dispatcher = get_dispatcher(__name__)
 
 
 class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
-    """An embedding model under its UID: many texts a request, several requests at a time, vectors in input order.
+    """An embedding model that runs on a Xinference server.
 
-    ```python
-    embed_model = XinferenceEmbedding(model_uid="bge-m3", connection=conn)  # or base_url=, api_key=
-    embed_model.get_text_embedding_batch(["one", "two"])
-    ```
+    Texts are sent in batches, several requests at once; the vectors come back in the order of the texts. Cache, rate
+    limiter, callbacks and events are those of llama-index-core.
 
-    Cache, rate limiter, callbacks and events are those of llama-index-core.
+    Raises:
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+
+    Examples:
+        ```python
+        embed_model = XinferenceEmbedding(model_uid="bge-m3", connection=conn)  # or base_url=, api_key=
+        embed_model.get_text_embedding_batch(["one", "two"])
+        ```
     """
 
     embed_batch_size: int = Field(default=DEFAULT_BATCH_SIZE, gt=0, le=2048)
-    """Texts of one request; very long ones are sent in fewer."""
+    """The largest number of texts in one request; very long texts are sent in smaller batches."""
     num_workers: int | None = Field(default=None, gt=0)
     """Concurrent requests, in threads or tasks. None: 4."""
     query_instruction: str | None = None
-    """Put before a query, with a space between: some models were trained with it."""
+    """Text put before each query, with a space between, for models that were trained with one."""
     text_instruction: str | None = None
-    """Put before a text of the index, with a space between."""
+    """Text put before each text of the index, with a space between."""
     dimensions: int | None = Field(default=None, gt=0)
-    """Floats of a vector: asked for, and checked, since most engines of the server ignore it."""
+    """The wanted length of the vectors: sent to the server, and checked in its answer, since most engines ignore it."""
     model_kwargs: JSON = Field(default_factory=dict)
-    """Whatever else goes into the request, unchecked: `truncate_prompt_tokens`, …"""
+    """Further parameters of the server, passed through unchecked, such as `truncate_prompt_tokens`."""
 
     def __init__(
         self,
@@ -69,11 +74,19 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name in serialised objects and traces."""
+        """Return the name used in serialised objects and traces.
+
+        Returns:
+            The name of this class.
+        """
         return "XinferenceEmbedding"
 
     def to_payload(self) -> JSON:
-        """What events tell of the model, which is no secret."""
+        """Return what events report of the model, without any credential.
+
+        Returns:
+            Class name, model name and batch size.
+        """
         return {
             "class_name": self.class_name(),
             "model_name": self.model_name,
@@ -133,7 +146,19 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
         show_progress: bool = False,
         **kwargs: Any,  # noqa: ARG002 - of llama-index-core's signature
     ) -> list[Embedding]:
-        """One vector a text, in input order; raises the XinferenceError of the first batch that failed."""
+        """Return one vector per text.
+
+        Args:
+            texts: The texts; an empty list makes no request.
+            show_progress: Whether to show a progress bar.
+            **kwargs: Not used.
+
+        Returns:
+            `len(texts)` lists of floats, in the order of the texts.
+
+        Raises:
+            XinferenceError: A request failed; the message names the inputs that were not embedded.
+        """
         progress = _Progress(texts, show_progress)
         told = _Told(self)
         send = self._get_text_embeddings if self.embeddings_cache is None else self._get_text_embeddings_cached

@@ -1,4 +1,4 @@
-"""Xinference from Python, without a framework: where the server is, which models run, what went wrong.
+"""The framework-free core: the connection to a Xinference server, its running models, and the errors.
 
 The LangChain classes are in `langchain_xinference_bridge`, the LlamaIndex ones in `llamaindex_xinference_bridge`.
 """

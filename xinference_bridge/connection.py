@@ -9,6 +9,7 @@ from xinference_bridge.client import registry
 from xinference_bridge.client.client import Client
 from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions, ConnectionSettings
 from xinference_bridge.protocol.model_info import ModelInfo
+from xinference_bridge.protocol.model_list import ModelList
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -31,22 +32,22 @@ class XinferenceConnection(ConnectionSettings):
 
     # What every user meets; everything else is asked of the models themselves.
 
-    def models(self) -> list[ModelInfo]:
+    def models(self) -> ModelList:
         """Return the models that run now, asked of the server.
 
         Returns:
-            One entry a model, in the server's order. A notebook shows them as a table.
+            A list with one entry per model, in the server's order; Jupyter shows it as a table.
 
         Raises:
             XinferenceConnectionError: Nothing answers at `server_url`.
             XinferenceAuthenticationError: The server asks for a credential, or does not know this one.
             XinferenceError: Whatever else the server answers with.
         """
-        return self.client.run(self.client.running.models())
+        return ModelList(self.client.run(self.client.running.models()))
 
-    async def amodels(self) -> list[ModelInfo]:
+    async def amodels(self) -> ModelList:
         """Async version of `models`."""
-        return await self.client.arun(self.client.running.models())
+        return ModelList(await self.client.arun(self.client.running.models()))
 
     def model(self, uid_or_name: str) -> ModelInfo:
         """Return the running model with this UID, or else the only one with this model name.
@@ -109,10 +110,13 @@ class XinferenceConnection(ConnectionSettings):
         return await self.client.arun(self.client.running.wait_until_ready(uid, timeout))
 
     def server_version(self, options: CallOptions | None = None) -> str | None:
-        """Return the server's version, or None where the credential may not ask it: it takes administrator rights.
+        """Return the server's version, which requires administrator rights.
 
         Args:
             options: Timeouts and retries of this call. None: the connection's.
+
+        Returns:
+            The version, such as "4.1.0"; None where the credential may not ask for it.
 
         Raises:
             XinferenceConnectionError: Nothing answers there.
@@ -121,17 +125,17 @@ class XinferenceConnection(ConnectionSettings):
 
     @property
     def client(self) -> Client:
-        """What sends the requests: one in the process for all connections that are equal to this one."""
+        """The client that sends the requests, one per process for all connections with equal settings."""
         return registry.client_for(self)
 
     def close(self) -> None:
-        """Close the sockets and forget what was learnt; the next call opens them anew."""
+        """Close the sockets, and forget the login and the models' descriptions; the next call starts afresh."""
         client = registry.forget(self)
         if client is not None:
             client.close()
 
     async def aclose(self) -> None:
-        """Async version of `close`: the running event loop's sockets are closed with a proper goodbye."""
+        """Async version of `close`; it waits until the running event loop's sockets are closed."""
         client = registry.forget(self)
         if client is not None:
             await client.aclose()

@@ -34,12 +34,14 @@ DEFAULT_SERVER_URL = "http://127.0.0.1:9997"
 
 
 def normalise_server_url(url: str) -> str:
-    """The base URL that a pasted one means: no trailing slash, no `/v1`, a scheme, an address that can be called.
+    """Return the base URL of a server: with a scheme, without a trailing slash or `/v1`, with a host to connect to.
 
-    >>> normalise_server_url("0.0.0.0:9997/v1/")
-    'http://127.0.0.1:9997'
+    Raises:
+        XinferenceConfigurationError: It is no URL of a server, or holds a password.
 
-    Raises XinferenceConfigurationError when it cannot be a server's URL, or holds a password.
+    Examples:
+        >>> normalise_server_url("0.0.0.0:9997/v1/")
+        'http://127.0.0.1:9997'
     """
     text = url.strip()
     if not re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", text):
@@ -163,7 +165,7 @@ class ConnectionSettings(BaseModel):
     server_url: ServerUrl = Field(DEFAULT_SERVER_URL, validate_default=False)
     """The server's address, in any form it is pasted: with `/v1`, a trailing slash, `0.0.0.0`."""
     api_key: Key | None = Field(None, exclude=True, repr=False)
-    """An API key of the server (`sk-…` or `xf-…`). Comes before username and password where both are given."""
+    """An API key of the server (`xf-…`). Comes before username and password where both are given."""
     username: str | None = None
     """Log in as this user at first need, with `password`; the token is refreshed before it runs out."""
     password: SecretSetting | None = Field(None, exclude=True, repr=False)
@@ -209,9 +211,16 @@ class ConnectionSettings(BaseModel):
             raise XinferenceConfigurationError(msg, url=self.server_url)
 
     def derive(self, **changes: Any) -> Self:
-        """A connection like this one but for the given settings, which are checked as at construction.
+        """Return a connection with some settings changed; the rest stay as they are.
 
-        A credential of one kind takes the place of one of the other.
+        Args:
+            **changes: Settings by name. An API key replaces a username and password, and the other way round.
+
+        Returns:
+            The new connection.
+
+        Raises:
+            XinferenceConfigurationError: A setting is misspelt or invalid.
         """
         mine = {name: getattr(self, name) for name in type(self).model_fields}
         if changes.get("api_key") is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 from urllib.parse import quote
 
@@ -22,11 +21,10 @@ from xinference_bridge.suggestions import nearest_first
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What the server says of one running model; None where it does not say.
+    """The server's description of one running model, from `GET /v1/models`; None where the server does not say.
 
     `type` is the server's word ("LLM", "embedding", "rerank", "image", …); `abilities` are its `model_ability`
     ("generate", "chat", "tools", "vision", "reasoning", "hybrid", …). `context_length` and `max_tokens` count tokens.
-    Source: `GET /v1/models`.
     """
 
     uid: str
@@ -45,45 +43,20 @@ class ModelInfo:
     """Whether the model's template refuses a system message that is not the first."""
 
     def can(self, ability: str) -> bool:
-        """Whether the model serves this: "chat", "generate", "embed", "rerank", or one of the server's own words."""
+        """Return whether the model has an ability.
+
+        Args:
+            ability: "chat", "generate", "embed", "rerank", or one of the server's own words, such as "vision".
+
+        Returns:
+            True where the server lists the ability, or lists none at all (as 1.17.1 does for some language models).
+        """
         if ability in _TYPE_FOR:
             return self.type == _TYPE_FOR[ability]
         if self.type != "LLM":
             return ability == self.type or ability in self.abilities
         # 1.17.1 lists the abilities of language models too; one that lists none is not held to it.
         return not self.abilities or ability in self.abilities
-
-
-class ModelList(list[ModelInfo]):
-    """Descriptions of models, in the server's order; a notebook shows them as a table."""
-
-    def _repr_html_(self) -> str:
-        columns = [column for column in _TABLE if any(_cell(model, column) for model in self)]
-        head = "".join(f"<th>{heading}</th>" for heading in (_TABLE[column] for column in columns))
-        rows = (f"<tr>{''.join(f'<td>{_cell(model, column)}</td>' for column in columns)}</tr>" for model in self)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-
-
-#: Field of a model → the heading of its column.
-_TABLE = {
-    "uid": "UID",
-    "type": "Type",
-    "name": "Name",
-    "engine": "Engine",
-    "abilities": "Abilities",
-    "context_length": "Context",
-    "dimensions": "Dimensions",
-    "size": "Size (B)",
-    "quantization": "Quantization",
-    "replicas": "Replicas",
-}
-
-
-def _cell(model: ModelInfo, column: str) -> str:
-    value = getattr(model, column)
-    if column == "size" and value is not None:
-        value = value.replace("_", ".")  # the server writes 0.5 as `0_5`
-    return escape(", ".join(value) if isinstance(value, tuple) else str("" if value is None else value))
 
 
 _TYPE_FOR = {"embed": "embedding", "rerank": "rerank"}
@@ -185,7 +158,7 @@ def _listed(models: Iterable[ModelInfo]) -> str:
 LIST_MODELS = Request("GET", "/v1/models")
 
 
-def models_from_response(response: Response) -> ModelList:
+def models_from_response(response: Response) -> list[ModelInfo]:
     """The running models, in the server's order."""
     data = response.json()
     entries = data.get("data") if isinstance(data, Mapping) else None
@@ -193,7 +166,7 @@ def models_from_response(response: Response) -> ModelList:
         raise unexpected_answer(response, "a list of models under 'data'")
     if not all(isinstance(entry, Mapping) and entry.get("id") for entry in entries):
         raise unexpected_answer(response, "an id for each model")
-    return ModelList(model_from_wire(entry) for entry in entries)
+    return [model_from_wire(entry) for entry in entries]
 
 
 def describe_request(uid: str, ability: Ability | None = None) -> Request:
