@@ -81,8 +81,7 @@ class XinferenceFields(Serializable):
         settings = keywords.sorted_out(given)
         settings.update({name: None for name in cls._none_is_said if name in given and given[name] is None})
         if not settings.get("model_uid"):
-            msg = f"{cls.__name__} needs model_uid= (or model=): the UID that `xinference list` prints"
-            raise XinferenceConfigurationError(msg)
+            raise XinferenceConfigurationError(_no_model(cls.__name__, settings.get("server_url")))
         return settings
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -167,6 +166,16 @@ class XinferenceFields(Serializable):
         if connection.api_key is not None:
             attributes["api_key"] = connection.api_key
         return attributes
+
+
+def _no_model(owner: str, server_url: object) -> str:
+    """The message for a model that was not named, also where its name stands in the place of the server's URL."""
+    if isinstance(server_url, str) and server_url and not any(sign in server_url for sign in ":/."):
+        return (
+            f"{owner}({server_url!r}): the first argument is the server's URL. Give the model by name: "
+            f"{owner}(model_uid={server_url!r})."
+        )
+    return f"{owner} needs model_uid= (or model=): the UID that `xinference list` prints."
 
 
 def _connection_of(settings: Mapping[str, Any]) -> XinferenceConnection:

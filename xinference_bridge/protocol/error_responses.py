@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from xinference_bridge import errors as e
-from xinference_bridge.protocol.connection_errors import base_of
+from xinference_bridge.protocol.connection_errors import base_of, port_hint
 from xinference_bridge.protocol.http import Request, Response
 
 _LONGEST_QUOTE = 600
@@ -177,7 +177,7 @@ def _plain(said: str, request: Request, response: Response) -> str:
     if response.status in _NO_SUCH_PATH:
         hint = (
             f" Is {base_of(response.url)} a Xinference server, of a version that has this endpoint, and does "
-            "server_url hold the path, if any, under which a proxy offers it?"
+            f"server_url hold the path, if any, under which a proxy offers it?{port_hint(response.url)}"
         )
     elif _REPLICA_GONE.search(said):
         hint = " The replica that was to answer is gone; GET /status lists the workers that are left."
