@@ -20,6 +20,7 @@ from langchain_xinference_bridge.chat_models import ChatXinference
 from langchain_xinference_bridge.embeddings import XinferenceEmbeddings
 from langchain_xinference_bridge.llms import Xinference, XinferenceLLM
 from langchain_xinference_bridge.rerank import XinferenceRerank
+from langchain_xinference_bridge.sparse_embeddings import XinferenceSparseEmbeddings
 from xinference_bridge import XinferenceConnection
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "XinferenceEmbeddings",
     "XinferenceLLM",
     "XinferenceRerank",
+    "XinferenceSparseEmbeddings",
 ]
 
 del _langchain_core

@@ -16,11 +16,20 @@ except ImportError as missing:
 
 from llamaindex_xinference_bridge.embedding import XinferenceEmbedding
 from llamaindex_xinference_bridge.llm import XinferenceLLM
+from llamaindex_xinference_bridge.multi_modal_embedding import XinferenceMultiModalEmbedding
 from llamaindex_xinference_bridge.rerank import XinferenceRerank
+from llamaindex_xinference_bridge.sparse_embedding import XinferenceSparseEmbedding
 
 Xinference = XinferenceLLM
 """The name in `llama-index-llms-xinference`."""
 
-__all__ = ["Xinference", "XinferenceEmbedding", "XinferenceLLM", "XinferenceRerank"]
+__all__ = [
+    "Xinference",
+    "XinferenceEmbedding",
+    "XinferenceLLM",
+    "XinferenceMultiModalEmbedding",
+    "XinferenceRerank",
+    "XinferenceSparseEmbedding",
+]
 
 del _llama_index_core

@@ -28,10 +28,7 @@ LLAMAINDEX = [
 def test_a_model_in_the_place_of_the_url_is_told_what_to_write(kind: Any):
     with pytest.raises(XinferenceConfigurationError) as caught:
         kind("qwen2.5-instruct")
-    assert str(caught.value).endswith(
-        f"The first argument is the server's URL, and 'qwen2.5-instruct' is none: write "
-        f"{kind.__name__}(model='qwen2.5-instruct')."
-    )
+    assert str(caught.value).endswith(f"Give the model by name: {kind.__name__}(model_uid='qwen2.5-instruct').")
 
 
 @pytest.mark.parametrize("kind", LANGCHAIN)

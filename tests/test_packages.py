@@ -70,27 +70,3 @@ def test_every_package_tells_type_checkers_that_it_is_typed(package):
     assert spec is not None
     assert spec.origin is not None
     assert (Path(spec.origin).parent / "py.typed").exists()
-
-
-def test_a_class_of_a_bridge_looked_for_in_the_core_is_answered_with_its_package():
-    import langchain_xinference_bridge
-    import llamaindex_xinference_bridge
-    import xinference_bridge
-
-    bridges = (langchain_xinference_bridge, llamaindex_xinference_bridge)
-    expected: dict[str, tuple[str, ...]] = {}
-    for bridge in bridges:
-        # The older packages' name, and what the core has itself, are left out.
-        for name in set(bridge.__all__) - {"Xinference", "XinferenceConnection"}:
-            expected[name] = (*expected.get(name, ()), bridge.__name__)
-    assert expected == xinference_bridge._ELSEWHERE
-    for name, packages in expected.items():
-        with pytest.raises(ImportError) as caught:
-            exec(f"from xinference_bridge import {name}")
-        assert all(f"`from {package} import {name}`" in str(caught.value) for package in packages)
-
-
-def test_a_name_that_nothing_has_is_an_attribute_error_as_everywhere():
-    import xinference_bridge
-
-    assert not hasattr(xinference_bridge, "ChatOllama")

@@ -3,7 +3,7 @@
 The LangChain classes are in `langchain_xinference_bridge`, the LlamaIndex ones in `llamaindex_xinference_bridge`.
 """
 
-from typing import TYPE_CHECKING
+from typing import NoReturn
 
 from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.errors import (
@@ -51,21 +51,19 @@ __all__ = [
     "__version__",
 ]
 
-#: The class a beginner looks for here → the packages that have it. tests/test_packages.py compares it with theirs.
+#: What people look for here, and the package that has it.
 _ELSEWHERE = {
-    "ChatXinference": ("langchain_xinference_bridge",),
-    "XinferenceEmbedding": ("llamaindex_xinference_bridge",),
-    "XinferenceEmbeddings": ("langchain_xinference_bridge",),
-    "XinferenceLLM": ("langchain_xinference_bridge", "llamaindex_xinference_bridge"),
-    "XinferenceRerank": ("langchain_xinference_bridge", "llamaindex_xinference_bridge"),
+    "ChatXinference": "langchain_xinference_bridge",
+    "XinferenceEmbeddings": "langchain_xinference_bridge",
+    "XinferenceEmbedding": "llamaindex_xinference_bridge",
+    "XinferenceLLM": "langchain_xinference_bridge or llamaindex_xinference_bridge",
+    "XinferenceRerank": "langchain_xinference_bridge or llamaindex_xinference_bridge",
+    "Xinference": "langchain_xinference_bridge or llamaindex_xinference_bridge",
 }
 
 
-if not TYPE_CHECKING:  # a type checker knows by itself what is not here
-
-    def __getattr__(name: str) -> object:
-        if packages := _ELSEWHERE.get(name):
-            lines = " or ".join(f"`from {package} import {name}`" for package in packages)
-            # Not AttributeError: `from … import …` would put Python's own words in the place of these.
-            raise ImportError(f"{name} is not in xinference_bridge, which imports no framework: {lines}", name=__name__)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> NoReturn:
+    if name in _ELSEWHERE:
+        # Not an AttributeError: `from … import` would hide its message.
+        raise ImportError(f"{name} is in another package: from {_ELSEWHERE[name]} import {name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

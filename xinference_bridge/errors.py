@@ -188,6 +188,9 @@ class XinferenceBannedError(XinferenceError):
 class XinferenceModelNotFoundError(XinferenceError):
     """No model runs under this UID or name."""
 
+    known_as: str | None = None
+    """The UID of the only running model that has this name, where a name was given in the place of a UID."""
+
 
 class XinferenceModelTypeError(XinferenceError):
     """The model that runs under this UID is of another type than the call needs."""

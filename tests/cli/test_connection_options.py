@@ -131,8 +131,8 @@ def test_a_failure_names_options_and_no_arguments_of_python(server, status, answ
         connection_errors.cannot_connect("http://localhost:1/v1", "refused", in_container=True),
         connection_errors.connect_timed_out("http://gpu:9997", 2.0, in_container=False),
         connection_errors.read_timed_out("http://gpu:9997", 2.0),
-        connection_errors.no_secure_connection("https://gpu:9997", "wrong version number"),
-        connection_errors.no_secure_connection("https://gpu:9997", "unknown CA"),
+        connection_errors.tls_failed("https://gpu:9997", "wrong version number"),
+        connection_errors.tls_failed("https://gpu:9997", "unknown CA"),
         connection_errors.not_http("http://gpu:9997", "SSH"),
     ],
 )

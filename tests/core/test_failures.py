@@ -13,11 +13,10 @@ from xinference_bridge import errors as e
 from xinference_bridge.protocol import error_responses
 from xinference_bridge.protocol.connection_errors import (
     cannot_connect,
-    connect_timed_out,
     cut_short,
     hung_up,
-    no_secure_connection,
     not_http,
+    tls_failed,
 )
 from xinference_bridge.protocol.http import Request, Response
 
@@ -177,8 +176,7 @@ def test_an_error_event_has_the_error_of_an_answer_but_no_status(event: dict[str
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
 def test_in_a_container_loopback_is_explained(host: str):
     message = cannot_connect(f"http://{host}:9998/v1/models", "Connection refused", in_container=True).message
-    causes = ("If it should run in this container, it is down", "xinference-local -H 0.0.0.0 -p 9998")
-    for words in (f"http://{host}:9998", "host.docker.internal:9998", "-p 9998:9998", "-H 0.0.0.0", *causes):
+    for words in (f"http://{host}:9998", "host.docker.internal:9998", "-p 9998:9998", "-H 0.0.0.0"):
         assert words in message
 
 
@@ -191,39 +189,6 @@ def test_outside_a_container_the_command_that_starts_a_server_is_named():
     message = cannot_connect("http://127.0.0.1:9997/v1/models", "refused", in_container=False).message
     assert "xinference-local -H 0.0.0.0 -p 9997" in message
     assert "docker" not in message
-
-
-@pytest.mark.parametrize("in_container", [True, False])
-@pytest.mark.parametrize(
-    ("url", "tried"),
-    [("http://gpu/v1/models", "http://gpu:9997"), ("http://[fd00::1]/v1/models", "http://[fd00::1]:9997")],
-)
-def test_an_address_without_a_port_is_told_of_9997(url: str, tried: str, in_container: bool):
-    refused = cannot_connect(url, "refused", in_container=in_container).message
-    late = connect_timed_out(url, 10.0, in_container=in_container).message
-    another = error_responses.error_from_response(CHAT, Response(404, b"", {}, url, None)).message
-    assert all(f"listens on 9997 by default: {tried}." in message for message in (refused, late, another))
-
-
-@pytest.mark.parametrize("url", ["http://gpu:80/", "https://gpu/", "http://gpu:9997/"])
-def test_an_address_with_a_port_or_tls_is_not_told_of_9997(url: str):
-    assert "by default" not in cannot_connect(url, "refused", in_container=False).message
-
-
-@pytest.mark.parametrize(
-    "why",
-    ["[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)", "[SSL] record layer failure (_ssl.c:1007)"],
-)
-def test_https_to_a_server_without_tls_says_first_to_use_http(why: str):
-    message = no_secure_connection("https://gpu:9997/v1/models", why).message
-    assert message.startswith("Use http:// in server_url")
-    assert "http://gpu:9997" in message
-
-
-def test_a_certificate_that_is_not_trusted_names_the_setting():
-    message = no_secure_connection("https://gpu:9997/v1/models", "certificate verify failed").message
-    assert message.startswith("No secure connection")
-    assert "verify=" in message
 
 
 @pytest.mark.parametrize(
@@ -239,7 +204,7 @@ def test_a_message_ends_once(status: int, said: str):
         hung_up(URL, said),
         cut_short(URL, said),
         not_http(URL, said),
-        no_secure_connection(URL, said),
+        tls_failed(URL, said),
     ):
         assert not re.search(r"[.!?;,:]\s*[.;,](?!\w)|\.\)\.", made.message), made.message
         assert made.message[-1] in ".?!)"

@@ -15,6 +15,7 @@ from xinference_bridge.cli.inputs import STANDARD, Row, Skipped, count_rows, ref
 from xinference_bridge.cli.options import UsageError
 from xinference_bridge.cli.vectors import JSONL_SUFFIXES, PARQUET_SUFFIXES, JsonlFile, ParquetFile, StandardOutput
 from xinference_bridge.models.batching import batches_of, run_batches_in_order
+from xinference_bridge.models.embedding import SameDimensions
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -104,16 +105,19 @@ def _target(out: Path, uid: str, *, overwrite: bool) -> VectorFile:
 def _embedded(
     model: EmbeddingHandle, rows: Iterator[Row], batch_size: int, concurrency: int
 ) -> Iterator[tuple[list[Row], list[list[float]]]]:
-    under_way: deque[Row] = deque()
+    taken: deque[Row] = deque()
+    same = SameDimensions(model.uid)
 
     def texts() -> Iterator[str]:
         for row in rows:
-            under_way.append(row)
+            taken.append(row)
             yield row.text
 
     batches = batches_of(texts(), batch_size)
-    for batch, embeddings in run_batches_in_order(lambda held: model.embed(held, {}), batches, concurrency):
-        yield [under_way.popleft() for _ in batch.texts], embeddings.vectors
+    for batch, embeddings in run_batches_in_order(
+        lambda batch: model.embed(batch.texts, {}, start=batch.start), batches, concurrency
+    ):
+        yield [taken.popleft() for _ in batch.texts], same.checked(embeddings.vectors, batch.start)
 
 
 def _progress() -> AbstractContextManager[Progress | None]:

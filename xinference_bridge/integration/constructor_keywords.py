@@ -82,13 +82,16 @@ def require_model(owner: str, stated: Mapping[str, Any], *, first: str) -> None:
     if not uid:
         msg = f"{owner} needs model_uid= (or model=): the UID that `xinference list` prints."
         if first == "server_url" and isinstance(url, str) and not _LIKE_A_URL.search(url):
-            msg += f" The first argument is the server's URL, and {url!r} is none: write {owner}(model={url!r})."
+            msg = (
+                f"{owner}({url!r}): the first argument is the server's URL. Give the model by name: "
+                f"{owner}(model_uid={url!r})."
+            )
         raise XinferenceConfigurationError(msg)
     if isinstance(uid, str) and "://" in uid:
         order = "server_url, model_uid" if first == "server_url" else "model_uid, server_url"
         msg = (
             f"{owner}: model_uid={uid!r} is a URL, not a UID. The first two arguments are {order}; name them: "
-            f"{owner}(model=…, server_url={uid!r})."
+            f"{owner}(model_uid=…, server_url={uid!r})."
         )
         raise XinferenceConfigurationError(msg)
 

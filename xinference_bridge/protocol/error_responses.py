@@ -185,8 +185,8 @@ def _plain(said: str, request: Request, response: Response) -> str:
     if response.status in _NO_SUCH_PATH:
         hint = (
             f" Is {base_of(response.url)} a Xinference server, of a version that has this endpoint, and does "
-            "server_url hold the path, if any, under which a proxy offers it?"
-        ) + port_hint(response.url)
+            f"server_url hold the path, if any, under which a proxy offers it?{port_hint(response.url)}"
+        )
     elif _REPLICA_GONE.search(said):
         hint = " The replica that was to answer is gone; GET /status lists the workers that are left."
     elif response.request_id and (response.status >= 500 or response.status == 200):

@@ -109,12 +109,14 @@ def find_model(uid_or_name: str, running: list[ModelInfo], server_url: str) -> M
     if len(named) == 1:
         return named[0]
     if named:
-        msg = (
-            f"{len(named)} models named {uid_or_name!r} run at {server_url}: {_listed(named)}. Give the UID of the one "
-            "that is meant."
-        )
-        raise XinferenceModelNotFoundError(msg, url=server_url, model_uid=uid_or_name)
+        raise ambiguous(uid_or_name, named, server_url)
     raise not_found(uid_or_name, running, server_url, None)
+
+
+def ambiguous(name: str, named: list[ModelInfo], server_url: str) -> XinferenceModelNotFoundError:
+    """Return the error for a name that several running models have; it lists the candidates."""
+    msg = f"{len(named)} models named {name!r} run at {server_url}: {_listed(named)}. Give the UID of one of them."
+    return XinferenceModelNotFoundError(msg, url=server_url, model_uid=name)
 
 
 def not_found(
@@ -197,7 +199,12 @@ def explained(error: XinferenceError, request: Request, running: list[ModelInfo]
     uid = request.model_uid or ""
     model = next((model for model in running if model.uid == uid), None)
     better: XinferenceError
-    if model is None:
+    named = [other for other in running if other.name == uid]
+    if model is None and named:
+        better = ambiguous(uid, named, server_url) if len(named) > 1 else not_found(uid, running, server_url, None)
+        if len(named) == 1 and isinstance(better, XinferenceModelNotFoundError):
+            better.known_as = named[0].uid
+    elif model is None:
         better = not_found(uid, running, server_url, request.ability)
     elif request.ability is not None and not model.can(request.ability):
         better = wrong_type(model, running, server_url, request.ability)

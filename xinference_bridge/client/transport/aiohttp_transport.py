@@ -310,7 +310,7 @@ def _while_opening(call: Call, failure: BaseException, *, stale: bool) -> Xinfer
     if isinstance(failure, (TimeoutError, asyncio.TimeoutError)):
         return call.timed_out()
     if isinstance(failure, (aiohttp.ClientSSLError, aiohttp.ClientConnectorCertificateError, ssl.SSLError)):
-        return connection_errors.no_secure_connection(call.url, str(failure))
+        return connection_errors.tls_failed(call.url, str(failure))
     if isinstance(failure, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
         return XinferenceConnectionError(f"The proxy on the way to {call.url} does not answer.", url=call.url)
     if isinstance(failure, aiohttp.ClientConnectorError):

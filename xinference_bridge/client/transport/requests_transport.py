@@ -175,7 +175,7 @@ def _while_opening(call: Call, failure: requests.RequestException, *, stale: boo
     if isinstance(failure, requests.ReadTimeout):
         return call.timed_out()
     if isinstance(failure, requests.exceptions.SSLError):
-        return connection_errors.no_secure_connection(call.url, _short(_reason(failure)))
+        return _tls(call, failure)
     if isinstance(failure, requests.exceptions.ProxyError):
         return XinferenceConnectionError(f"The proxy on the way to {call.url} does not answer.", url=call.url)
     if isinstance(failure, requests.ConnectionError):
@@ -194,6 +194,10 @@ def _while_reading(call: Call, failure: BaseException) -> XinferenceError:
     if isinstance(failure, (urllib3.exceptions.ReadTimeoutError, TimeoutError)):
         return call.timed_out()
     return connection_errors.cut_short(call.url, _short(failure), request_id=call.request_id)
+
+
+def _tls(call: Call, failure: BaseException) -> XinferenceConnectionError:
+    return connection_errors.tls_failed(call.url, _short(_reason(failure)))
 
 
 def _unusable_file(call: Call, failure: OSError) -> XinferenceConfigurationError:
