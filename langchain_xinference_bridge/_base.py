@@ -10,10 +10,10 @@ from langchain_core.load.serializable import Serializable
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
 from typing_extensions import Self
 
-from langchain_xinference_bridge.errors import XinferenceConfigurationError, translated_errors
+from langchain_xinference_bridge.errors import translated_errors
 from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.integration.connection_argument import connection_from
-from xinference_bridge.integration.constructor_keywords import Keywords
+from xinference_bridge.integration.constructor_keywords import Keywords, require_model
 from xinference_bridge.models.base import ModelHandle
 
 Handle = TypeVar("Handle", bound=ModelHandle)
@@ -80,9 +80,7 @@ class XinferenceFields(Serializable):
         keywords = Keywords(cls.__name__, cls.model_fields, _ALIASES, cls._known_to_server, cls._unknown_is_sent)
         settings = keywords.sorted_out(given)
         settings.update({name: None for name in cls._none_is_said if name in given and given[name] is None})
-        if not settings.get("model_uid"):
-            msg = f"{cls.__name__} needs model_uid= (or model=): the UID that `xinference list` prints"
-            raise XinferenceConfigurationError(msg)
+        require_model(cls.__name__, settings, first="server_url")
         return settings
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:

@@ -9,9 +9,8 @@ from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, field
 
 from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.environment import from_environment
-from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.integration.connection_argument import connection_from
-from xinference_bridge.integration.constructor_keywords import Keywords
+from xinference_bridge.integration.constructor_keywords import Keywords, require_model
 from xinference_bridge.models.base import ModelHandle
 from xinference_bridge.protocol.http import JSON
 
@@ -56,9 +55,7 @@ class ServedModelFields(BaseModel):
             unknown_is_sent=True,
         )
         stated = keywords.sorted_out(settings)
-        if not stated.get("model_uid"):
-            msg = f"{cls.__name__} needs model_uid= (or model=): the UID that `xinference list` prints"
-            raise XinferenceConfigurationError(msg)
+        require_model(cls.__name__, stated, first="model_uid")
         connection = stated.pop("connection", None)
         if isinstance(connection, Mapping):
             connection = XinferenceConnection(**connection)

@@ -108,7 +108,8 @@ class XinferenceError(Exception):
         Returns:
             This error.
         """
-        self.message += f" {note}"
+        ended = self.message.endswith((".", "!", "?", "…", ")", "]"))
+        self.message += f"{'' if ended else '.'} {note}"
         self.args = (self.message,)
         return self
 

@@ -83,7 +83,7 @@ def merged(known: Iterable[str], *layers: Mapping[str, Any], where: str, warn_on
                     parameters[name] = value
             elif warn_only:
                 _log.warning(
-                    "%s does not know %r%s; it is sent as it is", where, name, did_you_mean(name, sorted(names))
+                    "%s does not know %r and sends it unchanged%s", where, name, did_you_mean(name, sorted(names))
                 )
                 open_ones[name] = value
             else:
