@@ -68,6 +68,13 @@ class EmbeddingsSettings(SharedSettings, total=False):
     document_instruction: str
 
 
+class SparseEmbeddingsSettings(SharedSettings, total=False):
+    """What XinferenceSparseEmbeddings takes."""
+
+    batch_size: int
+    max_concurrency: int
+
+
 class RerankSettings(SharedSettings, total=False):
     """What XinferenceRerank takes."""
 

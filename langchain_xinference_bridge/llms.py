@@ -32,16 +32,20 @@ _KNOWN = COMPLETION | CHAT
 
 
 class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
-    """A language model on a Xinference server: a prompt in, how it goes on out.
+    """A text completion model that runs on a Xinference server.
 
-    On a model whose engine only lets it chat, the prompt is sent as a user's message, so that an old chain works there
-    too. Every parameter can be given here, in `bind` and at call time.
+    Where the engine serves a chat model through chat alone, the prompt is sent as a user's message, so that older
+    chains work there too. Every parameter can be set here, with `bind` and per call.
 
-    >>> llm = XinferenceLLM(model="tiny-chat-hf", temperature=0)
-    >>> llm.invoke("Name three colors.")
-    'Red, green and blue.'
-    >>> llm.batch(["What is 2 + 2?", "What is the capital of France?"])
-    ['2 + 2 is 4.', 'The capital of France is Paris.']
+    Raises:
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+
+    Examples:
+        >>> llm = XinferenceLLM(model="tiny-chat-hf", temperature=0)
+        >>> llm.invoke("Name three colors.")
+        'Red, green and blue.'
+        >>> llm.batch(["What is 2 + 2?", "What is the capital of France?"])
+        ['2 + 2 is 4.', 'The capital of France is Paris.']
     """
 
     max_concurrency: int = Field(default=8, ge=1)
@@ -180,9 +184,10 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
 class Xinference(XinferenceLLM):
     """XinferenceLLM under the older packages' name: an unknown keyword is sent to the server, with a warning.
 
-    >>> llm = Xinference(model_uid="tiny-chat-hf")
-    >>> llm.invoke("Name three colors.", generate_config={"temperature": 0})
-    'Red, green and blue.'
+    Examples:
+        >>> llm = Xinference(model_uid="tiny-chat-hf")
+        >>> llm.invoke("Name three colors.", generate_config={"temperature": 0})
+        'Red, green and blue.'
     """
 
     _unknown_is_sent: ClassVar[bool] = True

@@ -30,17 +30,21 @@ class Ranked(TypedDict):
 
 
 class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
-    """A reranking model on a Xinference server, for `ContextualCompressionRetriever` or alone.
+    """A rerank model that runs on a Xinference server, for `ContextualCompressionRetriever` or on its own.
 
-    >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=2)
-    >>> len(reranker.rerank("Where is the lighthouse?", ["On a rock.", "In the soup.", "At noon."]))
-    2
+    Raises:
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+
+    Examples:
+        >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=2)
+        >>> len(reranker.rerank("Where is the lighthouse?", ["On a rock.", "In the soup.", "At noon."]))
+        2
     """
 
     top_n: int | None = Field(default=3, ge=0)
-    """How many documents are kept. None: all of them."""
+    """How many documents to keep. None: all of them."""
     score_threshold: float | None = None
-    """Documents with a lower score are left out."""
+    """Leave out documents with a lower score. None: keep them."""
 
     _none_is_said: ClassVar[frozenset[str]] = frozenset({"top_n"})
 
@@ -62,14 +66,27 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         score_threshold: float | EllipsisType | None = ...,
         **keywords: Any,
     ) -> list[Ranked]:
-        """The documents' places and scores, best first; `top_n=None` is all, and what is not given is the model's own.
+        """Rank documents by their relevance to a query.
 
-        Raises XinferenceConfigurationError for a keyword that the server does not know, and for what is no document.
+        Args:
+            query: What the documents should be relevant to.
+            documents: Texts or `Document` objects.
+            top_n: How many to keep; None keeps all. Left out: the field's value.
+            score_threshold: Leave out lower scores; None keeps them. Left out: the field's value.
+            **keywords: Further parameters of the server, and `timeout`, `deadline`, `max_retries` of this call.
 
-        >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=2)
-        >>> ranked = reranker.rerank("Where is the lighthouse?", ["On a rock.", "In the soup.", "At noon."])
-        >>> ranked[0]["relevance_score"] >= ranked[1]["relevance_score"]
-        True
+        Returns:
+            The best first: `index` is the place in `documents`, `relevance_score` the model's score.
+
+        Raises:
+            XinferenceConfigurationError: A keyword is unknown, or a document is neither a string nor a `Document`.
+            XinferenceError: The request failed.
+
+        Examples:
+            >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=2)
+            >>> ranked = reranker.rerank("Where is the lighthouse?", ["On a rock.", "In the soup.", "At noon."])
+            >>> ranked[0]["relevance_score"] >= ranked[1]["relevance_score"]
+            True
         """
         with translated_errors:
             parameters, options = self._asked(top_n, keywords)
@@ -87,10 +104,11 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
     ) -> list[Ranked]:
         """Async version of `rerank`.
 
-        >>> import asyncio
-        >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=1)
-        >>> len(asyncio.run(reranker.arerank("Where is the lighthouse?", ["On a rock.", "In the soup."])))
-        1
+        Examples:
+            >>> import asyncio
+            >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=1)
+            >>> len(asyncio.run(reranker.arerank("Where is the lighthouse?", ["On a rock.", "In the soup."])))
+            1
         """
         with translated_errors:
             parameters, options = self._asked(top_n, keywords)
@@ -101,13 +119,25 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> Sequence[Document]:
-        """Copies of the most relevant documents, best first, each with its score as metadata `relevance_score`.
+        """Return copies of the most relevant documents, best first.
 
-        >>> documents = [Document("On a rock."), Document("In the soup.")]
-        >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=1)
-        >>> kept = reranker.compress_documents(documents, "Where is the lighthouse?")
-        >>> list(kept[0].metadata)
-        ['relevance_score']
+        Args:
+            documents: What to choose from; they stay as they are.
+            query: What the documents should be relevant to.
+            callbacks: Not used.
+
+        Returns:
+            At most `top_n` copies, each with its score as `relevance_score` in its metadata.
+
+        Raises:
+            XinferenceError: The request failed.
+
+        Examples:
+            >>> documents = [Document("On a rock."), Document("In the soup.")]
+            >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=1)
+            >>> kept = reranker.compress_documents(documents, "Where is the lighthouse?")
+            >>> list(kept[0].metadata)
+            ['relevance_score']
         """
         return _scored(documents, self.rerank(query, documents))
 
@@ -117,10 +147,11 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
     ) -> Sequence[Document]:
         """Async version of `compress_documents`.
 
-        >>> import asyncio
-        >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=1)
-        >>> len(asyncio.run(reranker.acompress_documents([Document("On a rock.")], "Where is the lighthouse?")))
-        1
+        Examples:
+            >>> import asyncio
+            >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=1)
+            >>> len(asyncio.run(reranker.acompress_documents([Document("On a rock.")], "Where is the lighthouse?")))
+            1
         """
         return _scored(documents, await self.arerank(query, documents))
 

@@ -9,9 +9,8 @@ from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, Valid
 
 from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.environment import from_environment
-from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.integration.connection_argument import connection_from
-from xinference_bridge.integration.constructor_keywords import Keywords
+from xinference_bridge.integration.constructor_keywords import Keywords, require_model
 from xinference_bridge.integration.parameter_types import unusable_fields
 from xinference_bridge.models.base import ModelHandle
 from xinference_bridge.protocol.http import JSON
@@ -60,9 +59,7 @@ class ServedModelFields(BaseModel):
             unknown_is_sent=True,
         )
         stated = keywords.sorted_out(settings)
-        if not stated.get("model_uid"):
-            msg = f"{cls.__name__} needs model_uid= (or model=): the UID that `xinference list` prints"
-            raise XinferenceConfigurationError(msg)
+        require_model(cls.__name__, stated, first="model_uid")
         connection = stated.pop("connection", None)
         if isinstance(connection, Mapping):
             connection = XinferenceConnection(**connection)
@@ -96,15 +93,15 @@ class ServedModelFields(BaseModel):
 
     @property
     def endpoint(self) -> str:
-        """The server's address, under another name."""
+        """The server's address, as `llama-index-llms-xinference` names it."""
         return self.connection.server_url
 
     @property
     def base_url(self) -> str:
-        """The server's address, under another name."""
+        """The server's address, as OpenAI's clients name it."""
         return self.connection.server_url
 
     @property
     def timeout(self) -> float | None:
-        """Seconds without a byte from the server before a call is given up."""
+        """Seconds without a byte from the server before a call times out."""
         return self.connection.timeout

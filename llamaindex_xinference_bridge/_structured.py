@@ -36,7 +36,21 @@ class StructuredPrediction(FunctionCallingLLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Model:
-        """The answer to the prompt as an object of `output_cls`."""
+        """Send a prompt and return the answer as an object.
+
+        Args:
+            output_cls: The pydantic class of the object.
+            prompt: The prompt template.
+            llm_kwargs: Parameters of this call, such as `temperature`.
+            **prompt_args: What the template's fields are filled with.
+
+        Returns:
+            A valid object of `output_cls`.
+
+        Raises:
+            XinferenceUnsupportedError: The answer is no valid object of `output_cls`.
+            XinferenceError: The request failed.
+        """
         if self._leaves_the_way():
             found: Model = super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
             return found

@@ -25,24 +25,28 @@ dispatcher = get_dispatcher(__name__)
 
 
 class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
-    """A reranker under its UID: the nodes that answer a query best, best first, with its scores.
+    """A rerank model that runs on a Xinference server, as a node postprocessor.
 
-    ```python
-    reranker = XinferenceRerank(model_uid="bge-reranker-v2-m3", connection=conn, top_n=3)  # or model=, base_url=
-    nodes = index.as_retriever(similarity_top_k=20).retrieve("When was the lighthouse built?")
-    best = reranker.postprocess_nodes(nodes, query_str="When was the lighthouse built?")
-    ```
+    A query engine takes it as `index.as_query_engine(node_postprocessors=[reranker])`. It returns new nodes with the
+    model's scores, best first; the nodes given to it stay as they are.
 
-    A query engine takes it too: `index.as_query_engine(node_postprocessors=[reranker])`. The nodes that come in stay as
-    they are: those that go out are new.
+    Raises:
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+
+    Examples:
+        ```python
+        reranker = XinferenceRerank(model_uid="bge-reranker-v2-m3", connection=conn, top_n=3)  # or model=, base_url=
+        nodes = index.as_retriever(similarity_top_k=20).retrieve("When was the lighthouse built?")
+        best = reranker.postprocess_nodes(nodes, query_str="When was the lighthouse built?")
+        ```
     """
 
     top_n: int | None = Field(default=5, ge=0)
-    """How many nodes are left. None: all."""
+    """How many nodes to keep. None: all of them."""
     metadata_mode: MetadataMode = MetadataMode.EMBED
-    """Which metadata the reranker reads beside a node's text."""
+    """Which metadata is sent along with a node's text."""
     model_kwargs: JSON = Field(default_factory=dict)
-    """Whatever else goes into the request, unchecked."""
+    """Further parameters of the server, passed through unchecked."""
 
     def __init__(
         self,
@@ -58,7 +62,11 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name in serialised objects and traces."""
+        """Return the name used in serialised objects and traces.
+
+        Returns:
+            The name of this class.
+        """
         return "XinferenceRerank"
 
     def _postprocess_nodes(

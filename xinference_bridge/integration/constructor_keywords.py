@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -86,3 +87,29 @@ class Keywords:
             f"{{{keyword!r}: …}} says the same without a warning.",
             stacklevel=6,
         )
+
+
+def require_model(owner: str, stated: Mapping[str, Any], *, first: str) -> None:
+    """Raise XinferenceConfigurationError when no model is named, or a URL stands in the place of its UID.
+
+    `first` is the field that the constructor's first argument fills, for those who took it for the other one.
+    """
+    uid, url = stated.get("model_uid"), stated.get("server_url")
+    if not uid:
+        msg = f"{owner} needs model_uid= (or model=): the UID that `xinference list` prints."
+        if first == "server_url" and isinstance(url, str) and not _LIKE_A_URL.search(url):
+            msg = (
+                f"{owner}({url!r}): the first argument is the server's URL. Give the model by name: "
+                f"{owner}(model_uid={url!r})."
+            )
+        raise XinferenceConfigurationError(msg)
+    if isinstance(uid, str) and "://" in uid:
+        order = "server_url, model_uid" if first == "server_url" else "model_uid, server_url"
+        msg = (
+            f"{owner}: model_uid={uid!r} is a URL, not a UID. The first two arguments are {order}; name them: "
+            f"{owner}(model_uid=…, server_url={uid!r})."
+        )
+        raise XinferenceConfigurationError(msg)
+
+
+_LIKE_A_URL = re.compile(r"://|:\d+|^localhost$|^\d+\.\d+\.\d+\.\d+$")

@@ -113,7 +113,7 @@ def _layer(layer: Mapping[str, Any], names: Collection[str], where: str, *, warn
         elif name in names:
             _state(stated, name, value, where)
         elif warn_only:
-            _log.warning("%s does not know %r%s; it is sent as it is", where, name, did_you_mean(name, sorted(names)))
+            _log.warning("%s does not know %r and sends it unchanged%s", where, name, did_you_mean(name, sorted(names)))
             open_ones[name] = value
         else:
             raise unknown(name, names, where)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xinference_bridge.client.flow import Flow
+from xinference_bridge.client.transport.call import Budget
 from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions
 from xinference_bridge.models.base import ModelHandle, naming_request
 from xinference_bridge.protocol.rerank import RerankResult, rerank_from_response, rerank_request
@@ -38,7 +39,11 @@ class RerankHandle(ModelHandle):
             XinferenceProtocolError: The answer names documents that were not sent, or leaves some out.
             XinferenceError: Whatever else went wrong.
         """
-        return self._client.run(self._rerank(query, documents, parameters, options)) if documents else []
+        return (
+            self._run(options, lambda found, budget: found.rerank_flow(query, documents, parameters, budget))
+            if documents
+            else []
+        )
 
     async def arerank(
         self,
@@ -48,13 +53,17 @@ class RerankHandle(ModelHandle):
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> list[RerankResult]:
         """Async version of `rerank`."""
-        return await self._client.arun(self._rerank(query, documents, parameters, options)) if documents else []
+        return (
+            await self._arun(options, lambda found, budget: found.rerank_flow(query, documents, parameters, budget))
+            if documents
+            else []
+        )
 
-    def _rerank(
-        self, query: str, documents: Sequence[str], parameters: Mapping[str, Any], options: CallOptions
+    def rerank_flow(
+        self, query: str, documents: Sequence[str], parameters: Mapping[str, Any], budget: Budget
     ) -> Flow[list[RerankResult]]:
-        client = self._client
+        """Return the flow of `rerank`."""
         request = rerank_request(self.uid, query, documents, parameters)
-        response = yield from client.requests.send(request, client.budget(options))
+        response = yield from self._client.requests.send(request, budget)
         with naming_request(response, self.uid):
             return rerank_from_response(response, len(documents), parameters.get("top_n"))
