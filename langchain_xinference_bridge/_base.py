@@ -7,13 +7,14 @@ from operator import is_
 from typing import Any, ClassVar, TypeVar
 
 from langchain_core.load.serializable import Serializable
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from typing_extensions import Self
 
 from langchain_xinference_bridge.errors import translated_errors
 from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.integration.connection_argument import connection_from
 from xinference_bridge.integration.constructor_keywords import Keywords, require_model
+from xinference_bridge.integration.parameter_types import unusable_fields
 from xinference_bridge.models.base import ModelHandle
 
 Handle = TypeVar("Handle", bound=ModelHandle)
@@ -71,7 +72,10 @@ class XinferenceFields(Serializable):
                 # Kept, so that the model written out says which server it asks, and a secret is known to be one.
                 settings["server_url"] = connection.server_url
                 settings["api_key"] = connection.api_key
-            super().__init__(**settings)
+            try:
+                super().__init__(**settings)
+            except ValidationError as invalid:
+                raise unusable_fields(type(self).__name__, invalid) from None
         self._resolved = (self._stated(), connection)
 
     @classmethod

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
-from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, field_serializer
+from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer
 
 from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.environment import from_environment
 from xinference_bridge.integration.connection_argument import connection_from
 from xinference_bridge.integration.constructor_keywords import Keywords, require_model
+from xinference_bridge.integration.parameter_types import unusable_fields
 from xinference_bridge.models.base import ModelHandle
 from xinference_bridge.protocol.http import JSON
 
@@ -42,7 +43,10 @@ class ServedModelFields(BaseModel):
 
     def __init__(self, **settings: Any) -> None:
         # llama-index-core sets a pickled object's state by calling this again with all its fields, and swallows errors.
-        super().__init__(**self._resolved(settings))
+        try:
+            super().__init__(**self._resolved(settings))
+        except ValidationError as invalid:
+            raise unusable_fields(type(self).__name__, invalid) from None
 
     @classmethod
     def _resolved(cls, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from xinference_bridge.errors import XinferenceConfigurationError
-from xinference_bridge.integration.parameters import OPEN
+from xinference_bridge.integration.parameter_types import is_dropped, opened
+from xinference_bridge.integration.parameters import OPEN, check_values
 from xinference_bridge.suggestions import did_you_mean, is_near
+
+#: What other packages call the address and the key.
+_MEANT = {
+    **dict.fromkeys(
+        ("url", "endpoint", "host", "api_base", "openai_api_base", "openai_base_url", "xinference_endpoint", "server"),
+        "server_url",
+    ),
+    **dict.fromkeys(("openai_api_key", "xinference_api_key", "key", "token"), "api_key"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +40,8 @@ class Keywords:
     def sorted_out(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The values by field, with what goes to the server alone in `model_kwargs`; a value of None is not stated.
 
-        Raises XinferenceConfigurationError for a misspelt keyword, with the nearest known one, and for two values for
-        one field.
+        Raises XinferenceConfigurationError for a misspelt keyword, with the nearest known one, for two values for one
+        field, and for a value of the wrong type.
         """
         stated: dict[str, Any] = {}
         extra: dict[str, Any] = {}
@@ -40,14 +50,16 @@ class Keywords:
             if name in self.fields and name not in OPEN:
                 self._set(stated, name, keyword, value)
             elif name in OPEN:
-                extra.update(value or {})
+                extra.update(opened(keyword, value, self.owner))
             elif name in self.to_server:
                 extra[name] = value
             else:
                 self._refuse_misspelt(keyword)
                 extra[keyword] = value
+        extra = {name: value for name, value in extra.items() if not is_dropped(name, value, self.owner)}
         if extra:
             stated["model_kwargs"] = extra
+        check_values(stated, self.owner)
         return stated
 
     def _set(self, stated: dict[str, Any], name: str, keyword: str, value: Any) -> None:
@@ -59,6 +71,10 @@ class Keywords:
         stated[name] = value
 
     def _refuse_misspelt(self, keyword: str) -> None:
+        if meant := _MEANT.get(keyword):
+            # Sent on as a parameter, it would leave the default server to get the user's key.
+            msg = f"{self.owner} has no parameter {keyword!r}; it is called {meant} here: {meant}=…"
+            raise XinferenceConfigurationError(msg)
         known = [*self.fields, *self.aliases, *self.to_server]
         if not self.unknown_is_sent or is_near(keyword, known):
             msg = (
