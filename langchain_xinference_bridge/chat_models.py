@@ -201,10 +201,20 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
 
     @override
     def bind(self, **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:  # type: ignore[override] # its class is private
-        """The model with parameters for each of its calls; a wrong value raises XinferenceConfigurationError here.
+        """Return the model with parameters for each of its calls.
 
-        >>> ChatXinference(model="tiny-chat").bind(temperature=0).invoke("Hello").content
-        'Hello! How can I help you today?'
+        Args:
+            **kwargs: Parameters as a call takes them.
+
+        Returns:
+            A runnable that states them in every call.
+
+        Raises:
+            XinferenceConfigurationError: A value has the wrong type, or is out of range.
+
+        Examples:
+            >>> ChatXinference(model="tiny-chat").bind(temperature=0).invoke("Hello").content
+            'Hello! How can I help you today?'
         """
         with translated_errors:
             check_values(kwargs, type(self).__name__)

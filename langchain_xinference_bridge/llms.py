@@ -64,10 +64,20 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
 
     @override
     def bind(self, **kwargs: Any) -> Runnable[LanguageModelInput, str]:
-        """The model with parameters for each of its calls; a wrong value raises XinferenceConfigurationError here.
+        """Return the model with parameters for each of its calls.
 
-        >>> XinferenceLLM(model="tiny-chat-hf").bind(temperature=0).invoke("Name three colors.")
-        'Red, green and blue.'
+        Args:
+            **kwargs: Parameters as a call takes them.
+
+        Returns:
+            A runnable that states them in every call.
+
+        Raises:
+            XinferenceConfigurationError: A value has the wrong type, or is out of range.
+
+        Examples:
+            >>> XinferenceLLM(model="tiny-chat-hf").bind(temperature=0).invoke("Name three colors.")
+            'Red, green and blue.'
         """
         with translated_errors:
             check_values(kwargs, type(self).__name__)

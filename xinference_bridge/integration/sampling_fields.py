@@ -50,13 +50,13 @@ class SamplingFields(BaseModel):
     lora_name: str | None = None
     """Name of the LoRA adapter to use."""
     response_format: ResponseFormat | None = None
-    """OpenAI's dict or a pydantic class; the methods for structured output set it where the engine enforces it."""
+    """OpenAI's dict, or a pydantic class; the methods for structured output set it where the engine enforces it."""
     enable_thinking: bool | None = None
     """Whether a hybrid model reasons (thinks) before it answers."""
     chat_template_kwargs: JSON | None = None
     """Arguments of the model's chat template."""
     model_kwargs: JSON = Field(default_factory=dict)
-    """Further parameters of the server; values of parameters that are known are checked."""
+    """Further parameters of the server; the values of names that are known are checked."""
     generate_config: JSON | None = None
     """The older packages' name for `model_kwargs`."""
     extra_body: JSON | None = None
