@@ -81,3 +81,10 @@ class TestOnTransformers(OnTheLab):
     )
     def test_tool_choice(self, model: BaseChatModel) -> None:
         super().test_tool_choice(model)
+
+
+class TestOnSmolLM2(OnTheLab):
+    """A real model of 135 million parameters, which was taught no tools: the schema makes it call them all the same."""
+
+    uid = "smollm2-tools"
+    other_uid = "smollm2"
