@@ -57,9 +57,11 @@ class LazyProfile(Mapping[str, Any]):
     def _known(self) -> dict[str, Any]:
         with translated_errors:
             try:
-                return profile_of(self._model._handle(ModelHandle).describe())  # noqa: SLF001 - its own profile
+                known = profile_of(self._model._handle(ModelHandle).describe())  # noqa: SLF001 - its own profile
             except XinferencePermissionError:
-                return {}
+                known = {}
+        stated = getattr(self._model, "context_length", None)
+        return known if stated is None else {**known, "max_input_tokens": stated}
 
     def __getitem__(self, key: str) -> Any:
         return self._known()[key]

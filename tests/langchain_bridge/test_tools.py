@@ -179,7 +179,8 @@ def test_a_forced_choice_that_was_not_followed_is_an_error(connection):
 @pytest.mark.server
 def test_a_forced_choice_is_followed_where_the_engine_enforces_it(connection):
     model = chat_on("tiny-chat", connection).bind_tools([get_weather], tool_choice="any")
-    assert model.invoke("What is the weather in Atlantis?").tool_calls[0]["args"] == {"city": "Atlantis"}
+    # The schema holds whatever the model was taught; the lab's toy was taught no JSON without its tag before it.
+    assert set(model.invoke("Name three colors.", max_tokens=400).tool_calls[0]["args"]) == {"city"}
 
 
 @pytest.mark.server
