@@ -28,6 +28,7 @@ from xinference_bridge.protocol.model_info import ModelInfo
 
 HELLO: list[WireMessage] = [{"role": "user", "content": "Hello"}]
 SCHEMA: JSON = {"type": "object", "properties": {"name": {"type": "string"}}}
+WAV = "data:audio/wav;base64,QQ=="
 ENGINES = ("llama.cpp", "transformers", "vllm", "sglang", "mlx")
 
 
@@ -176,7 +177,15 @@ def test_a_response_format_that_the_engine_ignores_is_warned_of_once(kind: str, 
 )
 def test_media_for_a_model_that_cannot_see_or_hear_is_refused_before_it_is_sent(part: str, ability: str):
     call = ChatCall(
-        [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, {"type": part, part: {"url": "x"}}]}]
+        [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "What is this?"},
+                    {"type": part, part: {"url": WAV}},
+                ],
+            }
+        ]
     )
     with pytest.raises(XinferenceUnsupportedError, match=part):
         plan_chat("m", call, model(), stream=False)
