@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from xinference_bridge.printable import harmless
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -50,13 +52,15 @@ class XinferenceError(Exception):
         retryable: bool | None = None,
         retry_after: float | None = None,
     ) -> None:
+        # What a server said stands in both: printed, it must not move a cursor or reorder the line.
+        message = harmless(message)
         super().__init__(message)
         self.message = message
         self.url = url
         self.model_uid = model_uid
         self.status_code = status_code
         self.request_id = request_id
-        self.body = body
+        self.body = harmless(body) if body is not None else None
         self.retry_after = retry_after
         if retryable is not None:
             self.retryable = retryable
@@ -76,7 +80,7 @@ class XinferenceError(Exception):
 
     def with_note(self, note: str) -> Self:
         """Add a sentence to the end of the message; return this error."""
-        self.message += f" {note}"
+        self.message += f" {harmless(note)}"
         self.args = (self.message,)
         return self
 

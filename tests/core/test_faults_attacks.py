@@ -285,5 +285,3 @@ def test_events_are_read_after_a_head_that_came_in_pieces(server: FaultServer, m
     head = head_of(answer)
     server.on(PATHS["stream"], (head[:9], 0.01, head[9:30], 0.01, head[30:] + answer[len(head) :]))
     check_good("stream", ask(mode, connection_to(server), "stream"))
-
-

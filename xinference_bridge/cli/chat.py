@@ -10,10 +10,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from xinference_bridge.cli.console import complain, harmless, messages, output, speaks_unicode
+from xinference_bridge.cli.console import complain, messages, output, speaks_unicode
 from xinference_bridge.cli.conversation import Conversation, ConversationEnd, obey
 from xinference_bridge.cli.options import WRONG_USAGE
 from xinference_bridge.errors import XinferenceError
+from xinference_bridge.printable import harmless
 from xinference_bridge.protocol.chat.result import ChatResult
 
 _QUOTES = '"""'
@@ -43,7 +44,7 @@ def _converse(conversation: Conversation, console: Console, *, reasoning: bool, 
         import readline  # noqa: F401 - imported, it gives `input` its editing and its history
     notes = messages()
     notes.print(
-        f"{conversation.model.uid} at {conversation.model.connection.server_url}. /help lists the commands.",
+        harmless(f"{conversation.model.uid} at {conversation.model.connection.server_url}. /help lists the commands."),
         style="dim",
     )
     prompt = "\u203a " if speaks_unicode(console) else "> "

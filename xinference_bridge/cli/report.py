@@ -9,8 +9,9 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.text import Text
 
-from xinference_bridge.cli.console import harmless, mark, print_hanging, speaks_unicode
+from xinference_bridge.cli.console import mark, print_hanging, speaks_unicode
 from xinference_bridge.cli.doctor import Examination, Step
+from xinference_bridge.printable import harmless
 from xinference_bridge.version import __version__
 
 _NAME_WIDTH = len("type and engine")

@@ -10,10 +10,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from xinference_bridge.cli.console import harmless, print_hanging
+from xinference_bridge.cli.console import print_hanging
 from xinference_bridge.cli.inputs import Row, rows_of
 from xinference_bridge.models.batching import batches_of, run_batches_in_order
 from xinference_bridge.models.rerank import RerankHandle
+from xinference_bridge.printable import harmless
 
 #: A reranker scores each document by itself, so a long file goes in parts and the scores still compare.
 _DOCUMENTS_A_REQUEST = 256

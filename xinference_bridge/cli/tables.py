@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from xinference_bridge.cli.console import harmless
+from xinference_bridge.printable import harmless
 from xinference_bridge.protocol.model_info import ModelInfo
 
 

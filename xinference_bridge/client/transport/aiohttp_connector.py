@@ -12,7 +12,6 @@ from aiohttp.http import HttpProcessingError
 from xinference_bridge.client.transport.socket_history import carried_before
 from xinference_bridge.protocol.body import MOST_OVERHEAD
 
-
 #: The most interim answers (100 Continue, 103 Early Hints) before the real one.
 MOST_INTERIM = 32
 

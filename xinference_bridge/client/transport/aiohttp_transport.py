@@ -216,9 +216,7 @@ async def _keep_session(settings: ConnectionSettings) -> AsyncGenerator[aiohttp.
     from xinference_bridge.client.transport.aiohttp_connector import BoundedResponse, Connector
 
     session = aiohttp.ClientSession(
-        connector=Connector(
-            limit=settings.pool_size, keepalive_timeout=_KEEP_IDLE_SECONDS, ssl=_tls_context(settings)
-        ),
+        connector=Connector(limit=settings.pool_size, keepalive_timeout=_KEEP_IDLE_SECONDS, ssl=_tls_context(settings)),
         response_class=BoundedResponse,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
