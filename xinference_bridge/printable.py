@@ -16,6 +16,11 @@ def harmless(text: str) -> str:
     return _UNSAFE.sub(_shown, text)
 
 
+def harmless_json(text: str) -> str:
+    """Return the same JSON with such characters escaped; they stand in strings alone."""
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 def _shown(match: re.Match[str]) -> str:
     code = ord(match[0])
     if code == 0x0D:
