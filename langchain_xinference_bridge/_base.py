@@ -85,6 +85,11 @@ class XinferenceFields(Serializable):
             raise XinferenceConfigurationError(msg)
         return settings
 
+    @property
+    def model(self) -> str:
+        """The model's UID, under the name that other LangChain classes give it."""
+        return self.model_uid
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy with some fields changed.
 
