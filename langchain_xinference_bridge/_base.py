@@ -121,6 +121,11 @@ class XinferenceFields(Serializable):
         require_model(cls.__name__, settings, first="server_url")
         return settings
 
+    @property
+    def model(self) -> str:
+        """The model's UID, under the name that other LangChain classes give it."""
+        return self.model_uid
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy with some fields changed.
 
