@@ -25,6 +25,7 @@ def write(folder: Path) -> None:
     read = AutoModelForCausalLM.from_pretrained(folder, gguf_file=GGUF, dtype=torch.bfloat16)
     # A model read from a GGUF counts as quantised, and those cannot be saved: its numbers go into one that does not.
     config = read.config
+    config.name_or_path = ""
     del config.quantization_config
     config.dtype = torch.bfloat16
     model = LlamaForCausalLM(config).to(torch.bfloat16)
@@ -32,6 +33,10 @@ def write(folder: Path) -> None:
     model.generation_config.eos_token_id = model.generation_config.pad_token_id = config.eos_token_id = 2
     model.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=GGUF)
+    # As read from the GGUF, every answer would end at `<|im_start|>`.
+    tokenizer.add_special_tokens({"eos_token": "<|im_end|>", "pad_token": "<|im_end|>"})
+    tokenizer.clean_up_tokenization_spaces = False
+    tokenizer.model_max_length = config.max_position_embeddings
     tokenizer.save_pretrained(folder)
     # The template beside the GGUF too, for the family that the lab registers.
     template = folder / "chat_template.jinja"
