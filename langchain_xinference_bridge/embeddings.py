@@ -24,7 +24,7 @@ from xinference_bridge.models.batching import (
     batches_of,
     run_batches_in_order,
 )
-from xinference_bridge.models.embedding import EmbeddingHandle, SameDimensions, stacked
+from xinference_bridge.models.embedding import ArrayBuilder, EmbeddingHandle, SameDimensions
 from xinference_bridge.protocol.http import JSON
 
 if TYPE_CHECKING:
@@ -150,11 +150,11 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
             ((2, 384), 'float32')
         """
         with translated_errors, progress(self.show_progress, _length(texts)) as done:
-            arrays = []
+            vectors = ArrayBuilder()
             for batch, answer in self._arrays(texts):
-                arrays.append(answer)
+                vectors.add(answer)
                 done(len(batch.texts))
-            return stacked(arrays)
+            return vectors.finish()
 
     async def aembed_array(self, texts: Iterable[str]) -> np.ndarray[Any, Any]:
         """Async version of `embed_array`.
@@ -165,12 +165,12 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
             (2, 384)
         """
         with translated_errors, progress(self.show_progress, _length(texts)) as done:
-            arrays = []
+            vectors = ArrayBuilder()
             async with aclosing(self._aarrays(texts)) as answers:
                 async for batch, answer in answers:
-                    arrays.append(answer)
+                    vectors.add(answer)
                     done(len(batch.texts))
-            return stacked(arrays)
+            return vectors.finish()
 
     # Corpora of any length
 

@@ -404,8 +404,8 @@ def test_a_query_and_a_text_of_the_same_words_are_cached_apart_under_instruction
     "model",
     [
         lc.ChatXinference, lc.XinferenceLLM, lc.XinferenceEmbeddings, lc.XinferenceRerank,
-        lc.XinferenceSparseEmbeddings, li.XinferenceLLM, li.XinferenceEmbedding, li.XinferenceRerank, li.XinferenceSparseEmbedding,
-        li.XinferenceMultiModalEmbedding,
+        lc.XinferenceSparseEmbeddings, li.XinferenceLLM, li.XinferenceEmbedding, li.XinferenceRerank,
+        li.XinferenceSparseEmbedding, li.XinferenceMultiModalEmbedding,
     ],
 )  # fmt: skip
 def test_model_can_be_read_on_every_class_that_takes_it(model):

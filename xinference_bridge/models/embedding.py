@@ -273,11 +273,28 @@ class SameDimensions:
             raise XinferenceProtocolError(msg, model_uid=self._uid)
 
 
-def stacked(arrays: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-    """Return the arrays of all batches as one; `(0, 0)` for none."""
-    numpy = numpy_or_refuse()
-    vectors: np.ndarray[Any, Any] = numpy.concatenate(arrays) if arrays else numpy.empty((0, 0), dtype=numpy.float32)
-    return vectors
+class ArrayBuilder:
+    """Puts the arrays of all batches into one that grows in place: they never stand in memory twice."""
+
+    def __init__(self) -> None:
+        self._numpy = numpy_or_refuse()
+        self._rows: np.ndarray[Any, Any] = self._numpy.empty((0, 0), dtype=self._numpy.float32)
+        self._filled = 0
+
+    def add(self, rows: np.ndarray[Any, Any]) -> None:
+        """Add the vectors of one batch, whose length is that of the batches before."""
+        need = self._filled + len(rows)
+        if need > len(self._rows):
+            # A quarter more than needed; pages that nobody wrote to take no memory.
+            self._rows.resize((max(need, len(self._rows) * 5 // 4), rows.shape[1]), refcheck=False)
+        self._rows[self._filled : need] = rows
+        self._filled = need
+
+    def finish(self) -> np.ndarray[Any, Any]:
+        """Return all vectors, float32 of shape `(inputs, dimensions)`; `(0, 0)` for none."""
+        rows, self._rows = self._rows, self._numpy.empty((0, 0), dtype=self._numpy.float32)
+        rows.resize((self._filled, rows.shape[1]), refcheck=False)
+        return rows
 
 
 def numpy_or_refuse() -> Any:
