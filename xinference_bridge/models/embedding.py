@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xinference_bridge.client.flow import Flow
@@ -295,6 +296,11 @@ class ArrayBuilder:
         rows, self._rows = self._rows, self._numpy.empty((0, 0), dtype=self._numpy.float32)
         rows.resize((self._filled, rows.shape[1]), refcheck=False)
         return rows
+
+
+def has_numpy() -> bool:
+    """Return whether vectors can be had as arrays."""
+    return find_spec("numpy") is not None
 
 
 def numpy_or_refuse() -> Any:
