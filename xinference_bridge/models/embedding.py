@@ -208,7 +208,8 @@ class EmbeddingHandle(ModelHandle):
         model = yield from self._description_if_allowed(client, budget)
         if model is not None and model.abilities and "embed_vision" not in model.abilities:
             # 4.1.0 answers 500 "Modality 'image' is not supported", and older servers embed the URL as text.
-            raise wrong_type(model, [], self.connection.server_url, "embed_vision")
+            running = yield from client.running.models()
+            raise wrong_type(model, running, self.connection.server_url, "embed_vision")
         request = embeddings_request(self.uid, images, parameters, start)
         response = yield from client.requests.send(request, budget)
         with naming_request(response, self.uid):
