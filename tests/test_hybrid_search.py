@@ -40,7 +40,7 @@ def _words(text: str) -> dict[str, float]:
 
 
 def _dense(text: str) -> str:
-    return base64.b64encode(array("f", DENSE[text]).tobytes()).decode()
+    return base64.b64encode(array("f", DENSE.get(text, [1.0, 0.0])).tobytes()).decode()
 
 
 def _answer(seen: Any) -> tuple[bytes, ...] | None:
