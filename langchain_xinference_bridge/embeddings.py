@@ -240,6 +240,12 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         Raises:
             XinferenceConfigurationError: What was given is no image.
             XinferenceModelTypeError: The model embeds no images.
+
+        Examples:
+            >>> dot = bytes.fromhex("47494638396101000100800000ff0000000000")  # a GIF of one pixel
+            >>> dot += bytes.fromhex("21f90400000000002c00000000010001000002024401003b")
+            >>> [len(vector) for vector in XinferenceEmbeddings(model="tiny-clip").embed_images([dot, dot])]
+            [64, 64]
         """
         with translated_errors:
             vectors: list[list[float]] = []
@@ -250,7 +256,15 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
             return vectors
 
     async def aembed_images(self, images: Iterable[ImageLike]) -> list[list[float]]:
-        """Async version of `embed_images`."""
+        """Async version of `embed_images`.
+
+        Examples:
+            >>> import asyncio
+            >>> dot = bytes.fromhex("47494638396101000100800000ff0000000000")  # a GIF of one pixel
+            >>> dot += bytes.fromhex("21f90400000000002c00000000010001000002024401003b")
+            >>> len(asyncio.run(XinferenceEmbeddings(model="tiny-clip").aembed_images([dot])))
+            1
+        """
         with translated_errors:
             vectors: list[list[float]] = []
             handle, same = self._handle(EmbeddingHandle), SameDimensions(self.model_uid, self.dimensions)
