@@ -35,7 +35,7 @@ _ENGINES = {
 _FEATURES: dict[str, Callable[[Engine], str]] = {
     "Chat, streamed or not; sync and async": lambda _: "yes",
     "Tool calls, streamed or not": lambda engine: "yes" if engine.streams_tool_calls else "yes, read from the text",
-    "Forced tool call (`tool_choice`)": lambda engine: "enforced" if engine.tool_choice_required else "checked",
+    "Forced tool call (`tool_choice`)": lambda engine: "enforced" if engine.json_schema else "checked",
     "Structured output (JSON schema)": lambda engine: "enforced" if engine.json_schema else "checked",
     "JSON mode": lambda engine: "enforced" if engine.json_object else "checked",
     "Reasoning (thinking) apart from the answer": lambda _: "yes",
