@@ -1,4 +1,4 @@
-"""Index a folder of Markdown in FAISS without making a Python float: vectors go from the server into the index as arrays.
+"""Index a folder of Markdown in FAISS: vectors go from the server into the index as arrays, no Python floats between.
 
 python examples/faiss_index.py [EMBEDDING_UID] [QUESTION]
 """
@@ -25,13 +25,12 @@ def main(embedding: str = "bge-m3", question: str = "When was the lighthouse bui
         if not paragraph.startswith("#")
     ]
     model = XinferenceEmbeddings(model_uid=embedding)
-    index = None
-    for vectors in model.embed_stream(passages, as_array=True):
-        index = index if index is not None else faiss.IndexFlatIP(vectors.shape[1])
-        faiss.normalize_L2(vectors)
-        index.add(vectors)
     query = np.array([model.embed_query(question)], dtype=np.float32)
     faiss.normalize_L2(query)
+    index = faiss.IndexFlatIP(query.shape[1])
+    for vectors in model.embed_stream(passages, as_array=True):
+        faiss.normalize_L2(vectors)
+        index.add(vectors)
     scores, places = index.search(query, 3)
     print(f"> {question}\n{index.ntotal} passages indexed:")
     for score, place in zip(scores[0], places[0], strict=True):
