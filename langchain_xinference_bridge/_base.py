@@ -125,7 +125,13 @@ class XinferenceFields(Serializable):
 
     @property
     def model(self) -> str:
-        """The model's UID, under the name that other LangChain classes give it."""
+        """The model's UID, under the name that other LangChain classes give it.
+
+        Examples:
+            >>> from langchain_xinference_bridge import XinferenceEmbeddings
+            >>> XinferenceEmbeddings(model="minilm").model
+            'minilm'
+        """
         return self.model_uid
 
     @property

@@ -147,7 +147,8 @@ def wrong_type(model: ModelInfo, running: list[ModelInfo], server_url: str, abil
     what = _WANTED.get(ability, f"model with the ability {ability!r}")
     instead = f"Running {what}s: {_listed(able)}." if able else f"No {what} runs there."
     article = "an" if what[0] in "aeiou" else "a"
-    has = f" with the abilities {', '.join(model.abilities)}" if model.type == "LLM" and model.abilities else ""
+    told = model.type == "LLM" or ability not in _WANTED
+    has = f" with the abilities {', '.join(model.abilities)}" if told and model.abilities else ""
     needs = f"this call needs {article} {what}"
     msg = f"{model.uid!r} at {server_url} is a model of type {model.type}{has}; {needs}. {instead}"
     return XinferenceModelTypeError(msg, url=server_url, model_uid=model.uid)
