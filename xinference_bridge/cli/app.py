@@ -20,7 +20,7 @@ app = typer.Typer(
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Uid = Annotated[str, typer.Argument(metavar="UID", help="The model's UID, or its name where that is unique.")]
-TextField = Annotated[str, typer.Option("--field", help="The field of a JSONL input that holds the text.")]
+TextField = Annotated[str, typer.Option("--field", help="The field or column that holds the text.")]
 
 
 def _version(wanted: bool) -> None:
@@ -82,14 +82,19 @@ def models(common: Common, as_json: AsJson = False) -> None:
 def chat(
     common: Common,
     *,
-    uid: Uid,
+    uid: Annotated[
+        str | None,
+        typer.Argument(metavar="[UID]", help="The model's UID, or its unique name. Left out: the only chat model."),
+    ] = None,
     message: Annotated[
         str | None,
-        typer.Option("--message", "-m", help="Say this, print the answer, and end. Piped input is added to it."),
+        typer.Option("--message", "-m", help="Send this, print the answer and exit. Piped input is added to it."),
     ] = None,
-    system: Annotated[str | None, typer.Option("--system", "-s", help="What the model is told first.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="How freely it chooses its words.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="The longest answer.")] = None,
+    system: Annotated[str | None, typer.Option("--system", "-s", help="The system prompt.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, help="Sampling temperature; 0 always picks the likeliest.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="The longest answer, in tokens.")] = None,
     think: Annotated[
         bool | None,
         typer.Option("--think/--no-think", help="Whether a hybrid model reasons first.", show_default=False),
@@ -104,10 +109,11 @@ def chat(
     """Talk to a model. Without --message and at a terminal: a conversation, with `/help` for its commands."""
     from xinference_bridge.cli.chat import talk
     from xinference_bridge.cli.conversation import Conversation
-    from xinference_bridge.cli.model_argument import uid_of
+    from xinference_bridge.cli.model_argument import only_uid, uid_of
 
     with common.connection() as connection:
-        conversation = Conversation(connection, uid_of(connection, uid, "chat"), system)
+        chosen = only_uid(connection, "chat") if uid is None else uid_of(connection, uid, "chat")
+        conversation = Conversation(connection, chosen, system)
         stated = {"temperature": temperature, "max_tokens": max_tokens}
         conversation.parameters |= {name: value for name, value in stated.items() if value is not None}
         if think is not None:
@@ -122,7 +128,11 @@ def embed(
     *,
     uid: Uid,
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="One text a line, or .jsonl. `-` is standard input.")
+        list[Path],
+        typer.Argument(
+            metavar="FILE",
+            help="One text per line; or .jsonl, .json, .csv, .tsv, .parquet. `-` is standard input.",
+        ),
     ],
     out: Annotated[
         Path,
@@ -131,16 +141,28 @@ def embed(
     field: TextField = "text",
     batch_size: Annotated[int, typer.Option(min=1, help="Texts in one request.")] = 64,
     concurrency: Annotated[int, typer.Option(min=1, help="Concurrent requests.")] = 4,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew where the output exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Skip rows without a readable text, and say how many there were.")
+    ] = False,
 ) -> None:
-    """Embed the texts of files. Stopped, and called again, it goes on where it was."""
+    """Embed the texts of files. Stopped and run again, it resumes where it was."""
     from xinference_bridge.cli.embed import embed_files
     from xinference_bridge.cli.model_argument import uid_of
     from xinference_bridge.models.embedding import EmbeddingHandle
 
     with common.connection() as connection:
         model = EmbeddingHandle(connection, uid_of(connection, uid, "embed"))
-        embed_files(model, files, out, field=field, batch_size=batch_size, concurrency=concurrency, overwrite=overwrite)
+        embed_files(
+            model,
+            files,
+            out,
+            field=field,
+            batch_size=batch_size,
+            concurrency=concurrency,
+            overwrite=overwrite,
+            skip_bad=skip_bad,
+        )
 
 
 @app.command()
@@ -150,7 +172,9 @@ def rerank(
     *,
     uid: Uid,
     query: Annotated[str, typer.Argument(metavar="QUERY", help="What the texts should be relevant to.")],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="One text a line, or .jsonl. `-` is standard input.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Texts, in a format that `embed` reads. `-` is standard input.")
+    ],
     top_n: Annotated[int | None, typer.Option(min=1, help="How many of the best to print.")] = None,
     field: TextField = "text",
     as_json: AsJson = False,

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 
 import typer
 from rich.console import Console
+from rich.status import Status
 from rich.text import Text
 
 from xinference_bridge.cli.console import complain, harmless, messages, output, speaks_unicode
 from xinference_bridge.cli.conversation import Conversation, ConversationEnd, obey
+from xinference_bridge.cli.history import input_history
 from xinference_bridge.cli.options import WRONG_USAGE
+from xinference_bridge.cli.wording import as_options
 from xinference_bridge.errors import XinferenceError
 from xinference_bridge.protocol.chat.result import ChatResult
 
 _QUOTES = '"""'
+#: Typed without a slash, these leave too: nobody says only that to a model.
+_LEAVE = frozenset({"exit", "quit", "bye"})
 
 
 def talk(conversation: Conversation, message: str | None, *, reasoning: bool | None, debug: bool = False) -> None:
@@ -39,14 +44,18 @@ def talk(conversation: Conversation, message: str | None, *, reasoning: bool | N
 
 
 def _converse(conversation: Conversation, console: Console, *, reasoning: bool, debug: bool) -> None:
-    with suppress(ImportError):
-        import readline  # noqa: F401 - imported, it gives `input` its editing and its history
     notes = messages()
     notes.print(
         f"{conversation.model.uid} at {conversation.model.connection.server_url}. /help lists the commands.",
         style="dim",
     )
     prompt = "\u203a " if speaks_unicode(console) else "> "
+    with input_history():
+        _loop(conversation, console, prompt, reasoning=reasoning, debug=debug)
+
+
+def _loop(conversation: Conversation, console: Console, prompt: str, *, reasoning: bool, debug: bool) -> None:
+    notes = messages()
     while True:
         try:
             line = _read(prompt)
@@ -58,6 +67,8 @@ def _converse(conversation: Conversation, console: Console, *, reasoning: bool, 
             continue
         if not line.strip():
             continue
+        if line.strip().lower() in _LEAVE:
+            return
         try:
             if line.startswith("/") and not line.startswith("//"):
                 notes.print(Text(harmless(obey(conversation, line)), style="dim"))
@@ -66,7 +77,7 @@ def _converse(conversation: Conversation, console: Console, *, reasoning: bool, 
         except ConversationEnd:
             return
         except XinferenceError as error:
-            complain(error, str(error), debug=debug)
+            complain(error, as_options(str(error)), debug=debug)
 
 
 def _read(prompt: str) -> str:
@@ -102,6 +113,12 @@ def _summed_up(final: ChatResult, seconds: float) -> str:
     return f"({', '.join([*counted, f'{seconds:.1f} s', *cut])})"
 
 
+def _waiting() -> Status:
+    """A line on standard error while the model is silent; none where nobody looks."""
+    console = messages()
+    return Status("waiting for the model", console=console if console.is_terminal else Console(quiet=True))
+
+
 class _Answer:
     """One answer on its way to the console."""
 
@@ -114,9 +131,12 @@ class _Answer:
     def stream(self, conversation: Conversation, message: str) -> ChatResult | None:
         """Print the answer as it grows. Stopped midway, its stream is closed, which ends the generation too."""
         final = None
+        waiting = _waiting()
         try:
-            with closing(conversation.model.stream_chat(conversation.call(message))) as deltas:
+            with waiting, closing(conversation.model.stream_chat(conversation.call(message))) as deltas:
                 for delta in deltas:
+                    if delta.text or (delta.reasoning and self._reasoning):
+                        waiting.stop()
                     if delta.reasoning:
                         self._think(delta.reasoning)
                     if delta.text:

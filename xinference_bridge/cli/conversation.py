@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from xinference_bridge.cli import transcript
 from xinference_bridge.cli.model_argument import uid_of
+from xinference_bridge.cli.parameters import parameter_from_text
 from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.models.chat import ChatHandle
 from xinference_bridge.protocol.chat.messages import WireMessage
@@ -58,7 +61,7 @@ class SlashCommand:
 
 
 def obey(conversation: Conversation, line: str) -> str:
-    """Do what `/command argument` says, and return the reply; raises ConversationEnd and ValueError."""
+    """Run `/command argument` and return the reply; `/exit` raises ConversationEnd."""
     name, _, argument = line.removeprefix("/").strip().partition(" ")
     command = COMMANDS.get(name.lower()) or _ALIASES.get(name.lower())
     if command is None:
@@ -70,13 +73,13 @@ def _help(_conversation: Conversation, _argument: str) -> str:
     width = max(len(f"/{name} {command.takes}") for name, command in COMMANDS.items())
     lines = [f"{f'/{name} {command.takes}':<{width}}  {command.help}" for name, command in COMMANDS.items()]
     lines.append(f"{chr(34) * 3:<{width}}  begins and ends a message of several lines")
-    lines.append(f"{'Ctrl-C':<{width}}  stops an answer; what came of it is kept")
+    lines.append(f"{'Ctrl-C':<{width}}  stops an answer; the part that came is kept")
     return "\n".join(lines)
 
 
 def _clear(conversation: Conversation, _argument: str) -> str:
     conversation.turns.clear()
-    return "forgotten: the conversation begins anew"
+    return "cleared: the conversation starts again"
 
 
 def _system(conversation: Conversation, argument: str) -> str:
@@ -106,17 +109,15 @@ def _set(conversation: Conversation, argument: str) -> str:
     if value == "-":
         conversation.parameters.pop(name, None)
     elif value:
-        conversation.parameters[name] = _meant(value)
+        try:
+            conversation.parameters[name] = parameter_from_text(name, value.strip())
+        except ValueError as error:
+            return str(error)
     shown = {name: conversation.parameters.get(name)} if name else conversation.parameters
-    words = (f"{key}: {'as the server chooses' if held is None else json.dumps(held)}" for key, held in shown.items())
-    return ", ".join(words) or "nothing is set: all is as the server chooses"
-
-
-def _meant(value: str) -> Any:
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
+    words = (
+        f"{key}: {'the default of the server' if held is None else json.dumps(held)}" for key, held in shown.items()
+    )
+    return ", ".join(words) or "nothing is set: the server's defaults apply"
 
 
 def _model(conversation: Conversation, argument: str) -> str:
@@ -130,6 +131,42 @@ def _models(conversation: Conversation, _argument: str) -> str:
     return f"chat models: {', '.join(able)}"
 
 
+def _save(conversation: Conversation, argument: str) -> str:
+    if not argument:
+        return "/save takes the name of a file"
+    path = Path(argument).expanduser()
+    try:
+        transcript.write(
+            path,
+            model=conversation.uid,
+            system=conversation.system,
+            parameters=conversation.parameters,
+            turns=conversation.turns,
+        )
+    except (ValueError, OSError) as error:
+        return _why(error)
+    return f"saved to {path}: {len(conversation.turns)} messages"
+
+
+def _load(conversation: Conversation, argument: str) -> str:
+    if not argument:
+        return "/load takes the name of a file"
+    path = Path(argument).expanduser()
+    try:
+        saved = transcript.read(path)
+    except (ValueError, OSError) as error:
+        return _why(error)
+    conversation.turns = saved["messages"]
+    conversation.system = saved.get("system")
+    conversation.parameters = saved["parameters"]
+    other = f"; it was with {saved['model']}" if saved.get("model") not in (None, conversation.uid) else ""
+    return f"loaded {path}: {len(conversation.turns)} messages{other}"
+
+
+def _why(error: ValueError | OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
+
+
 def _exit(_conversation: Conversation, _argument: str) -> str:
     raise ConversationEnd
 
@@ -137,13 +174,15 @@ def _exit(_conversation: Conversation, _argument: str) -> str:
 COMMANDS = {
     "help": SlashCommand("", "this list", _help),
     "clear": SlashCommand("", "forget the conversation", _clear),
-    "system": SlashCommand("TEXT", "what the model is told first; - for nothing", _system),
-    "temperature": SlashCommand("NUMBER", "how freely it chooses its words; - for the server's choice", _temperature),
-    "max_tokens": SlashCommand("NUMBER", "the longest answer; - for the server's choice", _max_tokens),
+    "system": SlashCommand("TEXT", "the system prompt; - for none", _system),
+    "temperature": SlashCommand("NUMBER", "sampling temperature; - for the server's default", _temperature),
+    "max_tokens": SlashCommand("NUMBER", "the longest answer, in tokens; - for the server's default", _max_tokens),
     "think": SlashCommand("on|off", "whether a hybrid model reasons first", _think),
     "set": SlashCommand("NAME VALUE", "any other parameter, such as top_p 0.9", _set),
     "model": SlashCommand("UID", "go on with another model", _model),
     "models": SlashCommand("", "the chat models that run", _models),
-    "exit": SlashCommand("", "leave; Ctrl-D does too", _exit),
+    "save": SlashCommand("FILE", "write the conversation to a file, as JSON", _save),
+    "load": SlashCommand("FILE", "go on with a conversation that was saved", _load),
+    "exit": SlashCommand("", "leave; so do exit, quit and Ctrl-D", _exit),
 }
 _ALIASES = {"quit": COMMANDS["exit"], "bye": COMMANDS["exit"], "?": COMMANDS["help"]}

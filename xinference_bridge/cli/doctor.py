@@ -14,8 +14,9 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from xinference_bridge.cli import diagnosis
-from xinference_bridge.cli.network_checks import LOOK, Reach
+from xinference_bridge.cli.network_checks import Reach, look_within
 from xinference_bridge.cli.options import Common
+from xinference_bridge.cli.wording import as_options
 from xinference_bridge.client.transport import container
 from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.connection_settings import DEFAULT_SERVER_URL, CallOptions
@@ -63,6 +64,7 @@ class Examination:
         self._wanted = model
         self._reach = reach if reach is not None else Reach()
         self._connection = XinferenceConnection.model_construct()
+        self._look = look_within(common.stated.get("timeout"))
         self._auth = False
         self._running: list[ModelInfo] | None = None
         self._model = ModelInfo("", "", "")
@@ -136,7 +138,7 @@ class Examination:
         host, port = self._address()
         if self._proxy() is not None:
             return Step(name, "skipped", "the proxy connects to it")
-        seconds = self._connection.connect_timeout or 10.0
+        seconds = min(self._connection.connect_timeout or 10.0, self._look.connect_timeout or 10.0)
         try:
             took = self._reach.open_port(host, port, seconds)
         except OSError as error:
@@ -151,7 +153,7 @@ class Examination:
     def _xinference(self, name: str) -> Step:
         url = self._connection.server_url
         try:
-            data = self._connection.client.send(AUTH_NEEDED, LOOK).json()
+            data = self._connection.client.send(AUTH_NEEDED, self._look).json()
         except (XinferenceConfigurationError, XinferencePermissionError):
             raise  # a redirect, an address that is not allowed: each says itself what to do
         except XinferenceError as error:
@@ -185,7 +187,7 @@ class Examination:
 
     def _uptime(self) -> str:
         try:
-            data = self._connection.client.send(_STATUS, LOOK).json()
+            data = self._connection.client.send(_STATUS, self._look).json()
         except XinferenceError:
             return ""  # a gateway may pass /v1 alone; the other answer was proof enough
         seconds = data.get("uptime") if isinstance(data, dict) else None
@@ -213,7 +215,7 @@ class Examination:
     def _credential(self, name: str) -> Step:
         given = self._credential_given()
         try:
-            self._running = self._connection.client.run(self._connection.client.running.models(LOOK))
+            self._running = self._connection.client.run(self._connection.client.running.models(self._look))
         except XinferencePermissionError as error:
             if not self._auth or given is None or error.request_id is None:
                 raise
@@ -237,7 +239,7 @@ class Examination:
 
     def _version(self, name: str) -> Step:
         try:
-            data = self._connection.client.send(CLUSTER_VERSION, LOOK).json()
+            data = self._connection.client.send(CLUSTER_VERSION, self._look).json()
         except XinferencePermissionError:
             return Step(name, "skipped", "an administrator alone may ask for it")
         except XinferenceError as error:
@@ -304,7 +306,9 @@ class Examination:
 
     def _answer(self, name: str) -> Step:
         seconds = self._connection.timeout if "timeout" in self._common.stated else _TRY_SECONDS
-        options = CallOptions(timeout=seconds, max_retries=0)
+        options = CallOptions(
+            timeout=seconds, connect_timeout=self._look.connect_timeout, deadline=seconds, max_retries=0
+        )
         begun = time.perf_counter()
         what = diagnosis.ask_one_thing(self._connection, self._model, options)
         took = (time.perf_counter() - begun) * 1000
@@ -325,7 +329,7 @@ class Examination:
 
 def _failed(name: str, error: XinferenceError) -> Step:
     """The step of an error, whose first sentence says what is wrong and whose others what to do."""
-    sentences = re.split(r"(?<=[^.][.?!]) (?=[A-Z`])", error.message, maxsplit=1)
+    sentences = re.split(r"(?<=[^.][.?!]) (?=[A-Z`])", as_options(error.message), maxsplit=1)
     advice = sentences[1] if len(sentences) > 1 else None
     facts = {"error": type(error).__name__, "status_code": error.status_code, "request_id": error.request_id}
     known = {key: value for key, value in facts.items() if value is not None}

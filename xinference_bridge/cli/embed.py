@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from xinference_bridge.cli.console import messages
-from xinference_bridge.cli.inputs import STANDARD, Row, count_rows, rows_of
+from xinference_bridge.cli.inputs import STANDARD, Row, Skipped, count_rows, refuse_unreadable, rows_of
 from xinference_bridge.cli.options import UsageError
 from xinference_bridge.cli.vectors import JSONL_SUFFIXES, PARQUET_SUFFIXES, JsonlFile, ParquetFile, StandardOutput
 from xinference_bridge.models.batching import batches_of, run_batches_in_order
@@ -47,8 +47,9 @@ def embed_files(
     batch_size: int,
     concurrency: int,
     overwrite: bool,
+    skip_bad: bool = False,
 ) -> None:
-    """Embed every text of the files into `out`; texts whose vectors stand there already are not sent again.
+    """Embed every text of the files into `out`; texts whose vectors are there already are not sent again.
 
     Raises what the server answers with; the vectors that came before it are in the file.
     """
@@ -57,8 +58,10 @@ def embed_files(
             raise FileNotFoundError(2, "no such file", str(file))
         if file.exists() and out.exists() and file.samefile(out):
             raise UsageError(f"--out {out} is one of the inputs")
+    refuse_unreadable(files)
     target = _target(out, model.uid, overwrite=overwrite)
-    rows = rows_of(files, field)
+    bad = Skipped()
+    rows = rows_of(files, field, bad if skip_bad else None)
     written = length = 0
     try:
         skipped = target.skip_written(rows)
@@ -72,11 +75,14 @@ def embed_files(
         target.finish()
     except KeyboardInterrupt:
         if out != STANDARD:
-            messages().print(f"{written} written; the same command goes on from there.", style="dim")
+            messages().print(f"{written} written; the same command resumes there.", style="dim")
         raise
     finally:
         target.close()
     messages().print(_summed_up(out, written, skipped, length), soft_wrap=True)
+    if bad.count:
+        rows_skipped = "1 bad row was" if bad.count == 1 else f"{bad.count} bad rows were"
+        messages().print(f"{rows_skipped} skipped; the first: {bad.first}", soft_wrap=True)
 
 
 def _target(out: Path, uid: str, *, overwrite: bool) -> VectorFile:
@@ -133,6 +139,6 @@ def _task(progress: Progress | None, files: Sequence[Path], skipped: int) -> Tas
 def _summed_up(out: Path, written: int, skipped: int, length: int) -> str:
     where = "standard output" if out == STANDARD else str(out)
     if not written:
-        return f"Nothing to do: {skipped} vectors stand in {where} already." if skipped else "No texts."
-    before = f", after {skipped} that stood there already" if skipped else ""
+        return f"Nothing to do: {skipped} vectors are in {where} already." if skipped else "No texts."
+    before = f", after {skipped} that were there already" if skipped else ""
     return f"{written} vectors of {length} dimensions written to {where}{before}."

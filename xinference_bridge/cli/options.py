@@ -12,6 +12,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from xinference_bridge.cli.console import complain, messages
+from xinference_bridge.cli.wording import as_options
 from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.connection_settings import DEFAULT_SERVER_URL, normalise_server_url
 from xinference_bridge.environment import ENVIRONMENT_NAMES, from_environment
@@ -64,11 +65,63 @@ def _common(
         float | None,
         typer.Option(metavar="SECONDS", rich_help_panel=_PANEL, help="Seconds to wait for each byte of an answer."),
     ] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", rich_help_panel=_PANEL, help="The CA bundle that signed the server's certificate."
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", rich_help_panel=_PANEL, help="Do not check the server's certificate.")
+    ] = False,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="'NAME: VALUE'",
+            rich_help_panel=_PANEL,
+            help="A header to send with every request, for a gateway in front of the server; can be repeated.",
+        ),
+    ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            rich_help_panel=_PANEL,
+            help=f"The proxy to go through; else {_named('proxy')}, else HTTP_PROXY and HTTPS_PROXY.",
+        ),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", rich_help_panel=_PANEL, help="Show tracebacks.")] = False,
 ) -> "Common":
-    stated = {"server_url": server_url, "api_key": api_key, "username": username, "password": password}
-    stated_too: dict[str, Any] = {**stated, "timeout": timeout}
-    return Common({name: value for name, value in stated_too.items() if value is not None}, debug)
+    stated: dict[str, Any] = {
+        "server_url": server_url,
+        "api_key": api_key,
+        "username": username,
+        "password": password,
+        "timeout": timeout,
+        "verify": _verify(ca, insecure=insecure),
+        "headers": _headers(header or []),
+        "proxy": proxy,
+    }
+    return Common({name: value for name, value in stated.items() if value is not None}, debug)
+
+
+def _verify(ca: Path | None, *, insecure: bool) -> bool | str | None:
+    if ca is not None and insecure:
+        raise typer.BadParameter("--ca and --insecure exclude each other")
+    if ca is not None and not ca.is_file():
+        raise typer.BadParameter(f"--ca {ca}: no such file")
+    return str(ca) if ca is not None else False if insecure else None
+
+
+def _headers(given: list[str]) -> dict[str, str] | None:
+    headers = {}
+    for text in given:
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip():
+            # Never repeated in the message: it may be a key.
+            raise typer.BadParameter("--header takes 'NAME: VALUE', such as --header 'X-Team: search'")
+        headers[name.strip()] = value.strip()
+    return headers or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +171,8 @@ class Common:
     def secrets(self) -> list[str]:
         """What must never be printed."""
         known = {**from_environment(), **self.stated}
-        values = (known.get(name) for name in ("api_key", "password", "proxy"))
+        values = [known.get(name) for name in ("api_key", "password", "proxy")]
+        values += dict(known.get("headers") or {}).values()
         return [
             value.get_secret_value() if hasattr(value, "get_secret_value") else str(value) for value in values if value
         ]
@@ -168,7 +222,7 @@ _SHARED = tuple(inspect.signature(_common).parameters)
 
 def _in_one_line(error: Exception) -> str:
     if isinstance(error, (XinferenceError, UsageError)):
-        return str(error)
+        return as_options(str(error))
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return f"unexpected {type(error).__name__}: {error}. --debug shows where."

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from xinference_bridge.cli import parquet
 from xinference_bridge.cli.inputs import Row, as_lines
 from xinference_bridge.errors import XinferenceConfigurationError
 
 JSONL_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 PARQUET_SUFFIXES = frozenset({".parquet"})
-_ROWS_A_GROUP = 1024
 
 
 class StandardOutput:
@@ -92,7 +91,7 @@ class ParquetFile:
     """
 
     def __init__(self, path: Path, uid: str, *, overwrite: bool) -> None:
-        _pyarrow()
+        parquet.pyarrow()
         self._path = path
         self._uid = uid
         self._overwrite = overwrite
@@ -171,38 +170,20 @@ def _refuse_another(stored: dict[str, Any], row: Row | None, uid: str, path: Pat
     raise XinferenceConfigurationError(msg)
 
 
-def _pyarrow() -> Any:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet
-    except ModuleNotFoundError:
-        msg = "Parquet needs pyarrow: pip install pyarrow. Or let --out end in .jsonl"
-        raise XinferenceConfigurationError(msg) from None
-    return pa
-
-
-def _schema(arrow: Any) -> Any:
-    columns = {"file": arrow.string(), "line": arrow.int64(), "text": arrow.string(), "fields": arrow.string()}
-    return arrow.schema({**columns, "model": arrow.string(), "embedding": arrow.list_(arrow.float32())})
+def _columns(arrow: Any) -> dict[str, Any]:
+    texts = {"file": arrow.string(), "line": arrow.int64(), "text": arrow.string(), "fields": arrow.string()}
+    return {**texts, "model": arrow.string(), "embedding": arrow.list_(arrow.float32())}
 
 
 def _to_parquet(part: Path, target: Path) -> None:
-    arrow = _pyarrow()
-    schema = _schema(arrow)
-    with part.open("rb") as file, arrow.parquet.ParquetWriter(target, schema) as writer:
+    with part.open("rb") as file:
         rows = (orjson.loads(line) for line in as_lines(file))
-        while group := list(islice(rows, _ROWS_A_GROUP)):
-            for row in group:
-                row["fields"] = orjson.dumps(row["fields"]).decode()
-            writer.write_table(arrow.Table.from_pylist(group, schema))
+        parquet.write_rows(target, (row | {"fields": orjson.dumps(row["fields"]).decode()} for row in rows), _columns)
 
 
-def _stored_rows(path: Path) -> Iterable[dict[str, Any]]:
-    arrow = _pyarrow()
+def _stored_rows(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        with arrow.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(_ROWS_A_GROUP, columns=["file", "line", "text", "model"]):
-                yield from batch.to_pylist()
-    except (arrow.ArrowInvalid, arrow.ArrowKeyError) as error:
-        msg = f"{path}: is not of this command ({error}). Give another --out, or --overwrite"
+        yield from parquet.read_rows(path, columns=["file", "line", "text", "model"])
+    except XinferenceConfigurationError as error:
+        msg = f"{error.message}; it was not written by this command. Give another --out, or --overwrite"
         raise XinferenceConfigurationError(msg) from None

@@ -28,7 +28,7 @@ def cannot_connect(url: str, why: str, *, in_container: bool) -> XinferenceConne
         port = parts.port or DEFAULT_PORT
         msg += (
             f" Either the server is not running, or it runs outside this container, where {parts.hostname} is the "
-            f"container itself. If it runs on the host, or in a container that publishes its port (`-p {port}:{port}`), "
+            f"container itself. If it runs on the host, or in a container with a published port (`-p {port}:{port}`), "
             f"use http://host.docker.internal:{port}, and start it with `-H 0.0.0.0`; if it runs in the same Docker "
             f"network, use its container's name instead of {parts.hostname}."
         )
