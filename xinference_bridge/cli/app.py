@@ -84,17 +84,17 @@ def chat(
     *,
     uid: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[UID]", help="The model's UID, or its name where that is unique; else the only chat model."
-        ),
+        typer.Argument(metavar="UID", help="The model's UID, or its unique name. Left out: the only chat model."),
     ] = None,
     message: Annotated[
         str | None,
-        typer.Option("--message", "-m", help="Say this, print the answer, and end. Piped input is added to it."),
+        typer.Option("--message", "-m", help="Send this, print the answer and exit. Piped input is added to it."),
     ] = None,
-    system: Annotated[str | None, typer.Option("--system", "-s", help="What the model is told first.")] = None,
-    temperature: Annotated[float | None, typer.Option(min=0, help="How freely it chooses its words.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="The longest answer.")] = None,
+    system: Annotated[str | None, typer.Option("--system", "-s", help="The system prompt.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, help="Sampling temperature; 0 always picks the likeliest.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="The longest answer, in tokens.")] = None,
     think: Annotated[
         bool | None,
         typer.Option("--think/--no-think", help="Whether a hybrid model reasons first.", show_default=False),
@@ -131,7 +131,7 @@ def embed(
         list[Path],
         typer.Argument(
             metavar="FILE",
-            help="One text per line, .jsonl, .csv, .tsv, .json (an array) or .parquet. `-` is standard input.",
+            help="One text per line; or .jsonl, .json, .csv, .tsv, .parquet. `-` is standard input.",
         ),
     ],
     out: Annotated[
@@ -141,12 +141,12 @@ def embed(
     field: TextField = "text",
     batch_size: Annotated[int, typer.Option(min=1, help="Texts in one request.")] = 64,
     concurrency: Annotated[int, typer.Option(min=1, help="Concurrent requests.")] = 4,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew where the output exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out entries without a text, and say how many there were.")
+        bool, typer.Option("--skip-bad", help="Skip entries without a readable text, and say how many there were.")
     ] = False,
 ) -> None:
-    """Embed the texts of files. Stopped, and called again, it goes on where it was."""
+    """Embed the texts of files. Stopped and run again, it resumes where it was."""
     from xinference_bridge.cli.embed import Embedding, embed_files
     from xinference_bridge.cli.model_argument import uid_of
     from xinference_bridge.models.embedding import EmbeddingHandle
@@ -166,9 +166,7 @@ def rerank(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="What the texts should be relevant to.")],
     file: Annotated[
         Path,
-        typer.Argument(
-            metavar="FILE", help="One text per line, or any file that `embed` reads. `-` is standard input."
-        ),
+        typer.Argument(metavar="FILE", help="Texts, in a format that `embed` reads. `-` is standard input."),
     ],
     top_n: Annotated[int | None, typer.Option(min=1, help="How many of the best to print.")] = None,
     field: TextField = "text",
