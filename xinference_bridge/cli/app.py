@@ -20,7 +20,7 @@ app = typer.Typer(
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Uid = Annotated[str, typer.Argument(metavar="UID", help="The model's UID, or its name where that is unique.")]
-TextField = Annotated[str, typer.Option("--field", help="The field or column that holds the text.")]
+TextField = Annotated[str, typer.Option("--field", metavar="NAME", help="The field or column that holds the text.")]
 
 
 def _version(wanted: bool) -> None:
@@ -44,9 +44,9 @@ def doctor(
     model: Annotated[str | None, typer.Option("--model", "-m", metavar="UID", help="The model to look at.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look, step by step, at what stands between you and a model, and say what to do next.
+    """Check each step from the address to a model's first answer, and say how to fix the first problem.
 
-    Ends with status 0 only when all is well.
+    Exits with status 0 only if all is well.
     """
     from xinference_bridge.cli.doctor import Examination
     from xinference_bridge.cli.report import print_steps, steps_as_json
@@ -88,13 +88,17 @@ def chat(
     ] = None,
     message: Annotated[
         str | None,
-        typer.Option("--message", "-m", help="Send this, print the answer and exit. Piped input is added to it."),
+        typer.Option(
+            "--message", "-m", metavar="TEXT", help="Send this, print the answer and exit. Piped input is added to it."
+        ),
     ] = None,
-    system: Annotated[str | None, typer.Option("--system", "-s", help="The system prompt.")] = None,
+    system: Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system prompt.")] = None,
     temperature: Annotated[
-        float | None, typer.Option(min=0, help="Sampling temperature; 0 always picks the likeliest.")
+        float | None, typer.Option(min=0, metavar="NUMBER", help="Sampling temperature; 0 always picks the likeliest.")
     ] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="The longest answer, in tokens.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, metavar="NUMBER", help="The longest answer, in tokens.")
+    ] = None,
     think: Annotated[
         bool | None,
         typer.Option("--think/--no-think", help="Whether a hybrid model reasons first.", show_default=False),
@@ -136,11 +140,16 @@ def embed(
     ],
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", help="Where the vectors go: .jsonl or .parquet. `-` is standard output, as JSONL."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Where the vectors go: .jsonl or .parquet. `-` is standard output, as JSONL.",
+        ),
     ] = Path("-"),
     field: TextField = "text",
-    batch_size: Annotated[int, typer.Option(min=1, help="Texts in one request.")] = 64,
-    concurrency: Annotated[int, typer.Option(min=1, help="Concurrent requests.")] = 4,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Texts in one request.")] = 64,
+    concurrency: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Concurrent requests.")] = 4,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Skip rows without a readable text, and say how many there were.")
@@ -148,9 +157,11 @@ def embed(
 ) -> None:
     """Embed the texts of files. Stopped and run again, it resumes where it was."""
     from xinference_bridge.cli.embed import embed_files
+    from xinference_bridge.cli.inputs import refuse_unreadable
     from xinference_bridge.cli.model_argument import uid_of
     from xinference_bridge.models.embedding import EmbeddingHandle
 
+    refuse_unreadable(files)
     with common.connection() as connection:
         model = EmbeddingHandle(connection, uid_of(connection, uid, "embed"))
         embed_files(
@@ -175,7 +186,7 @@ def rerank(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="Texts, in a format that `embed` reads. `-` is standard input.")
     ],
-    top_n: Annotated[int | None, typer.Option(min=1, help="How many of the best to print.")] = None,
+    top_n: Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help="How many of the best to print.")] = None,
     field: TextField = "text",
     as_json: AsJson = False,
 ) -> None:

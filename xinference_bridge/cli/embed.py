@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from xinference_bridge.cli.console import messages
-from xinference_bridge.cli.inputs import STANDARD, Row, Skipped, count_rows, refuse_unreadable, rows_of
+from xinference_bridge.cli.inputs import STANDARD, Row, Skipped, count_rows, rows_of
 from xinference_bridge.cli.options import UsageError
 from xinference_bridge.cli.vectors import JSONL_SUFFIXES, PARQUET_SUFFIXES, JsonlFile, ParquetFile, StandardOutput
 from xinference_bridge.models.batching import batches_of, run_batches_in_order
@@ -58,7 +58,6 @@ def embed_files(
             raise FileNotFoundError(2, "no such file", str(file))
         if file.exists() and out.exists() and file.samefile(out):
             raise UsageError(f"--out {out} is one of the inputs")
-    refuse_unreadable(files)
     target = _target(out, model.uid, overwrite=overwrite)
     bad = Skipped()
     rows = rows_of(files, field, bad if skip_bad else None)
