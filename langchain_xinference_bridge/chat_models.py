@@ -25,7 +25,7 @@ from langchain_xinference_bridge._token_counting import TokenCounting
 from langchain_xinference_bridge._tools import choice_to_wire, tools_to_wire
 from langchain_xinference_bridge.errors import translated_errors
 from langchain_xinference_bridge.profile import LazyProfile
-from xinference_bridge.integration.parameters import CHAT
+from xinference_bridge.integration.parameters import CHAT, check_values
 from xinference_bridge.integration.sampling_fields import SamplingFields
 from xinference_bridge.models.base import ModelHandle
 from xinference_bridge.models.chat import ChatHandle
@@ -200,6 +200,17 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
     # Tools and structured output
 
     @override
+    def bind(self, **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:  # type: ignore[override] # its class is private
+        """The model with parameters for each of its calls; a wrong value raises XinferenceConfigurationError here.
+
+        >>> ChatXinference(model="tiny-chat").bind(temperature=0).invoke("Hello").content
+        'Hello! How can I help you today?'
+        """
+        with translated_errors:
+            check_values(kwargs, type(self).__name__)
+        return super().bind(**kwargs)
+
+    @override
     def bind_tools(
         self,
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
@@ -323,5 +334,5 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         if isinstance(max_tokens, int):
             params["ls_max_tokens"] = max_tokens
         if stops:
-            params["ls_stop"] = [stops] if isinstance(stops, str) else list(stops)
+            params["ls_stop"] = list(stops) if isinstance(stops, (list, tuple)) else [str(stops)]
         return params

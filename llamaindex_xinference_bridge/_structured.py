@@ -16,7 +16,7 @@ from llama_index.core.types import Model, PydanticProgramMode
 from llama_index_instrumentation import get_dispatcher
 
 from xinference_bridge.protocol.chat.request import StructuredOutput
-from xinference_bridge.protocol.chat.structured_output import json_of_answer, not_structured
+from xinference_bridge.protocol.chat.structured_output import json_of_answer, not_structured, what_was_said
 
 dispatcher = get_dispatcher(__name__)
 
@@ -183,7 +183,7 @@ def object_from_response(response: ChatResponse, output_cls: type[Model], wanted
     except ValidationError as invalid:
         why = "; ".join(f"{'.'.join(map(str, error['loc'])) or 'it'}: {error['msg']}" for error in invalid.errors())
         reason = response.additional_kwargs.get("finish_reason")
-        raise not_structured(found or text, wanted, why, reason) from invalid
+        raise not_structured(what_was_said(text, calls), wanted, why, reason) from invalid
 
 
 def _tell_start(output_cls: type[BaseModel], prompt: BasePromptTemplate, prompt_args: dict[str, Any]) -> None:

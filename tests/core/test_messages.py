@@ -48,7 +48,7 @@ def test_https_to_a_server_without_tls_says_http_first(why):
 
 def test_a_certificate_that_is_refused_is_told_with_its_reason():
     message = tls_failed("https://gpu:9997/v1", "certificate verify failed: self-signed certificate.").message
-    assert message.startswith("No secure connection to https://gpu:9997: certificate verify failed: self-signed cert")
+    assert message.startswith("No secure connection to https://gpu:9997 (certificate verify failed: self-signed cert")
     assert ".." not in message
 
 

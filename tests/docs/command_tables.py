@@ -15,6 +15,7 @@ from xinference_bridge.cli.options import _common
 from xinference_bridge.cli.vectors import _stored
 
 _CLICK: Any = typer.main.get_command(app)
+NAMES: tuple[str, ...] = tuple(_CLICK.commands)
 _SHARED = frozenset(inspect.signature(_common).parameters)
 
 #: What stands in a line of the JSONL output.

@@ -36,7 +36,7 @@ _ENGINES = {
 _FEATURES: dict[str, Callable[[Engine], str]] = {
     "Chat, streamed or not; sync and async": lambda _: "yes",
     "Tool calls, streamed or not": lambda engine: "yes" if engine.streams_tool_calls else "yes, read from the text",
-    "Forced tool call (`tool_choice`)": lambda engine: "enforced" if engine.tool_choice_required else "checked",
+    "Forced tool call (`tool_choice`)": lambda engine: "enforced" if engine.json_schema else "checked",
     "Structured output (JSON schema)": lambda engine: "enforced" if engine.json_schema else "checked",
     "JSON mode": lambda engine: "enforced" if engine.json_object else "checked",
     "Reasoning (thinking) apart from the answer": lambda _: "yes",
@@ -55,14 +55,13 @@ def generated() -> dict[str, Callable[[], str]]:
     """Return the generated tables by name."""
     from tests.docs import command_tables
 
-    names = ("doctor", "models", "chat", "embed", "rerank")
     return {
         "engines": engines,
         "commands": command_tables.commands,
         "connection_options": command_tables.connection_options,
         "slash_commands": command_tables.slash_commands,
         "jsonl": command_tables.jsonl,
-        **{name: partial(command_tables.options_of, name) for name in names},
+        **{name: partial(command_tables.options_of, name) for name in command_tables.NAMES},
     }
 
 

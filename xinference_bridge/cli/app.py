@@ -64,7 +64,7 @@ def doctor(
 @app.command()
 @with_common_options
 def models(common: Common, as_json: AsJson = False) -> None:
-    """List the models that run, with engine, abilities and context."""
+    """List the running models, with engine, abilities and context."""
     from xinference_bridge.cli.tables import models_as_json, print_models
 
     with common.connection() as connection:
@@ -84,7 +84,9 @@ def chat(
     *,
     uid: Annotated[
         str | None,
-        typer.Argument(metavar="[UID]", help="The model's UID, or its unique name. Left out: the only chat model."),
+        typer.Argument(
+            metavar="[UID]", help="The model's UID, or its name where that is unique; else the only chat model."
+        ),
     ] = None,
     message: Annotated[
         str | None,
@@ -94,7 +96,8 @@ def chat(
     ] = None,
     system: Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system prompt.")] = None,
     temperature: Annotated[
-        float | None, typer.Option(min=0, metavar="NUMBER", help="Sampling temperature; 0 always picks the likeliest.")
+        float | None,
+        typer.Option(min=0, metavar="NUMBER", help="Sampling temperature; 0 always picks the likeliest token."),
     ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, metavar="NUMBER", help="The longest answer, in tokens.")
@@ -113,11 +116,11 @@ def chat(
     """Talk to a model. Without --message and at a terminal: a conversation, with `/help` for its commands."""
     from xinference_bridge.cli.chat import talk
     from xinference_bridge.cli.conversation import Conversation
-    from xinference_bridge.cli.model_argument import only_uid, uid_of
+    from xinference_bridge.cli.model_argument import only_model, uid_of
 
     with common.connection() as connection:
-        chosen = only_uid(connection, "chat") if uid is None else uid_of(connection, uid, "chat")
-        conversation = Conversation(connection, chosen, system)
+        model = only_model(connection, "chat") if uid is None else uid_of(connection, uid, "chat")
+        conversation = Conversation(connection, model, system)
         stated = {"temperature": temperature, "max_tokens": max_tokens}
         conversation.parameters |= {name: value for name, value in stated.items() if value is not None}
         if think is not None:
@@ -135,7 +138,7 @@ def embed(
         list[Path],
         typer.Argument(
             metavar="FILE",
-            help="One text per line; or .jsonl, .json, .csv, .tsv, .parquet. `-` is standard input.",
+            help="One text per line, .jsonl, .csv, .tsv, .json (an array) or .parquet. `-` is standard input.",
         ),
     ],
     out: Annotated[
@@ -152,28 +155,18 @@ def embed(
     concurrency: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Concurrent requests.")] = 4,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Skip rows without a readable text, and say how many there were.")
+        bool, typer.Option("--skip-bad", help="Leave out entries without a text, and say how many there were.")
     ] = False,
 ) -> None:
     """Embed the texts of files. Stopped and run again, it resumes where it was."""
-    from xinference_bridge.cli.embed import embed_files
-    from xinference_bridge.cli.inputs import refuse_unreadable
+    from xinference_bridge.cli.embed import Embedding, embed_files
     from xinference_bridge.cli.model_argument import uid_of
     from xinference_bridge.models.embedding import EmbeddingHandle
 
-    refuse_unreadable(files)
     with common.connection() as connection:
         model = EmbeddingHandle(connection, uid_of(connection, uid, "embed"))
-        embed_files(
-            model,
-            files,
-            out,
-            field=field,
-            batch_size=batch_size,
-            concurrency=concurrency,
-            overwrite=overwrite,
-            skip_bad=skip_bad,
-        )
+        how = Embedding(field, batch_size, concurrency, overwrite=overwrite, skip_bad=skip_bad)
+        embed_files(model, files, out, how)
 
 
 @app.command()
@@ -184,7 +177,10 @@ def rerank(
     uid: Uid,
     query: Annotated[str, typer.Argument(metavar="QUERY", help="What the texts should be relevant to.")],
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Texts, in a format that `embed` reads. `-` is standard input.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="One text per line, or any file that `embed` reads. `-` is standard input."
+        ),
     ],
     top_n: Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help="How many of the best to print.")] = None,
     field: TextField = "text",
@@ -203,3 +199,79 @@ def rerank(
         typer.echo(ranking_as_json(ranking))
     else:
         print_ranking(ranking, output())
+
+
+@app.command()
+@with_common_options
+def launch(
+    common: Common,
+    *,
+    name: Annotated[str, typer.Argument(metavar="MODEL", help="A built-in or registered model, such as qwen3.")],
+    engine: Annotated[
+        str | None, typer.Option("--engine", metavar="NAME", help="vllm, sglang, transformers, llama.cpp, mlx, …")
+    ] = None,
+    uid: Annotated[str | None, typer.Option("--uid", "-u", metavar="UID", help="The UID to call it by.")] = None,
+    model_type: Annotated[
+        str, typer.Option("--type", "-t", metavar="TYPE", help="LLM, embedding, rerank, image, audio, video.")
+    ] = "LLM",
+    size: Annotated[
+        str | None, typer.Option("--size", metavar="BILLIONS", help="Size in billions of parameters: 7, 0_5.")
+    ] = None,
+    model_format: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="pytorch, ggufv2, awq, gptq, mlx.")
+    ] = None,
+    quantization: Annotated[
+        str | None, typer.Option("--quantization", metavar="NAME", help="none, Int4, Q4_K_M, …")
+    ] = None,
+    replica: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Replicas that answer in turn.")] = 1,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", metavar="NAME=VALUE", help="Any other launch parameter; can be repeated."),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it can be called.")] = True,
+    within: Annotated[float, typer.Option("--within", metavar="SECONDS", help="How long to wait.")] = 1800.0,
+) -> None:
+    """Launch a model and wait until it is ready. Requires a login: --username and --password."""
+    from xinference_bridge.cli.launch import extra_options, launched
+
+    with common.connection() as connection:
+        info = launched(
+            connection,
+            name,
+            wait=wait,
+            engine=engine,
+            uid=uid,
+            model_type=model_type,
+            size=size,
+            format=model_format,
+            quantization=quantization,
+            replica=replica,
+            timeout=within,
+            **extra_options(option or ()),
+        )
+    typer.echo(info.uid)
+
+
+@app.command()
+@with_common_options
+def stop(common: Common, *, uid: Annotated[str, typer.Argument(metavar="UID", help="The model's UID.")]) -> None:
+    """Terminate a model. Requires a login: --username and --password."""
+    with common.connection() as connection:
+        connection.terminate(uid)
+    typer.echo(f"Ended {uid}.", err=True)
+
+
+@app.command()
+@with_common_options
+def status(common: Common, as_json: AsJson = False) -> None:
+    """List the models that were launched, ready or not, with their replicas and the reason of a failure."""
+    from xinference_bridge.cli.launch import print_statuses, statuses_as_json
+
+    with common.connection() as connection:
+        statuses = connection.status()
+    if as_json:
+        typer.echo(statuses_as_json(statuses))
+    elif statuses:
+        print_statuses(statuses, output())
+    else:
+        typer.echo(f"No model was launched at {connection.server_url}.", err=True)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xinference_bridge.cli import transcript
 from xinference_bridge.cli.model_argument import uid_of
-from xinference_bridge.cli.parameters import parameter_from_text
+from xinference_bridge.cli.parameter_values import NAMES, parameter_value
+from xinference_bridge.cli.saved_conversation import load, save
 from xinference_bridge.connection import XinferenceConnection
+from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.models.chat import ChatHandle
 from xinference_bridge.protocol.chat.messages import WireMessage
 from xinference_bridge.protocol.chat.request import ChatCall
@@ -31,6 +32,8 @@ class Conversation:
     system: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     turns: list[WireMessage] = field(default_factory=list)
+    file: Path | None = None
+    """Where it was saved or loaded last."""
 
     @property
     def model(self) -> ChatHandle:
@@ -61,7 +64,12 @@ class SlashCommand:
 
 
 def obey(conversation: Conversation, line: str) -> str:
-    """Run `/command argument` and return the reply; `/exit` raises ConversationEnd."""
+    """Do what `/command argument` says, and return the reply.
+
+    Raises:
+        ConversationEnd: The person leaves.
+        XinferenceError: The argument is invalid, or the server says no; nothing has changed.
+    """
     name, _, argument = line.removeprefix("/").strip().partition(" ")
     command = COMMANDS.get(name.lower()) or _ALIASES.get(name.lower())
     if command is None:
@@ -109,10 +117,9 @@ def _set(conversation: Conversation, argument: str) -> str:
     if value == "-":
         conversation.parameters.pop(name, None)
     elif value:
-        try:
-            conversation.parameters[name] = parameter_from_text(name, value.strip())
-        except ValueError as error:
-            return str(error)
+        conversation.parameters[name] = parameter_value(name, value.strip())
+    elif name and name not in NAMES:
+        raise XinferenceConfigurationError(f"no parameter {name!r}{did_you_mean(name, NAMES)}")
     shown = {name: conversation.parameters.get(name)} if name else conversation.parameters
     words = (
         f"{key}: {'the default of the server' if held is None else json.dumps(held)}" for key, held in shown.items()
@@ -132,39 +139,24 @@ def _models(conversation: Conversation, _argument: str) -> str:
 
 
 def _save(conversation: Conversation, argument: str) -> str:
-    if not argument:
+    path = Path(argument).expanduser() if argument else conversation.file
+    if path is None:
         return "/save takes the name of a file"
-    path = Path(argument).expanduser()
-    try:
-        transcript.write(
-            path,
-            model=conversation.uid,
-            system=conversation.system,
-            parameters=conversation.parameters,
-            turns=conversation.turns,
-        )
-    except (ValueError, OSError) as error:
-        return _why(error)
-    return f"saved to {path}: {len(conversation.turns)} messages"
+    save(conversation, path)
+    return f"saved to {path}: {_counted(conversation)}"
 
 
 def _load(conversation: Conversation, argument: str) -> str:
     if not argument:
-        return "/load takes the name of a file"
+        return "/load takes the name of a file that /save wrote"
     path = Path(argument).expanduser()
-    try:
-        saved = transcript.read(path)
-    except (ValueError, OSError) as error:
-        return _why(error)
-    conversation.turns = saved["messages"]
-    conversation.system = saved.get("system")
-    conversation.parameters = saved["parameters"]
-    other = f"; it was with {saved['model']}" if saved.get("model") not in (None, conversation.uid) else ""
-    return f"loaded {path}: {len(conversation.turns)} messages{other}"
+    load(conversation, path)
+    return f"loaded from {path}: {_counted(conversation)}"
 
 
-def _why(error: ValueError | OSError) -> str:
-    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
+def _counted(conversation: Conversation) -> str:
+    count = len(conversation.turns)
+    return f"{count} message{'' if count == 1 else 's'}"
 
 
 def _exit(_conversation: Conversation, _argument: str) -> str:
@@ -181,8 +173,10 @@ COMMANDS = {
     "set": SlashCommand("NAME VALUE", "any other parameter, such as top_p 0.9", _set),
     "model": SlashCommand("UID", "go on with another model", _model),
     "models": SlashCommand("", "the chat models that run", _models),
-    "save": SlashCommand("FILE", "write the conversation to a file, as JSON", _save),
+    "save": SlashCommand("FILE", "write the conversation to a file", _save),
     "load": SlashCommand("FILE", "go on with a conversation that was saved", _load),
     "exit": SlashCommand("", "leave; so do exit, quit and Ctrl-D", _exit),
 }
+#: Typed alone, each leaves: what people type first who look for the way out.
+FAREWELLS = frozenset({"exit", "quit", "bye"})
 _ALIASES = {"quit": COMMANDS["exit"], "bye": COMMANDS["exit"], "?": COMMANDS["help"]}

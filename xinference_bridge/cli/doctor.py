@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from xinference_bridge.cli import diagnosis
 from xinference_bridge.cli.network_checks import Reach, look_within
+from xinference_bridge.cli.option_names import with_option_names
 from xinference_bridge.cli.options import Common
-from xinference_bridge.cli.wording import as_options
 from xinference_bridge.client.transport import container
 from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.connection_settings import DEFAULT_SERVER_URL, CallOptions
@@ -30,7 +30,6 @@ from xinference_bridge.errors import (
     XinferencePermissionError,
     XinferenceTimeoutError,
 )
-from xinference_bridge.models.base import ModelHandle
 from xinference_bridge.protocol.connection_errors import cannot_connect
 from xinference_bridge.protocol.http import Request
 from xinference_bridge.protocol.model_info import ModelInfo, find_model
@@ -64,7 +63,9 @@ class Examination:
         self._wanted = model
         self._reach = reach if reach is not None else Reach()
         self._connection = XinferenceConnection.model_construct()
-        self._look = look_within(common.stated.get("timeout"))
+        #: `--timeout` bounds every step, so that a server which hangs is told of in time.
+        self._seconds: float | None = common.stated.get("timeout")
+        self._look = look_within(self._seconds)
         self._auth = False
         self._running: list[ModelInfo] | None = None
         self._model = ModelInfo("", "", "")
@@ -138,7 +139,7 @@ class Examination:
         host, port = self._address()
         if self._proxy() is not None:
             return Step(name, "skipped", "the proxy connects to it")
-        seconds = min(self._connection.connect_timeout or 10.0, self._look.connect_timeout or 10.0)
+        seconds = self._connection.connect_timeout or 10.0
         try:
             took = self._reach.open_port(host, port, seconds)
         except OSError as error:
@@ -160,7 +161,7 @@ class Examination:
             tls = isinstance(error, (XinferenceConnectionError, XinferenceTimeoutError))
             if tls and url.startswith("https:"):
                 return _failed(name, error)
-            return self._not_xinference(name, error.message)
+            return self._not_xinference(name, with_option_names(error.message))
         if not isinstance(data, dict) or not isinstance(data.get("auth"), bool):
             return self._not_xinference(name, f"{url}/v1/cluster/auth answered something else")
         self._auth = data["auth"]
@@ -281,7 +282,8 @@ class Examination:
             others = "" if len(running or []) == 1 else "; --model UID chooses another"
             return Step(name, "ok", f"{self._model.uid}, since none was named{others}", facts=self._facts())
         if running is None:
-            self._model = ModelHandle(self._connection, self._wanted).describe()
+            client = self._connection.client
+            self._model = client.run(client.running.describe(self._wanted, client.budget(self._look)))
         else:
             try:
                 self._model = find_model(self._wanted, running, self._connection.server_url)
@@ -305,10 +307,7 @@ class Examination:
         return Step(name, found.status, found.detail, found.next_step, found.facts)
 
     def _answer(self, name: str) -> Step:
-        seconds = self._connection.timeout if "timeout" in self._common.stated else _TRY_SECONDS
-        options = CallOptions(
-            timeout=seconds, connect_timeout=self._look.connect_timeout, deadline=seconds, max_retries=0
-        )
+        options = self._look if self._seconds is not None else CallOptions(timeout=_TRY_SECONDS, max_retries=0)
         begun = time.perf_counter()
         what = diagnosis.ask_one_thing(self._connection, self._model, options)
         took = (time.perf_counter() - begun) * 1000
@@ -329,7 +328,7 @@ class Examination:
 
 def _failed(name: str, error: XinferenceError) -> Step:
     """The step of an error, whose first sentence says what is wrong and whose others what to do."""
-    sentences = re.split(r"(?<=[^.][.?!]) (?=[A-Z`])", as_options(error.message), maxsplit=1)
+    sentences = re.split(r"(?<=[^.][.?!]) (?=[A-Z`])", with_option_names(error.message), maxsplit=1)
     advice = sentences[1] if len(sentences) > 1 else None
     facts = {"error": type(error).__name__, "status_code": error.status_code, "request_id": error.request_id}
     known = {key: value for key, value in facts.items() if value is not None}

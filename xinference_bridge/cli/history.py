@@ -1,4 +1,4 @@
-"""The lines that were typed, kept from one conversation to the next, as a shell keeps them."""
+"""What was typed in earlier conversations: the arrow keys bring it back."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_MOST_LINES = 1000
+_LINES = 1000
 
 
 def history_file() -> Path:
-    """Return where the lines are kept: `xinference-bridge/history` in the user's state folder."""
-    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(state).expanduser() / "xinference-bridge" / "history"
+    """Return where the history is kept: `$XDG_STATE_HOME` or `~/.local/state`, readable by its owner alone."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "xinference-bridge" / "chat_history"
 
 
 @contextmanager
-def input_history() -> Iterator[None]:
-    """Give `input` its editing and the history of earlier conversations; without readline, neither."""
+def kept_history() -> Iterator[None]:
+    """Give `input` its editing keys and the lines of earlier conversations; keep the new ones at the end.
+
+    Where there is no readline (Windows), or the folder cannot be written, nothing is kept.
+    """
     try:
         import readline
-    except ImportError:  # Windows
+    except ImportError:
         yield
         return
     path = history_file()
@@ -30,8 +33,8 @@ def input_history() -> Iterator[None]:
     try:
         yield
     finally:
+        readline.set_history_length(_LINES)
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            readline.set_history_length(_MOST_LINES)
+            path.touch(mode=0o600)
             readline.write_history_file(path)
-            path.chmod(0o600)

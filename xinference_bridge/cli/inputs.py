@@ -1,8 +1,7 @@
-"""Files of texts, read row by row: plain text, JSONL, JSON, CSV or Parquet; any other format is refused by name."""
+"""Files of texts: plain lines, JSONL, CSV, JSON arrays and Parquet. All but JSON arrays are read a piece at a time."""
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -12,26 +11,30 @@ from typing import IO, Any
 
 import orjson
 
-from xinference_bridge.cli.parquet import read_rows as parquet_rows
+from xinference_bridge.cli.tables_of_texts import count_parquet_rows, csv_records, json_entries, parquet_records
 from xinference_bridge.errors import XinferenceConfigurationError
 
-STANDARD = Path("-")
 _JSONL = frozenset({".jsonl", ".ndjson"})
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_PARQUET = frozenset({".parquet"})
-#: A file of these holds no lines of text; what to do instead.
-_REFUSED = {
-    **dict.fromkeys((".pdf", ".doc", ".docx", ".odt", ".ppt", ".pptx", ".rtf", ".epub"), "extract its text first"),
-    **dict.fromkeys((".xls", ".xlsx", ".ods"), "export it as CSV first"),
-    **dict.fromkeys((".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".7z"), "unpack it first"),
-    **dict.fromkeys((".arrow", ".feather", ".orc", ".avro", ".npy", ".pkl"), "convert it to Parquet or JSONL first"),
-    **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".webp", ".mp3", ".wav", ".mp4"), "only texts are embedded"),
+#: Suffix → what reads it: number and entry of each.
+_READERS: dict[str, Callable[[Path], Iterator[tuple[int, Any]]]] = {
+    ".csv": csv_records,
+    ".tsv": lambda path: csv_records(path, delimiter="\t"),
+    ".json": json_entries,
+    ".parquet": parquet_records,
 }
+_TABLES = frozenset({".csv", ".tsv", ".parquet"})
+#: Documents that hold text in a form of their own, which would be embedded as rubbish.
+_DOCUMENTS = frozenset(
+    {".pdf", ".doc", ".docx", ".odt", ".rtf", ".xls", ".xlsx", ".ods", ".ppt", ".pptx", ".epub", ".html", ".htm"}
+    | {".zip", ".gz", ".bz2", ".xz", ".zst", ".7z", ".tar", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".wav", ".mp3"}
+)
+STANDARD = Path("-")
+READS = "one text a line, .jsonl, .csv, .tsv, .json (an array) or .parquet"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One text, where it stood, and what stood beside it. `line` counts rows in CSV, JSON and Parquet."""
+    """One text, where it stood, and what stood beside it."""
 
     file: str
     line: int
@@ -39,170 +42,129 @@ class Row:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that has no text to read, and why."""
-
-    why: str
-
-
-@dataclass(slots=True)
+@dataclass
 class Skipped:
-    """The bad rows that were passed over: how many, and why the first of them was."""
+    """The entries that hold no text, left out where that was asked for."""
 
     count: int = 0
-    first: str = ""
+    first: list[str] = field(default_factory=list)
+    _most: int = 3
 
-    def add(self, bad: BadRow) -> None:
-        """Count one more."""
-        self.first = self.first or bad.why
+    def add(self, why: str) -> None:
+        """Count one, and remember why if it is among the first."""
         self.count += 1
+        if len(self.first) < self._most:
+            self.first.append(why)
 
 
 def rows_of(files: Sequence[Path], text_field: str, skipped: Skipped | None = None) -> Iterator[Row]:
-    """Return every text in order; blank lines are none.
+    """Yield every text in order; blank lines are none.
+
+    Args:
+        files: Paths; `-` is standard input, with plain lines or JSON objects.
+        text_field: The field of an object that holds the text.
+        skipped: Where entries without a text are counted. None: the first one raises.
 
     Raises:
-        XinferenceConfigurationError: A row has no text, unless `skipped` collects such rows; or a file is of a format
-            that is not read.
+        XinferenceConfigurationError: A file is of a kind that is not read, or an entry holds no text; the message names
+            file and line.
     """
     for path in files:
-        for row in _reader(path)(path, text_field):
-            if isinstance(row, Row):
-                yield row
-            elif skipped is not None:
-                skipped.add(row)
-            else:
-                raise XinferenceConfigurationError(row.why)
+        for entry in _entries(path):
+            try:
+                yield _row(path, *entry, text_field)
+            except XinferenceConfigurationError as error:
+                if skipped is None:
+                    raise
+                skipped.add(error.message)
 
 
-def refuse_unreadable(files: Sequence[Path]) -> None:
-    """Raise XinferenceConfigurationError for a file of a format that is not read, before anything is sent."""
-    for path in files:
-        _reader(path)
+def refuse_unreadable(path: Path) -> None:
+    """Raise XinferenceConfigurationError for a file whose kind is not read, before anything is sent."""
+    if path == STANDARD:
+        return
+    suffix = path.suffix.lower()
+    if suffix in _DOCUMENTS:
+        msg = f"{path}: {suffix} is not read; {READS} is. Extract its text first"
+        raise XinferenceConfigurationError(msg)
+    if suffix == ".parquet":
+        return
+    with path.open("rb") as file:
+        if b"\0" in file.read(4096):
+            raise XinferenceConfigurationError(f"{path}: holds binary data; {READS} is read")
 
 
 def count_rows(files: Sequence[Path]) -> int | None:
-    """How many texts there are; None where only reading them would tell."""
-    if any(not path.is_file() or _reader(path) is not _lines for path in files):
+    """Return about how many texts there are; None where only reading them would tell."""
+    if any(not path.is_file() or path.suffix.lower() == ".json" for path in files):
         return None
     total = 0
     for path in files:
+        suffix = path.suffix.lower()
+        if suffix == ".parquet":
+            total += count_parquet_rows(path)
+            continue
         with path.open("rb") as lines:
-            total += sum(1 for line in lines if line.strip())
+            total += sum(1 for line in lines if line.strip()) - (suffix in _TABLES)  # the header
     return total
 
 
-_Reader = Callable[[Path, str], Iterator["Row | BadRow"]]
-
-
-def _reader(path: Path) -> _Reader:
+def _entries(path: Path) -> Iterator[tuple[int, Any, bool]]:
+    """Number, entry, and whether the entry is JSON still to be read."""
     suffix = path.suffix.lower()
-    if suffix in _REFUSED:
-        msg = (
-            f"{path}: {suffix} files are not supported; {_REFUSED[suffix]}. Supported: .txt (one text per line), "
-            ".jsonl, .json, .csv, .tsv, .parquet"
-        )
-        raise XinferenceConfigurationError(msg)
-    if suffix == ".json":
-        return _json_array
-    if suffix in _DELIMITERS:
-        return _table
-    return _parquet if suffix in _PARQUET else _lines
-
-
-def _lines(path: Path, text_field: str) -> Iterator[Row | BadRow]:
-    reads_json = path.suffix.lower() in _JSONL
+    reader = _READERS.get(suffix) if path != STANDARD else None
+    if reader is not None:
+        for number, entry in reader(path):
+            yield number, entry, False
+        return
     with _opened(path) as lines:
         for number, raw in enumerate(lines, start=1):
-            if not raw.strip():
-                continue
-            try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                yield BadRow(
-                    f"{path}, line {number}: is not UTF-8 ({error.reason}); `iconv -t UTF-8` converts the file"
-                )
-                continue
-            if reads_json or (path == STANDARD and line.startswith("{")):
-                yield _from_json(line, path, number, text_field)
-            else:
-                yield Row(str(path), number, line.rstrip("\r\n"))
+            if raw.strip():
+                yield number, raw, suffix in _JSONL or (path == STANDARD and raw.lstrip().startswith(b"{"))
+
+
+def _row(path: Path, number: int, entry: Any, is_json: bool, text_field: str) -> Row:
+    where = f"{path}, {'row' if path.suffix.lower() in ('.json', '.parquet') else 'line'} {number}"
+    if isinstance(entry, bytes):
+        line = _decoded(entry, where, first=number == 1)
+        if not is_json:
+            return Row(str(path), number, line.rstrip("\r\n"))
+        try:
+            entry = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise XinferenceConfigurationError(f"{where}: is not JSON ({error})") from None
+    if isinstance(entry, str):
+        return Row(str(path), number, _said(entry, f"{where}: the text"))
+    if isinstance(entry, dict) and None in entry:
+        msg = f"{where}: has more cells than the header; put a text that holds the delimiter into quotes"
+        raise XinferenceConfigurationError(msg)
+    text = entry.get(text_field) if isinstance(entry, dict) else None
+    if not isinstance(text, str):
+        has = f"it has {', '.join(entry)}" if isinstance(entry, dict) else f"it is a {type(entry).__name__}"
+        if isinstance(entry, dict) and text_field in entry:
+            has = f"it is {'empty' if text is None else f'a {type(text).__name__}'}"
+        msg = f"{where}: no text under {text_field!r}; {has}. --field names the one that holds the text"
+        raise XinferenceConfigurationError(msg)
+    fields = {key: other for key, other in entry.items() if key != text_field}
+    return Row(str(path), number, _said(text, f"{where}: the text under {text_field!r}"), fields)
+
+
+def _said(text: str, where: str) -> str:
+    if not text.strip():
+        raise XinferenceConfigurationError(f"{where} is empty. --skip-bad leaves it out")
+    return text
 
 
 def _opened(path: Path) -> Any:
     return nullcontext(sys.stdin.buffer) if path == STANDARD else path.open("rb")
 
 
-def _from_json(line: str, path: Path, number: int, text_field: str) -> Row | BadRow:
+def _decoded(raw: bytes, where: str, *, first: bool) -> str:
     try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        return BadRow(f"{path}, line {number}: is not JSON ({error})")
-    return _from_value(value, path, f"line {number}", number, text_field)
-
-
-def _json_array(path: Path, text_field: str) -> Iterator[Row | BadRow]:
-    try:
-        values = orjson.loads(path.read_bytes())
-    except orjson.JSONDecodeError as error:
-        msg = f"{path}: is not JSON ({error}); one object per line is JSONL: name the file .jsonl"
+        return raw.decode("utf-8-sig" if first else "utf-8")
+    except UnicodeDecodeError as error:
+        msg = f"{where}: is not UTF-8 ({error.reason}); `iconv -t UTF-8` converts it"
         raise XinferenceConfigurationError(msg) from None
-    if not isinstance(values, list):
-        msg = f"{path}: must hold a JSON array of strings or objects, got {_kind(values)}"
-        raise XinferenceConfigurationError(msg)
-    for number, value in enumerate(values, start=1):
-        yield _from_value(value, path, f"entry {number}", number, text_field)
-
-
-def _table(path: Path, text_field: str) -> Iterator[Row | BadRow]:
-    with path.open(encoding="utf-8-sig", newline="", errors="surrogateescape") as file:
-        rows = csv.DictReader(file, delimiter=_DELIMITERS[path.suffix.lower()], restkey="", restval="")
-        _require_column(path, rows.fieldnames or (), text_field)
-        for number, row in enumerate(rows, start=1):
-            text = row.pop(text_field)
-            if any("\udc80" <= letter <= "\udcff" for letter in text):
-                yield BadRow(f"{path}, row {number}: is not UTF-8; `iconv -t UTF-8` converts the file")
-            elif text.strip():
-                fields = {key: _clean(value) for key, value in row.items() if key}
-                yield Row(str(path), number, text, fields)
-            else:
-                yield BadRow(f"{path}, row {number}: {text_field!r} is empty")
-
-
-def _clean(value: object) -> str:
-    return str(value).encode("utf-8", "replace").decode()
-
-
-def _parquet(path: Path, text_field: str) -> Iterator[Row | BadRow]:
-    for number, value in enumerate(
-        parquet_rows(path, lambda columns: _require_column(path, columns, text_field)), start=1
-    ):
-        yield _from_value(value, path, f"row {number}", number, text_field)
-
-
-def _require_column(path: Path, columns: Sequence[str], text_field: str) -> None:
-    if text_field not in columns:
-        has = f"it has {', '.join(map(repr, columns))}" if columns else "it is empty"
-        msg = f"{path}: no column {text_field!r}; {has}. --field names the one that holds the text"
-        raise XinferenceConfigurationError(msg)
-
-
-def _from_value(value: Any, path: Path, place: str, number: int, text_field: str) -> Row | BadRow:
-    if isinstance(value, str):
-        return Row(str(path), number, value)
-    text = value.get(text_field) if isinstance(value, dict) else None
-    if isinstance(text, str):
-        return Row(str(path), number, text, {key: other for key, other in value.items() if key != text_field})
-    if isinstance(value, dict) and text_field in value:
-        return BadRow(f"{path}, {place}: {text_field!r} must be a string, got {_kind(text)}")
-    has = f"has {', '.join(value) or 'no fields'}" if isinstance(value, dict) else f"is {_kind(value)}"
-    return BadRow(f"{path}, {place}: no text under {text_field!r}; it {has}. --field names the one that holds the text")
-
-
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")
 
 
 def as_lines(stream: IO[bytes]) -> Iterator[bytes]:

@@ -1,10 +1,9 @@
-"""The UID of the model to call: from a UID or name that was typed, or the only one that runs."""
+"""A UID or a name, as it was typed → the UID of the model to call."""
 
 from __future__ import annotations
 
-from xinference_bridge.cli.options import UsageError
 from xinference_bridge.connection import XinferenceConnection
-from xinference_bridge.errors import XinferencePermissionError
+from xinference_bridge.errors import XinferenceConfigurationError, XinferencePermissionError
 from xinference_bridge.protocol.http import Ability
 
 
@@ -22,17 +21,18 @@ def uid_of(connection: XinferenceConnection, uid_or_name: str, ability: Ability)
         return uid_or_name
 
 
-def only_uid(connection: XinferenceConnection, ability: Ability) -> str:
-    """Return the UID of the only running model with the ability.
+def only_model(connection: XinferenceConnection, ability: Ability) -> str:
+    """Return the UID of the only running model that serves the ability, for a command that was given none.
 
     Raises:
-        UsageError: There is none, or there are several; the message lists them.
+        XinferenceConfigurationError: None runs, or several; the message lists them.
     """
     able = [model.uid for model in connection.models() if model.can(ability)]
-    if not able:
-        raise UsageError(f"no {ability} model runs at {connection.server_url}; `xinference launch` starts one")
-    if len(able) > 1:
-        raise UsageError(
-            f"{len(able)} {ability} models run: {', '.join(able)}. Name one: xinference-bridge {ability} UID"
-        )
-    return able[0]
+    if len(able) == 1:
+        return able[0]
+    if able:
+        raise XinferenceConfigurationError(f"several {ability} models run: name one of {', '.join(able)}")
+    url = connection.server_url
+    raise XinferenceConfigurationError(
+        f"no {ability} model runs at {url}: launch one with `xinference launch -e {url} --model-name …`"
+    )

@@ -12,14 +12,18 @@ from xinference_bridge.connection_settings import CallOptions
 from xinference_bridge.errors import XinferenceError
 from xinference_bridge.protocol.server import AUTH_NEEDED
 
-_GLANCE = CallOptions(timeout=2.0, connect_timeout=1.0, deadline=3.0, max_retries=0)
+#: A look is one request, once: what is slow or refused now is what the doctor wants to tell.
+LOOK = CallOptions(timeout=10.0, connect_timeout=5.0, deadline=15.0, max_retries=0)
 
 
 def look_within(seconds: float | None) -> CallOptions:
-    """Return the limits of one look, a single request whose slowness is a finding; `seconds` is --timeout."""
+    """Return the options of a look that ends within this many seconds, or the usual ones for None."""
     if seconds is None:
-        return CallOptions(timeout=10.0, connect_timeout=5.0, deadline=15.0, max_retries=0)
+        return LOOK
     return CallOptions(timeout=seconds, connect_timeout=seconds, deadline=seconds, max_retries=0)
+
+
+_GLANCE = CallOptions(timeout=2.0, connect_timeout=1.0, deadline=3.0, max_retries=0)
 
 
 def resolve(host: str, port: int) -> list[str]:

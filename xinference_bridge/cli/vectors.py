@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from xinference_bridge.cli import parquet
 from xinference_bridge.cli.inputs import Row, as_lines
+from xinference_bridge.cli.tables_of_texts import pyarrow
 from xinference_bridge.errors import XinferenceConfigurationError
 
 JSONL_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 PARQUET_SUFFIXES = frozenset({".parquet"})
+_ROWS_A_GROUP = 1024
 
 
 class StandardOutput:
@@ -91,7 +93,7 @@ class ParquetFile:
     """
 
     def __init__(self, path: Path, uid: str, *, overwrite: bool) -> None:
-        parquet.pyarrow()
+        pyarrow()
         self._path = path
         self._uid = uid
         self._overwrite = overwrite
@@ -138,7 +140,7 @@ class ParquetFile:
 
 def _lines(uid: str, rows: Sequence[Row], vectors: Sequence[Sequence[float]]) -> bytes:
     return b"".join(
-        orjson.dumps(_stored(uid, row) | {"embedding": vector}, option=orjson.OPT_APPEND_NEWLINE)
+        orjson.dumps(_stored(uid, row) | {"embedding": vector}, default=str, option=orjson.OPT_APPEND_NEWLINE)
         for row, vector in zip(rows, vectors, strict=True)
     )
 
@@ -170,20 +172,28 @@ def _refuse_another(stored: dict[str, Any], row: Row | None, uid: str, path: Pat
     raise XinferenceConfigurationError(msg)
 
 
-def _columns(arrow: Any) -> dict[str, Any]:
-    texts = {"file": arrow.string(), "line": arrow.int64(), "text": arrow.string(), "fields": arrow.string()}
-    return {**texts, "model": arrow.string(), "embedding": arrow.list_(arrow.float32())}
+def _schema(arrow: Any) -> Any:
+    columns = {"file": arrow.string(), "line": arrow.int64(), "text": arrow.string(), "fields": arrow.string()}
+    return arrow.schema({**columns, "model": arrow.string(), "embedding": arrow.list_(arrow.float32())})
 
 
 def _to_parquet(part: Path, target: Path) -> None:
-    with part.open("rb") as file:
+    arrow = pyarrow()
+    schema = _schema(arrow)
+    with part.open("rb") as file, arrow.parquet.ParquetWriter(target, schema) as writer:
         rows = (orjson.loads(line) for line in as_lines(file))
-        parquet.write_rows(target, (row | {"fields": orjson.dumps(row["fields"]).decode()} for row in rows), _columns)
+        while group := list(islice(rows, _ROWS_A_GROUP)):
+            for row in group:
+                row["fields"] = orjson.dumps(row["fields"]).decode()
+            writer.write_table(arrow.Table.from_pylist(group, schema))
 
 
-def _stored_rows(path: Path) -> Iterator[dict[str, Any]]:
+def _stored_rows(path: Path) -> Iterable[dict[str, Any]]:
+    arrow = pyarrow()
     try:
-        yield from parquet.read_rows(path, columns=["file", "line", "text", "model"])
-    except XinferenceConfigurationError as error:
-        msg = f"{error.message}; it was not written by this command. Give another --out, or --overwrite"
+        with arrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(_ROWS_A_GROUP, columns=["file", "line", "text", "model"]):
+                yield from batch.to_pylist()
+    except (arrow.ArrowInvalid, arrow.ArrowKeyError) as error:
+        msg = f"{path}: is not of this command ({error}). Give another --out, or --overwrite"
         raise XinferenceConfigurationError(msg) from None

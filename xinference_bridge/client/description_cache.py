@@ -44,6 +44,10 @@ class DescriptionCache:
         self._by_uid = {model.uid: model for model in models}
         return models
 
+    def forget(self, uid: str) -> None:
+        """Forget one model."""
+        self._by_uid.pop(uid, None)
+
     def learn_from(self, error: XinferenceError, uid: str | None) -> None:
         """Forget a model that is gone or was restarted: it may come back on another engine."""
         if uid is not None and isinstance(error, _GONE):

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from typing_extensions import TypedDict
 
-from xinference_bridge.integration.parameters import CHAT_ONLY, OPEN, SAMPLING
+from xinference_bridge.integration.parameters import CHAT_ONLY, OPEN, SAMPLING, response_format_of
 from xinference_bridge.protocol.http import JSON
+
+
+def _as_response_format(value: Any) -> Any:
+    return response_format_of(value) if isinstance(value, type) and issubclass(value, BaseModel) else value
+
+
+ResponseFormat = Annotated[JSON, BeforeValidator(_as_response_format)]
 
 
 class SamplingFields(BaseModel):
@@ -42,14 +49,14 @@ class SamplingFields(BaseModel):
     """How many alternatives to return per token, with their log probabilities; chat only."""
     lora_name: str | None = None
     """Name of the LoRA adapter to use."""
-    response_format: JSON | None = None
-    """Passed through unchanged; the methods for structured output set it where the engine enforces it."""
+    response_format: ResponseFormat | None = None
+    """OpenAI's dict, or a pydantic class; the methods for structured output set it where the engine enforces it."""
     enable_thinking: bool | None = None
     """Whether a hybrid model reasons (thinks) before it answers."""
     chat_template_kwargs: JSON | None = None
     """Arguments of the model's chat template."""
     model_kwargs: JSON = Field(default_factory=dict)
-    """Further parameters of the server, passed through unchecked."""
+    """Further parameters of the server; the values of names that are known are checked."""
     generate_config: JSON | None = None
     """The older packages' name for `model_kwargs`."""
     extra_body: JSON | None = None
@@ -79,7 +86,7 @@ class RareSamplingKeywords(TypedDict, total=False):
     logprobs: bool | int | None
     top_logprobs: int | None
     lora_name: str | None
-    response_format: dict[str, Any] | None
+    response_format: dict[str, Any] | type[BaseModel] | None
     enable_thinking: bool | None
     chat_template_kwargs: dict[str, Any] | None
     model_kwargs: Mapping[str, Any] | None

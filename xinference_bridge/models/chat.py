@@ -105,6 +105,7 @@ class ChatHandle(ModelHandle):
         with naming_request(response, self.uid):
             result = chat_result_from_wire(json_answer(response), tools=plan.reads_tools, start=plan.start)
             result.request_id = response.request_id
+            plan.read(result)
             plan.check(result)
             return result
 
@@ -117,7 +118,7 @@ class ChatHandle(ModelHandle):
         except XinferenceServerError as error:
             raise_explained_by_size(error, call, plan)
             raise
-        answer = ChatAccumulator(tools=plan.reads_tools, start=plan.start)
+        answer = plan.reading(ChatAccumulator(tools=plan.reads_tools, start=plan.start))
         return OpenedAnswer(opened, AnswerStream(opened.events, answer, plan.check))
 
     def _plan(
