@@ -23,6 +23,16 @@ Handle = TypeVar("Handle", bound=ModelHandle)
 _ALIASES = {"model": "model_uid", "base_url": "server_url"}
 
 
+class ResolvedUrl(str):
+    """A server's address that the model was not given: it gives way to a connection that comes later."""
+
+    __slots__ = ()
+
+
+class ResolvedKey(SecretStr):
+    """A key that the model was not given: it stays with the server that it was resolved with."""
+
+
 class XinferenceFields(Serializable):
     """Which model at which server. Building one makes no network call.
 
@@ -68,15 +78,39 @@ class XinferenceFields(Serializable):
         with translated_errors:
             settings = self._sorted(settings)
             connection = _connection_of(settings)
-            if settings.get("connection") is None:
-                # Kept, so that the model written out says which server it asks, and a secret is known to be one.
-                settings["server_url"] = connection.server_url
-                settings["api_key"] = connection.api_key
+            if settings.get("connection") is not None:
+                settings = {name: value for name, value in settings.items() if not _was_resolved(value)}
             try:
                 super().__init__(**settings)
             except ValidationError as invalid:
                 raise unusable_fields(type(self).__name__, invalid) from None
+        if self.connection is None:
+            self._show(connection)
         self._resolved = (self._stated(), connection)
+
+    def _show(self, connection: XinferenceConnection) -> None:
+        """Keep the server and the key, so that the model written out says which server it asks, and has a secret."""
+        mine = self.__dict__
+        if mine["server_url"] is None or _was_resolved(mine["server_url"]):
+            mine["server_url"] = ResolvedUrl(connection.server_url)
+        else:
+            mine["server_url"] = connection.server_url
+        if mine["api_key"] is None or _was_resolved(mine["api_key"]):
+            key = connection.api_key
+            mine["api_key"] = None if key is None else ResolvedKey(key.get_secret_value())
+        else:
+            mine["api_key"] = connection.api_key
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "connection":
+            self._forget_what_was_resolved()
+
+    def _forget_what_was_resolved(self) -> None:
+        if self.connection is not None:
+            for name in ("server_url", "api_key"):
+                if _was_resolved(self.__dict__[name]):
+                    self.__dict__[name] = None
 
     @classmethod
     def _sorted(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -86,6 +120,11 @@ class XinferenceFields(Serializable):
         settings.update({name: None for name in cls._none_is_said if name in given and given[name] is None})
         require_model(cls.__name__, settings, first="server_url")
         return settings
+
+    @property
+    def model(self) -> str:
+        """The model's UID, under the name that other LangChain classes give it."""
+        return self.model_uid
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy with some fields changed.
@@ -105,6 +144,7 @@ class XinferenceFields(Serializable):
         copied = super().model_copy(update=update, deep=deep)
         # LangChain keeps a model written out, as the key of its cache: a copy would find the answers of the original.
         copied.__dict__.pop("_serialized", None)
+        copied._forget_what_was_resolved()
         return copied
 
     def _stated(self) -> tuple[Any, ...]:
@@ -171,11 +211,20 @@ class XinferenceFields(Serializable):
         return attributes
 
 
+def _was_resolved(value: Any) -> bool:
+    return isinstance(value, (ResolvedUrl, ResolvedKey))
+
+
 def _connection_of(settings: Mapping[str, Any]) -> XinferenceConnection:
+    connection, server_url, api_key = settings.get("connection"), settings.get("server_url"), settings.get("api_key")
+    if connection is not None:
+        # A key stays with its server: what came from the environment is no part of a connection that was stated.
+        server_url = None if _was_resolved(server_url) else server_url
+        api_key = None if _was_resolved(api_key) else api_key
     return connection_from(
-        settings.get("connection"),
-        server_url=settings.get("server_url"),
-        api_key=settings.get("api_key"),
+        connection,
+        server_url=server_url,
+        api_key=api_key,
         timeout=settings.get("timeout"),
         max_retries=settings.get("max_retries"),
     )

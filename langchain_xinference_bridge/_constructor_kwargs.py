@@ -80,3 +80,4 @@ class RerankSettings(SharedSettings, total=False):
 
     top_n: int | None
     score_threshold: float | None
+    instruction: str | None

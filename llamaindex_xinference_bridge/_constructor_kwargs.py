@@ -73,5 +73,6 @@ class RerankSettings(SharedSettings, total=False):
     callback_manager: CallbackManager | None
     timeout: float | None
     metadata_mode: MetadataMode
+    instruction: str | None
     model_kwargs: Mapping[str, Any] | None
     extra_body: Mapping[str, Any] | None

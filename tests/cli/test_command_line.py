@@ -52,7 +52,7 @@ def test_a_misspelt_option_is_a_usage_error_that_names_the_right_one():
 @pytest.mark.parametrize(
     "command", [("models",), ("embed", "e", "-"), ("chat", "c", "-m", "Hi"), ("rerank", "r", "q", "-")]
 )
-def test_an_invalid_url_is_a_usage_error_in_one_line(command):
+def test_a_url_that_cannot_be_meant_is_a_usage_error_in_one_line(command):
     ran = run(*command, "--server-url", "ftp://somewhere")
     assert ran.status == 2
     assert ran.err.startswith("error: --server-url has the scheme 'ftp'")

@@ -87,7 +87,7 @@ def test_after_a_failure_it_goes_on_where_it_stopped(embedder, texts, tmp_path, 
     ran = embed(embedder, texts, "-o", out, "--concurrency", "1")
     assert ran.status == 0
     assert embedder.sent()[before:] == [f"text {number}" for number in range(6, 10)]
-    assert f"4 vectors of 2 dimensions written to {out}, after 6 that were there already." in ran.err
+    assert f"4 vectors of 2 dimensions written to {out}, after 6 that stood there already." in ran.err
 
 
 @pytest.mark.fault_server
@@ -97,7 +97,7 @@ def test_when_all_is_written_nothing_is_sent_again(embedder, texts, tmp_path, na
     embed(embedder, texts, "-o", out)
     content = out.read_bytes()
     ran = embed(embedder, texts, "-o", out)
-    assert ran.err == f"Nothing to do: 10 vectors are in {out} already.\n"
+    assert ran.err == f"Nothing to do: 10 vectors stand in {out} already.\n"
     assert len(embedder.sent()) == 10
     assert out.read_bytes() == content
     assert sorted(path.name for path in tmp_path.iterdir()) == [name, "texts.txt"]

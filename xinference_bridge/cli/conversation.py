@@ -173,7 +173,7 @@ COMMANDS = {
     "set": SlashCommand("NAME VALUE", "any other parameter, such as top_p 0.9", _set),
     "model": SlashCommand("UID", "go on with another model", _model),
     "models": SlashCommand("", "the chat models that run", _models),
-    "save": SlashCommand("FILE", "write the conversation to a file, as JSON", _save),
+    "save": SlashCommand("FILE", "write the conversation to a file", _save),
     "load": SlashCommand("FILE", "go on with a conversation that was saved", _load),
     "exit": SlashCommand("", "leave; so do exit, quit and Ctrl-D", _exit),
 }

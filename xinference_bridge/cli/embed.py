@@ -56,7 +56,7 @@ class Embedding:
 
 
 def embed_files(model: EmbeddingHandle, files: Sequence[Path], out: Path, how: Embedding) -> None:
-    """Embed every text of the files into `out`; texts whose vectors are there already are not sent again.
+    """Embed every text of the files into `out`; texts whose vectors stand there already are not sent again.
 
     Raises what the server answers with; the vectors that came before it are in the file.
     """
@@ -82,7 +82,7 @@ def embed_files(model: EmbeddingHandle, files: Sequence[Path], out: Path, how: E
         target.finish()
     except KeyboardInterrupt:
         if out != STANDARD:
-            messages().print(f"{written} written; the same command resumes there.", style="dim")
+            messages().print(f"{written} written; the same command goes on from there.", style="dim")
         raise
     finally:
         target.close()
@@ -146,6 +146,6 @@ def _summed_up(out: Path, written: int, skipped: int, length: int, bad: int) -> 
     where = "standard output" if out == STANDARD else str(out)
     left_out = f" {bad} {'entry' if bad == 1 else 'entries'} without a text left out." if bad else ""
     if not written:
-        return (f"Nothing to do: {skipped} vectors are in {where} already." if skipped else "No texts.") + left_out
-    before = f", after {skipped} that were there already" if skipped else ""
+        return (f"Nothing to do: {skipped} vectors stand in {where} already." if skipped else "No texts.") + left_out
+    before = f", after {skipped} that stood there already" if skipped else ""
     return f"{written} vectors of {length} dimensions written to {where}{before}.{left_out}"

@@ -68,7 +68,7 @@ CHAT = frozenset((*SAMPLING, *CHAT_ONLY, *RARE))
 COMPLETION = frozenset((*SAMPLING, *RARE, *COMPLETION_ONLY))
 
 #: `/v1/rerank`, beside `top_n`.
-RERANK = frozenset(("return_documents", "return_len", "max_chunks_per_doc"))
+RERANK = frozenset(("return_documents", "return_len", "max_chunks_per_doc", "instruction", "kwargs"))
 
 #: Whatever name stands in these goes to the server; `generate_config` is the older packages' name.
 OPEN = ("model_kwargs", "generate_config", "extra_body")

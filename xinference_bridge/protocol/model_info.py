@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from xinference_bridge.errors import (
+    XinferenceConfigurationError,
     XinferenceError,
     XinferenceModelNotFoundError,
     XinferenceModelTypeError,
@@ -171,9 +172,22 @@ def models_from_response(response: Response) -> list[ModelInfo]:
     return [model_from_wire(entry) for entry in entries]
 
 
+def quoted_uid(uid: str) -> str:
+    """Return a UID as it stands in a path.
+
+    Raises:
+        XinferenceConfigurationError: It holds half of a surrogate pair, which no URL can.
+    """
+    try:
+        return quote(uid, safe="")
+    except UnicodeEncodeError:
+        msg = f"model_uid={uid!r} is not valid Unicode text; take the UID that `xinference list` prints"
+        raise XinferenceConfigurationError(msg) from None
+
+
 def describe_request(uid: str, ability: Ability | None = None) -> Request:
     """Ask for one model's description; it does not count as a use, and does not feed the server's memory of 404s."""
-    return Request("GET", f"/v1/models/{quote(uid, safe='')}", model_uid=uid, ability=ability)
+    return Request("GET", f"/v1/models/{quoted_uid(uid)}", model_uid=uid, ability=ability)
 
 
 def model_from_response(response: Response, uid: str) -> ModelInfo:
