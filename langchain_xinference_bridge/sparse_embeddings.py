@@ -93,7 +93,11 @@ class XinferenceSparseEmbeddings(XinferenceFields, _SparseEmbeddings):
                 return [vector async for _, answer in answers for vector in answer]
 
     def embed_query(self, text: str) -> SparseVector:  # type: ignore[override] # as above
-        """Return the sparse vector of a query."""
+        """Return the sparse vector of a query.
+
+        Args:
+            text: The query.
+        """
         return self.embed_documents([text])[0]
 
     async def aembed_query(self, text: str) -> SparseVector:  # type: ignore[override] # as above

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import types
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +38,7 @@ def _outside_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.server
 def test_the_page_shows_what_each_mistake_prints(page: Page, lab: Lab) -> None:
+    Path("report.pdf").write_bytes(b"%PDF-1.7")
     rows = [[mistake.title, f"`{mistake.line}`", _printed(mistake, page, lab)] for mistake in MISTAKES]
     shown = "\n" + table(["mistake", "what is written", "what is printed"], rows) + "\n"
     text = PAGE.read_text(encoding="utf-8")
