@@ -36,6 +36,9 @@ STANDARD = Path("-")
 READS = "one text per line, .jsonl, .json (an array), .csv, .tsv or .parquet"
 
 
+_ADVICE = ". --skip-bad leaves it out"
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One text, where it stood, and what stood beside it."""
@@ -80,7 +83,7 @@ def rows_of(files: Sequence[Path], text_field: str, skipped: Skipped | None = No
             except XinferenceConfigurationError as error:
                 if skipped is None:
                     raise
-                skipped.add(error.message)
+                skipped.add(error.message.removesuffix(_ADVICE))
 
 
 def refuse_unreadable(path: Path) -> None:
@@ -155,7 +158,7 @@ def _row(path: Path, number: int, entry: Any, is_json: bool, text_field: str) ->
 
 def _said(text: str, where: str) -> str:
     if not text.strip():
-        raise XinferenceConfigurationError(f"{where} is empty. --skip-bad leaves it out")
+        raise XinferenceConfigurationError(f"{where} is empty{_ADVICE}")
     return text
 
 
