@@ -201,10 +201,17 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
 
     @override
     def bind(self, **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:  # type: ignore[override] # its class is private
-        """The model with parameters for each of its calls; a wrong value raises XinferenceConfigurationError here.
+        """Return this model with parameters for each of its calls.
 
-        >>> ChatXinference(model="tiny-chat").bind(temperature=0).invoke("Hello").content
-        'Hello! How can I help you today?'
+        Args:
+            **kwargs: Parameters by name, such as `temperature` or `timeout`.
+
+        Raises:
+            XinferenceConfigurationError: A value is invalid.
+
+        Examples:
+            >>> ChatXinference(model="tiny-chat").bind(temperature=0).invoke("Hello").content
+            'Hello! How can I help you today?'
         """
         with translated_errors:
             check_values(kwargs, type(self).__name__)

@@ -113,6 +113,15 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
     def embed_query(self, text: str) -> list[float]:
         """Return the vector of a query.
 
+        Args:
+            text: The query; `query_instruction` is put before it.
+
+        Returns:
+            A list of floats, as many as the model has dimensions.
+
+        Raises:
+            XinferenceError: The request failed.
+
         Examples:
             >>> len(XinferenceEmbeddings(model="minilm").embed_query("Where is the lighthouse?"))
             384

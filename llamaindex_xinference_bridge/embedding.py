@@ -72,11 +72,11 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name in serialised objects and traces."""
+        """Return the name in serialised objects and traces."""
         return "XinferenceEmbedding"
 
     def to_payload(self) -> JSON:
-        """What events tell of the model, which is no secret."""
+        """Return what events report of the model, without any credential."""
         return {
             "class_name": self.class_name(),
             "model_name": self.model_name,
