@@ -175,6 +175,8 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
     @override
     def _identifying_params(self) -> dict[str, Any]:
         return {
+            "model": self.model_uid,
+            "model_name": self.model_uid,
             "model_uid": self.model_uid,
             "server_url": self._connection().server_url,
             **self.stated_parameters(),
