@@ -238,7 +238,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
                 or OpenAI's dict. None leaves it to the server.
             strict: Sent as `strict` with each tool's schema. None leaves it out.
             parallel_tool_calls: Whether the model may call several tools in one answer. None leaves it to the server.
-            **kwargs: Parameters for every call of the bound model, such as `temperature`.
+            **kwargs: Parameters for each call of the bound model, such as `temperature`.
 
         Returns:
             A runnable from messages to an `AIMessage`, whose `tool_calls` hold the calls.
@@ -284,7 +284,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
                 up when the call is made.
             include_raw: Whether to return a dict of `raw`, `parsed` and `parsing_error` instead of raising.
             strict: Sent as `strict` with the schema. None leaves it out.
-            **kwargs: Parameters for every call, such as `temperature`.
+            **kwargs: Parameters for each call, such as `temperature`.
 
         Returns:
             A runnable from messages to an object of the pydantic class, or to a dict for the other schemas.

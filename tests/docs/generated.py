@@ -29,13 +29,13 @@ _ENGINES = {
     "transformers": "transformers",
     "vllm": "vLLM",
     "sglang": "SGLang",
-    "mlx": "MLX, others",
+    "mlx": "others",
 }
 
 #: What a user asks for → what happens on an engine.
 _FEATURES: dict[str, Callable[[Engine], str]] = {
     "Chat, streamed or not; sync and async": lambda _: "yes",
-    "Tool calls, streamed or not": lambda engine: "yes" if engine.streams_tool_calls else "yes, read from the text",
+    "Tool calls, streamed or not": lambda engine: "yes" if engine.streams_tool_calls else "yes, parsed",
     "Forced tool call (`tool_choice`)": lambda engine: "enforced" if engine.json_schema else "checked",
     "Structured output (JSON schema)": lambda engine: "enforced" if engine.json_schema else "checked",
     "JSON mode": lambda engine: "enforced" if engine.json_object else "checked",

@@ -88,3 +88,20 @@ def test_a_prompt_stands_under_examples(package):
                 if public and ">>>" in outside:
                     stray.append(f"{path.relative_to(ROOT)}: {getattr(node, 'name', 'module')}")
     assert not stray
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_exported_class_is_in_the_reference(package):
+    page = ROOT / "docs/reference" / f"{package.partition('_xinference')[0].replace('xinference_bridge', 'core')}.md"
+    listed = page.read_text(encoding="utf-8")
+    module = importlib.import_module(package)
+    missing = [
+        name
+        for name in module.__all__
+        if inspect.isclass(getattr(module, name))
+        and getattr(module, name).__module__.startswith(package)
+        and not issubclass(getattr(module, name), Exception)
+        and getattr(module, name).__name__ == name
+        and f"::: {package}.{name}\n" not in listed
+    ]
+    assert [name for name in missing if name != "Xinference"] == []
