@@ -7,13 +7,14 @@ from operator import is_
 from typing import Any, ClassVar, TypeVar
 
 from langchain_core.load.serializable import Serializable
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from typing_extensions import Self
 
-from langchain_xinference_bridge.errors import XinferenceConfigurationError, translated_errors
+from langchain_xinference_bridge.errors import translated_errors
 from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.integration.connection_argument import connection_from
-from xinference_bridge.integration.constructor_keywords import Keywords
+from xinference_bridge.integration.constructor_keywords import Keywords, require_model
+from xinference_bridge.integration.parameter_types import unusable_fields
 from xinference_bridge.models.base import ModelHandle
 
 Handle = TypeVar("Handle", bound=ModelHandle)
@@ -54,7 +55,7 @@ class XinferenceFields(Serializable):
     max_retries: int | None = None
     """Retries after a transient failure. None: the connection's."""
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Parameters for the server alone, sent as they are and unchecked."""
+    """Parameters for the server alone, passed through unchecked."""
 
     #: Parameters of the server that have no field: taken by name, and kept in `model_kwargs`.
     _known_to_server: ClassVar[frozenset[str]] = frozenset()
@@ -79,7 +80,10 @@ class XinferenceFields(Serializable):
             connection = _connection_of(settings)
             if settings.get("connection") is not None:
                 settings = {name: value for name, value in settings.items() if not _was_resolved(value)}
-            super().__init__(**settings)
+            try:
+                super().__init__(**settings)
+            except ValidationError as invalid:
+                raise unusable_fields(type(self).__name__, invalid) from None
         if self.connection is None:
             self._show(connection)
         self._resolved = (self._stated(), connection)
@@ -114,17 +118,28 @@ class XinferenceFields(Serializable):
         keywords = Keywords(cls.__name__, cls.model_fields, _ALIASES, cls._known_to_server, cls._unknown_is_sent)
         settings = keywords.sorted_out(given)
         settings.update({name: None for name in cls._none_is_said if name in given and given[name] is None})
-        if not settings.get("model_uid"):
-            msg = f"{cls.__name__} needs model_uid= (or model=): the UID that `xinference list` prints"
-            raise XinferenceConfigurationError(msg)
+        require_model(cls.__name__, settings, first="server_url")
         return settings
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy with some fields changed.
+    @property
+    def model(self) -> str:
+        """The model's UID, under the name that other LangChain classes give it."""
+        return self.model_uid
 
-        >>> from langchain_xinference_bridge import XinferenceEmbeddings
-        >>> XinferenceEmbeddings(model="a").model_copy(update={"batch_size": 8}).batch_size
-        8
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some fields changed.
+
+        Args:
+            update: New values by field name, not validated.
+            deep: Whether to copy the field values too.
+
+        Returns:
+            The copy; this object stays as it is.
+
+        Examples:
+            >>> from langchain_xinference_bridge import XinferenceEmbeddings
+            >>> XinferenceEmbeddings(model="a").model_copy(update={"batch_size": 8}).batch_size
+            8
         """
         copied = super().model_copy(update=update, deep=deep)
         # LangChain keeps a model written out, as the key of its cache: a copy would find the answers of the original.
@@ -154,32 +169,38 @@ class XinferenceFields(Serializable):
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """True: `dumpd` writes it, without its secrets.
+        """Return True: LangChain's `dumpd` serialises this object, without its secrets.
 
-        >>> from langchain_xinference_bridge import ChatXinference
-        >>> ChatXinference.is_lc_serializable()
-        True
+        Returns:
+            True.
+
+        Examples:
+            >>> from langchain_xinference_bridge import ChatXinference
+            >>> ChatXinference.is_lc_serializable()
+            True
         """
         return True
 
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """Which field is written as the name of a variable.
+        """The secret fields, each with the environment variable whose name is serialised in its place.
 
-        >>> from langchain_xinference_bridge import ChatXinference
-        >>> ChatXinference(model="m").lc_secrets
-        {'api_key': 'XINFERENCE_API_KEY'}
+        Examples:
+            >>> from langchain_xinference_bridge import ChatXinference
+            >>> ChatXinference(model="m").lc_secrets
+            {'api_key': 'XINFERENCE_API_KEY'}
         """
         return {"api_key": "XINFERENCE_API_KEY"}
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """What a connection, which cannot be written inside, adds: its server's URL, and that it has a key.
+        """What is serialised in place of the connection: its server's URL, and that it has a key.
 
-        >>> from langchain_xinference_bridge import ChatXinference, XinferenceConnection
-        >>> connection = XinferenceConnection("http://example.org:9997", api_key="sk-secret")
-        >>> ChatXinference(model="m", connection=connection).lc_attributes
-        {'server_url': 'http://example.org:9997', 'api_key': SecretStr('**********')}
+        Examples:
+            >>> from langchain_xinference_bridge import ChatXinference, XinferenceConnection
+            >>> connection = XinferenceConnection("http://example.org:9997", api_key="sk-secret")
+            >>> ChatXinference(model="m", connection=connection).lc_attributes
+            {'server_url': 'http://example.org:9997', 'api_key': SecretStr('**********')}
         """
         if self.connection is None:
             return {}

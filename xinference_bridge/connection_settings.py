@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import SplitResult, urlsplit
@@ -34,12 +34,14 @@ DEFAULT_SERVER_URL = "http://127.0.0.1:9997"
 
 
 def normalise_server_url(url: str) -> str:
-    """The base URL that a pasted one means: no trailing slash, no `/v1`, a scheme, an address that can be called.
+    """Return the base URL of a server: with a scheme, without a trailing slash or `/v1`, with a host to connect to.
 
-    >>> normalise_server_url("0.0.0.0:9997/v1/")
-    'http://127.0.0.1:9997'
+    Raises:
+        XinferenceConfigurationError: It is no URL of a server, or holds a password.
 
-    Raises XinferenceConfigurationError when it cannot be a server's URL, or holds a password.
+    Examples:
+        >>> normalise_server_url("0.0.0.0:9997/v1/")
+        'http://127.0.0.1:9997'
     """
     text = url.strip()
     if not re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", text):
@@ -152,6 +154,34 @@ def _refuse_misspelt(settings: Mapping[str, Any], model: type[BaseModel]) -> Non
             raise XinferenceConfigurationError(msg)
 
 
+def _fallbacks_of(settings: Mapping[str, Any]) -> tuple[ConnectionSettings, ...]:
+    given = settings["fallbacks"]
+    if isinstance(given, (str, ConnectionSettings)) or not isinstance(given, Iterable):
+        msg = "fallbacks= must be a list of URLs or connections: fallbacks=['http://second:9997']"
+        raise XinferenceConfigurationError(msg)
+    shared = {name: value for name, value in settings.items() if name not in _OF_ONE_SERVER}
+    nobody = {"api_key": None, "username": None, "password": None}
+    found = []
+    for place, other in enumerate(given):
+        if isinstance(other, str):
+            found.append(ConnectionSettings(other, **nobody, **shared))
+        elif isinstance(other, Mapping):
+            found.append(ConnectionSettings(**{**nobody, **other}))
+        elif isinstance(other, ConnectionSettings):
+            found.append(other)
+        else:
+            msg = f"fallbacks[{place}] must be a URL or a connection, got {type(other).__name__}"
+            raise XinferenceConfigurationError(msg)
+        if found[-1].fallbacks:
+            msg = f"fallbacks[{place}] has fallbacks of its own: give all servers in one list"
+            raise XinferenceConfigurationError(msg)
+    return tuple(found)
+
+
+#: What a fallback given as a URL does not take over.
+_OF_ONE_SERVER = frozenset({"server_url", "api_key", "username", "password", "fallbacks", "headers", "cert"})
+
+
 def _environment_beside(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What the environment adds to what the caller stated.
 
@@ -185,7 +215,7 @@ class ConnectionSettings(BaseModel):
     server_url: ServerUrl = Field(DEFAULT_SERVER_URL, validate_default=False)
     """The server's address, in any form it is pasted: with `/v1`, a trailing slash, `0.0.0.0`."""
     api_key: Key | None = Field(None, exclude=True, repr=False)
-    """An API key of the server (`sk-…` or `xf-…`). Comes before username and password where both are given."""
+    """An API key of the server (`xf-…`). Comes before username and password where both are given."""
     username: str | None = None
     """Log in as this user at first need, with `password`; the token is refreshed before it runs out."""
     password: SecretSetting | None = Field(None, exclude=True, repr=False)
@@ -213,6 +243,12 @@ class ConnectionSettings(BaseModel):
     """Headers sent with every request, for a gateway in front of the server."""
     proxy: Annotated[str | None, BeforeValidator(_as_proxy)] = Field(None, exclude=True, repr=False)
     """The proxy to go through. None: as `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say."""
+    fallbacks: tuple[ConnectionSettings, ...] = ()
+    """Servers to ask when this one cannot answer (no connection, 503, a loading model), in order: URLs or connections.
+
+    A URL takes over this connection's settings but for the credential, which stays with its server: give a connection
+    for a server that asks for one. They must serve the same models under the same UIDs.
+    """
 
     def __init__(self, server_url: str | None = None, /, **settings: Any) -> None:
         if server_url is not None:
@@ -221,6 +257,8 @@ class ConnectionSettings(BaseModel):
                 raise XinferenceConfigurationError(msg)
             settings["server_url"] = server_url
         _refuse_misspelt(settings, type(self))
+        if settings.get("fallbacks"):
+            settings["fallbacks"] = _fallbacks_of(settings)
         try:
             super().__init__(**(_environment_beside(settings) | settings))
         except ValidationError as invalid:
@@ -241,9 +279,16 @@ class ConnectionSettings(BaseModel):
         return self.proxy or _as_proxy(proxy_from_environment(self.server_url)) or None
 
     def derive(self, **changes: Any) -> Self:
-        """A connection like this one but for the given settings, which are checked as at construction.
+        """Return a connection with some settings changed; the rest stay as they are.
 
-        A credential of one kind takes the place of one of the other.
+        Args:
+            **changes: Settings by name. An API key replaces a username and password, and the other way round.
+
+        Returns:
+            The new connection.
+
+        Raises:
+            XinferenceConfigurationError: A setting is misspelt or invalid.
         """
         mine = {name: getattr(self, name) for name in type(self).model_fields}
         if changes.get("api_key") is not None:

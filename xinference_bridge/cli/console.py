@@ -66,5 +66,5 @@ def complain(error: BaseException, text: str, *, debug: bool, secrets: Iterable[
 
 def _starred(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
-        text = text.replace(secret, "**********") if secret else text
+        text = text.replace(secret, "**********") if secret.strip() else text
     return text

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import orjson
 
 from xinference_bridge import errors as e
-from xinference_bridge.protocol.connection_errors import base_of
+from xinference_bridge.protocol.connection_errors import base_of, port_hint
 from xinference_bridge.protocol.http import Request, Response
 
 _LONGEST_QUOTE = 600
@@ -189,7 +189,15 @@ def _kind(status: int, said: str, request: Request) -> type[e.XinferenceError]:
 
 def _sentence(kind: type[e.XinferenceError], said: str, request: Request, response: Response) -> str:
     write = _SENTENCES.get(kind, _plain)
-    return write(said.rstrip(". "), request, response)
+    return write(_ended(said), request, response)
+
+
+def _ended(said: str) -> str:
+    """The server's words with one mark at their end, so that the next sentence can follow."""
+    text = said.strip()
+    if re.search(r"[!?…]$|[.!?]\)$", text):
+        return text
+    return f"{text.rstrip('. ') or 'no reason given'}."
 
 
 def _asked(request: Request, response: Response) -> str:
@@ -203,52 +211,52 @@ def _plain(said: str, request: Request, response: Response) -> str:
     if response.status in _NO_SUCH_PATH:
         hint = (
             f" Is {base_of(response.url)} a Xinference server, of a version that has this endpoint, and does "
-            "server_url hold the path, if any, under which a proxy offers it?"
+            f"server_url hold the path, if any, under which a proxy offers it?{port_hint(response.url)}"
         )
     elif _REPLICA_GONE.search(said):
         hint = " The replica that was to answer is gone; GET /status lists the workers that are left."
     elif response.request_id and (response.status >= 500 or response.status == 200):
         hint = f" The server's log has more under request id {response.request_id}."
-    return f"{_asked(request, response)}: {said or 'nothing'}.{hint}"
+    return f"{_asked(request, response)}: {said}{hint}"
 
 
 def _authentication(said: str, request: Request, response: Response) -> str:
     return (
-        f"{_asked(request, response)}: {said}. The server asks for a credential that it knows: give api_key= (or "
+        f"{_asked(request, response)}: {said} The server asks for a credential that it knows: give api_key= (or "
         "XINFERENCE_API_KEY), or username= and password=."
     )
 
 
 def _permission(said: str, request: Request, response: Response) -> str:
     return (
-        f"{_asked(request, response)}: {said}. The credential is known, but may not do this: ask the server's "
+        f"{_asked(request, response)}: {said} The credential is known, but may not do this: ask the server's "
         "administrator for the scope or the model, or use another key."
     )
 
 
 def _banned(said: str, request: Request, response: Response) -> str:
     return (
-        f"{_asked(request, response)}: {said}. The server refuses this address for up to an hour, because too many "
+        f"{_asked(request, response)}: {said} The server refuses this address for up to an hour, because too many "
         "wrong credentials came from it. It is not retried: correct the credential first, then wait, or restart "
         "the server."
     )
 
 
 def _rate_limit(said: str, request: Request, response: Response) -> str:
-    return f"{_asked(request, response)}: {said}. Fewer requests at once (max_concurrency=) or more max_retries= help."
+    return f"{_asked(request, response)}: {said} Fewer requests at once (max_concurrency=) or more max_retries= help."
 
 
 def _not_found(said: str, request: Request, response: Response) -> str:
-    return f"No model {request.model_uid!r} runs at {base_of(response.url)}: {said}."
+    return f"No model {request.model_uid!r} runs at {base_of(response.url)}: {said}"
 
 
 def _loading(said: str, request: Request, response: Response) -> str:
-    return f"{_asked(request, response)}: {said}. Wait for it with connection.wait_until_ready({request.model_uid!r})."
+    return f"{_asked(request, response)}: {said} Wait for it with connection.wait_until_ready({request.model_uid!r})."
 
 
 def _context(said: str, request: Request, _response: Response) -> str:
     return (
-        f"The prompt is longer than the context of model {request.model_uid!r}: {said}. Send less, ask for fewer "
+        f"The prompt is longer than the context of model {request.model_uid!r}: {said} Send less, ask for fewer "
         "max_tokens, or launch the model with a larger context."
     )
 

@@ -337,11 +337,7 @@ def _while_opening(call: Call, failure: BaseException, *, stale: bool) -> Xinfer
     if isinstance(failure, (TimeoutError, asyncio.TimeoutError)):
         return call.timed_out()
     if isinstance(failure, (aiohttp.ClientSSLError, aiohttp.ClientConnectorCertificateError, ssl.SSLError)):
-        msg = (
-            f"No secure connection to {call.url}: {failure}. verify= takes the CA bundle that signed the server's "
-            "certificate; a server without TLS wants http:// in server_url."
-        )
-        return XinferenceConnectionError(msg, url=call.url, retryable=False)
+        return connection_errors.tls_failed(call.url, str(failure))
     if isinstance(failure, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
         return XinferenceConnectionError(f"The proxy on the way to {call.url} does not answer.", url=call.url)
     if isinstance(failure, aiohttp.ClientConnectorError):

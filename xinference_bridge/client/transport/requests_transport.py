@@ -223,11 +223,7 @@ def _while_reading(call: Call, failure: BaseException) -> XinferenceError:
 
 
 def _tls(call: Call, failure: BaseException) -> XinferenceConnectionError:
-    msg = (
-        f"No secure connection to {call.url}: {_short(_reason(failure))}. verify= takes the CA bundle that signed the "
-        "server's certificate; a server without TLS wants http:// in server_url."
-    )
-    return XinferenceConnectionError(msg, url=call.url, retryable=False)
+    return connection_errors.tls_failed(call.url, _short(_reason(failure)))
 
 
 def _unusable_file(call: Call, failure: OSError) -> XinferenceConfigurationError:
