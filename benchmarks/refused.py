@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 WINDOW = 300.0
 WORKER = """
@@ -72,7 +73,7 @@ def measure(processes: int, seconds: float, *, keys: int, revoked_after: float |
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}"
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "XDG_RUNTIME_DIR": folder, "PYTHONPATH": os.getcwd()}
+        environment = {**os.environ, "XDG_RUNTIME_DIR": folder, "PYTHONPATH": str(Path.cwd())}
         workers = [
             subprocess.Popen(
                 [sys.executable, "-c", WORKER, url, f"xf-key-{number % keys}", str(seconds)], env=environment

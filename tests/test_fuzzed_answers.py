@@ -47,6 +47,11 @@ def models() -> dict[str, Any]:
     }
 
 
+def profile() -> dict[str, Any]:
+    """What LangChain's agents read of a model before they ask it."""
+    return dict(lc.ChatXinference(model="tiny-chat", connection=connection()).profile or {})
+
+
 def nodes() -> list[NodeWithScore]:
     return [NodeWithScore(node=TextNode(text=text)) for text in TEXTS]
 
@@ -65,7 +70,7 @@ CALLS: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
     "LlamaIndex rerank": (lambda m: m["li rerank"].postprocess_nodes(nodes(), query_str="cat"), "/v1/rerank", "rerank"),
     "models": (lambda _: connection().models(), "/v1/models", "models"),
     "a model": (lambda _: connection().model("minilm"), "/v1/models/minilm", "describe_minilm"),
-    "a profile": (lambda m: dict(lc.ChatXinference(model="tiny-chat", connection=connection()).profile or {}), "/v1/models/tiny-chat", "describe_chat"),
+    "a profile": (lambda _: profile(), "/v1/models/tiny-chat", "describe_chat"),
     "metadata": (lambda m: m["li llm"].metadata, "/v1/models/tiny-chat", "describe_chat"),
 }  # fmt: skip
 STREAMS: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {

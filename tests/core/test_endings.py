@@ -115,21 +115,14 @@ def test_ctrl_c_amid_requests_that_hang_ends_the_program(server: FaultServer, wh
     command = [sys.executable, "-c", BULK, server.url, what]
     if what == "command":
         (tmp_path / "texts.txt").write_text("a\nb\nc\nd\n")
-        command = [
-            sys.executable,
-            "-m",
-            "xinference_bridge.cli",
-            "embed",
-            str(tmp_path / "texts.txt"),
-            "--model",
-            "minilm",
-        ]
+        program = "from xinference_bridge.cli import main; main()"
+        command = [sys.executable, "-c", program, "embed", str(tmp_path / "texts.txt"), "--model", "minilm"]
         command += ["--server-url", server.url, "--out", str(tmp_path / "out.jsonl"), "--batch-size", "1"]
     process = subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     try:
-        assert server.wait_for(lambda: len(server.seen(path)) >= 2, 30), process.communicate(timeout=5)
+        assert server.wait_for(lambda: len(server.seen(path)) >= 2, 50)
         process.send_signal(signal.SIGINT)
         process.wait(9)  # well before the requests' own timeout of 30 s
         assert process.returncode != 0
@@ -150,11 +143,9 @@ def test_generate_ends_at_its_first_failure(server: FaultServer, mode: str):
     with connection_to(server) as connection:
         model = XinferenceLLM(model="tiny-chat", connection=connection)
         began = time.monotonic()
+        prompts = ["slow", "bad", "bad"]
         with pytest.raises(XinferenceServerError, match="broken"):
-            if mode == "sync":
-                model.generate(["slow", "bad", "bad"])
-            else:
-                asyncio.run(model.agenerate(["slow", "bad", "bad"]))
+            _ = model.generate(prompts) if mode == "sync" else asyncio.run(model.agenerate(prompts))
         assert time.monotonic() - began < 5
 
 
@@ -183,24 +174,24 @@ LEFTOVERS = {
             await asyncio.gather(*tasks, return_exceptions=True)
         asyncio.run(run())
     """,
-    "300 connections in a loop": """
+    "more connections than clients in a loop": """
         async def run():
-            for number in range(300):
+            for number in range(12):
                 await aonce(XinferenceConnection(url, api_key=f"xf-{number}", max_retries=0))
-                if number % 60 == 0:
+                if number % 4 == 0:
                     await aonce(connection)
         asyncio.run(run())
     """,
-    "300 connections of sync callers": """
-        for number in range(300):
+    "more connections than clients of sync callers": """
+        for number in range(12):
             once(XinferenceConnection(url, api_key=f"xf-{number}", max_retries=0))
         from xinference_bridge.client.registry import close_all
         close_all()
     """,
-    "300 connections at once": """
+    "more connections than clients at once": """
         async def run():
             await asyncio.gather(*[
-                aonce(XinferenceConnection(url, api_key=f"xf-{number}", max_retries=0)) for number in range(300)
+                aonce(XinferenceConnection(url, api_key=f"xf-{number}", max_retries=0)) for number in range(12)
             ])
         asyncio.run(run())
     """,
@@ -212,8 +203,9 @@ def test_nothing_is_left_and_nothing_complains(server: FaultServer, script: str)
     from tests.core.test_lifetimes import run
 
     server.answer = lambda seen: (0.1, good("embeddings")) if seen.path == PATHS["embeddings"] else None
-    if "300" in script:
+    if "range(12)" in script:
         server.answer = None
-    done = run(script + "\n        assert sockets() == 0, sockets()\n", server)
+    few = "        from xinference_bridge.client import registry\n        registry.MOST_CLIENTS = 8\n"
+    done = run(few + script + "\n        assert sockets() == 0, sockets()\n", server)
     assert done.stderr == ""
     assert done.returncode == 0

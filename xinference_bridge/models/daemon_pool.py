@@ -14,8 +14,8 @@ Result = TypeVar("Result")
 class DaemonPool:
     """What `ThreadPoolExecutor` does, but with daemon threads.
 
-    An executor's threads are joined at the interpreter's exit, so that Ctrl-C during a bulk job waited for every request
-    that hung: 24 s, where `timeout` was 24.
+    An executor's threads are joined at the interpreter's exit, so that Ctrl-C during a bulk job waited for every
+    request that hung: 24 s, where `timeout` was 24.
     """
 
     def __init__(self, threads: int, name: str) -> None:
