@@ -32,6 +32,8 @@ def read_calls(parser_name: str, text: str) -> dict[str, Any]:
     from xinference.model.llm.tool_parsers import TOOL_PARSERS
     from xinference.model.llm.tool_parsers.abstract_tool_parser import request_tools_var
 
+    if parser_name == "glm4":
+        return _read_glm4(text)
     token = request_tools_var.set(TOOLS)
     try:
         results = TOOL_PARSERS[parser_name]().extract_tool_calls(text)
@@ -42,6 +44,16 @@ def read_calls(parser_name: str, text: str) -> dict[str, Any]:
     calls = [{"name": name, "arguments": arguments} for _, name, arguments in results if name]
     content = "".join(words for words, name, _ in results if words and not name) if calls else text
     return {"content": content, "calls": calls}
+
+
+def _read_glm4(text: str) -> dict[str, Any]:
+    """Return what the engine of ChatGLM makes of an answer: its tool parser only passes on what this has read."""
+    from xinference.model.llm.transformers.chatglm import ChatglmPytorchChatModel
+
+    read = ChatglmPytorchChatModel._process_response_non_streaming(text, TOOLS, use_tool=True)  # noqa: SLF001
+    if isinstance(read, dict):
+        return {"content": "", "calls": [{"name": read["name"], "arguments": json.loads(read["arguments"])}]}
+    return {"content": text, "calls": []}
 
 
 def write_tool_forms() -> None:
@@ -120,8 +132,7 @@ def write_families(families: list[dict[str, Any]]) -> None:
         if parser:
             tool_forms[name] = parsers.get(parser, parser)
         if start := family.get("reasoning_start_tag"):
-            if start != "<think>":
-                tags[name] = (start, family["reasoning_end_tag"])
+            tags[name] = (start, family["reasoning_end_tag"])
             if _opens_thought(family):
                 opening.append(name)
     FAMILIES.write_text(
@@ -131,7 +142,7 @@ def write_families(families: list[dict[str, Any]]) -> None:
         "from __future__ import annotations\n\n"
         "#: The server's parser for each family that can call tools.\n"
         f"TOOL_FORMS: dict[str, str] = {pprint.pformat(tool_forms, width=110)}\n\n"
-        "#: The tags around reasoning, where they are not `<think>` and `</think>`.\n"
+        "#: The tags around the reasoning of each family that can reason.\n"
         f"REASONING_TAGS: dict[str, tuple[str, str]] = {pprint.pformat(tags, width=110)}\n\n"
         "#: Families whose chat template writes the opening tag into the prompt, so that the answer begins without it.\n"
         f"OPENED_BY_TEMPLATE: frozenset[str] = frozenset({pprint.pformat(opening, width=110)})\n"

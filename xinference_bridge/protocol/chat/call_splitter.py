@@ -254,11 +254,10 @@ class CallSplitter:
             rest = self._close_call(inside[:first], inside[first + len(form.closer) :], out)
             self._read(rest, out)
             return
-        for length in range(min(len(form.closer) - 1, len(inside)), 0, -1):
-            if inside.endswith(form.closer[:length]):
-                inside = inside[:-length]  # an answer cut within the closing tag holds a whole call
-                break
-        calls = form.read(inside, self._offered, closed=False) if self._plausible else None
+        cut = next((size for size in range(len(form.closer) - 1, 0, -1) if inside.endswith(form.closer[:size])), 0)
+        # An answer cut within the closing tag holds a whole call.
+        whole = inside[: len(inside) - cut]
+        calls = form.read(whole, self._offered, closed=False) if self._plausible else None
         if calls is None:
             rest = self._as_text(inside, out)
             self._read(rest, out)

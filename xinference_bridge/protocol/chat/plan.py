@@ -11,6 +11,7 @@ import orjson
 
 from xinference_bridge.errors import XinferenceBadRequestError, XinferenceUnsupportedError
 from xinference_bridge.protocol.chat.messages import WireMessage, WireTool
+from xinference_bridge.protocol.chat.reading import start_of
 from xinference_bridge.protocol.chat.request import (
     _MEDIA_ABILITY,
     ChatCall,
@@ -42,6 +43,17 @@ class ChatPlan:
     engine: str = ""
     model: ModelInfo | None = None
     """What was known of the model."""
+
+    @property
+    def tools(self) -> Sequence[Any] | bool:
+        """The tools that the model was offered, if calls are read from its text."""
+        return (self.request.body or {}).get("tools") or True if self.reads_tools else False
+
+    def starts(self, model: ModelInfo | None) -> Start:
+        """Return what the answer begins with, now that this is known of the model."""
+        if self.model is not None or model is None:
+            return self.start
+        return start_of(model, self.request.body or {}, engine_named(model.engine))
 
     def _enforcement(self) -> str:
         if engine_named(self.engine).tool_choice_required:
@@ -92,7 +104,7 @@ def plan_chat(
     return ChatPlan(
         request=chat_request(uid, call.messages, parameters),
         reads_tools=bool(call.tools) and call.tool_choice != "none",
-        start=_start(model, parameters, engine),
+        start=start_of(model, parameters, engine),
         forced=forced,
         engine=engine.name,
         model=model,
@@ -195,24 +207,6 @@ def _with_instruction(messages: Sequence[WireMessage], wanted: StructuredOutput)
 
 def _with_parameters(call: ChatCall, **parameters: Any) -> ChatCall:
     return replace(call, parameters={**call.parameters, **parameters})
-
-
-def _start(model: ModelInfo | None, parameters: Mapping[str, Any], engine: Engine) -> Start:
-    """Where the first text belongs when no `<think>` opens it, which a template may have put into the prompt."""
-    if model is None or "reasoning" not in model.abilities:
-        return "text"
-    wanted = parameters.get("response_format")
-    if engine.schema_from_the_first_token and isinstance(wanted, Mapping) and wanted.get("type") == "json_schema":
-        return "text"  # no thought can come before it
-    if "hybrid" not in model.abilities:
-        return "reasoning"
-    return "text" if _thinking_is_off(parameters) else "undecided"
-
-
-def _thinking_is_off(parameters: Mapping[str, Any]) -> bool:
-    template = parameters.get("chat_template_kwargs")
-    inner = template.get("enable_thinking") if isinstance(template, Mapping) else None
-    return parameters.get("enable_thinking") is False or inner is False
 
 
 def _refuse_media(messages: Sequence[WireMessage], model: ModelInfo) -> None:

@@ -16,10 +16,10 @@ from xinference_bridge.protocol.chat.tool_forms.written import Offered, WrittenC
 
 Kind = Literal["text", "reasoning", "tool_call"]
 Piece = tuple[Literal["text", "reasoning"], str] | tuple[Literal["tool_call"], WrittenCall]
-Start = Literal["text", "reasoning", "undecided"]
+Start = Literal["text", "reasoning", "opened", "undecided"]
 
 #: So many characters of an answer are held back at most, where only a closing tag tells a thought from an answer.
-HELD_CHARACTERS = 1000
+HELD_CHARACTERS = 200
 
 _START, _UNDECIDED, _REASONING, _TEXT = range(4)
 _WORDS = re.compile(r"\S")
@@ -29,8 +29,10 @@ class TagSplitter:
     """Cuts reasoning and tool calls out of text that comes in pieces.
 
     The pieces of a kind, joined, are the same however the text was cut. `start` says what an answer without an opening
-    tag begins with: "text"; "reasoning", where the chat template has written the tag already; or "undecided", where
-    only a closing tag tells: then HELD_CHARACTERS are held back, and what follows is taken for reasoning.
+    tag begins with: "text"; "reasoning", where the chat template has written the tag already; "opened", where it has
+    unless the model was launched without thinking; or "undecided", where nothing is known. For the last two only a
+    closing tag tells: HELD_CHARACTERS are held back for it, and then the answer goes on as reasoning where it was
+    "opened", and as text where it was "undecided".
 
     Text is never lost to a thought that does not end: `close` tells it as text too. `tools` are those that the model
     was offered, or True where only their tags are looked for.
@@ -215,7 +217,7 @@ class TagSplitter:
             return words
         space, self._space = ("" if self._skip else self._space), ""
         self._skip = False
-        self._state = _UNDECIDED if self._start == "undecided" else _TEXT
+        self._state = _TEXT if self._start == "text" else _UNDECIDED
         return space + words
 
     def _read_undecided(self, data: str, out: list[Piece]) -> str:
@@ -225,8 +227,8 @@ class TagSplitter:
             if len(self._held) < HELD_CHARACTERS:
                 return ""
             held, self._held = self._held, ""
-            self._state = _REASONING
-            self._skip = True
+            self._state = _REASONING if self._start == "opened" else _TEXT
+            self._skip = self._state == _REASONING
             return held
         held, self._held = self._held, ""
         if found.group() in self._tags.closers:

@@ -53,5 +53,7 @@ def thought_tags(family: str | None) -> ThoughtTags:
     return ThoughtTags((opener,), (closer,), _KIMI_DROPPED if family == "Kimi-K3" else ())
 
 
-#: What an end of a thought may look like in a family that nobody knows yet.
-ANY_CLOSER = _any_of(("</think>", *(closer for _, closer in REASONING_TAGS.values()), *_CHANNELS.closers))
+#: Any tag of any family, but for the bare word that opens a thought of gpt-oss.
+ANY_TAG = _any_of(
+    tuple({tag for tags in REASONING_TAGS.values() for tag in tags if tag != "analysis"} | {*_CHANNELS.dropped})
+)

@@ -160,9 +160,7 @@ class ToolCallReader:
             self._by_index.setdefault(position, call)
         return call
 
-    def _known(
-        self, index: int | None, call_id: str, name: str, position: int | None, arguments: str
-    ) -> _Call | None:
+    def _known(self, index: int | None, call_id: str, name: str, position: int | None, arguments: str) -> _Call | None:
         by_id = self._by_id.get(call_id) if call_id else None
         if by_id is not None:
             return by_id

@@ -45,19 +45,18 @@ class DeepSeekForm(ToolForm):
         calls = []
         for piece in _calls_between(inside):
             name, separator, arguments = piece.partition(_SEP)
-            name = name.strip()
-            if name == "function" and separator:
-                name, _, arguments = arguments.partition("\n")
-            ended = _CALL_END in arguments or (closed and separator)
-            arguments = (
-                arguments.partition(_CALL_END)[0] if not ended else arguments.rpartition(_CALL_END)[0] or arguments
-            )
+            if name.strip() == "function" and separator:
+                name, separator, arguments = arguments.partition("\n")
+            if not separator:
+                calls.append(WrittenCall("", piece.strip(), NAMELESS if closed else CUT))
+                continue
+            ended = closed or _CALL_END in arguments
+            arguments = arguments.rpartition(_CALL_END)[0] if _CALL_END in arguments else arguments
             if fenced := _JSON_FENCE.fullmatch(arguments.strip()):
                 arguments = fenced[1]
-            arguments = arguments.strip()
-            if not piece.strip():
-                continue
-            calls.append(_call(name.strip(), arguments) if ended else WrittenCall(name.strip(), arguments, CUT))
+            calls.append(
+                _call(name.strip(), arguments.strip()) if ended else WrittenCall(name.strip(), arguments.strip(), CUT)
+            )
         return calls or None
 
 

@@ -9,7 +9,14 @@ import re
 from collections.abc import Iterable
 
 from xinference_bridge.protocol.chat.tool_forms.form import ToolForm
-from xinference_bridge.protocol.chat.tool_forms.written import CUT, WrittenCall, calls_of_json, json_depth
+from xinference_bridge.protocol.chat.tool_forms.written import (
+    CUT,
+    WrittenCall,
+    calls_of_json,
+    json_depth,
+    json_ends,
+    json_text,
+)
 
 #: So many characters decide whether an answer may be a call; what still looks like one then is held to its end.
 DECIDING = 400
@@ -86,13 +93,12 @@ def read_whole(answer: str, names: frozenset[str], forms: dict[str, ToolForm]) -
 
 
 def _named(name: str, arguments: str) -> list[WrittenCall] | None:
-    if not arguments.startswith("{"):
-        return None
+    if not arguments.startswith("{") or ((ends := json_ends(arguments)) and arguments[ends[0] :].strip()):
+        return None  # words follow it
     in_string, depth = json_depth(arguments)
     if in_string or depth > 0:
         return [WrittenCall(name, arguments, CUT)]
-    calls = calls_of_json(f'{{"name": "", "arguments": {arguments}}}'.replace('"name": ""', f'"name": "{name}"', 1))
-    return calls if calls is not None and len(calls) == 1 else None
+    return calls_of_json(f'{{"name": {json_text(name)}, "arguments": {arguments}}}', bare=True)
 
 
 def fenced_tags(answer: str) -> str | None:
@@ -111,15 +117,15 @@ def _unfenced(words: str) -> str:
     pieces = []
     position = 0
     while (fence := _FENCE.match(words, position)) is not None:
-        end = words.find("\n```", fence.end())
-        end = words.find("```", fence.end()) if end == -1 else end
+        end = words.find("```", fence.end())
+        while end != -1 and json_depth(words[fence.end() : end])[0]:
+            end = words.find("```", end + 3)  # those stood in a string
         if end == -1:
-            pieces.append(words[fence.end() :])
-            return "\n".join(pieces)
+            return "\n".join([*pieces, words[fence.end() :]])
         pieces.append(words[fence.end() : end])
-        position = end + len(words[end:]) - len(words[end:].lstrip("\n`"))
+        position = end + 3
         position += len(words[position:]) - len(words[position:].lstrip())
-    return "\n".join([*pieces, words[position:]])
+    return "\n".join([*pieces, words[position:]]).strip()
 
 
 def _offered(words: str, names: frozenset[str]) -> list[WrittenCall] | None:

@@ -91,24 +91,42 @@ _MARKS = re.compile(r'["{}\[\]]')
 
 def json_depth(text: str) -> tuple[bool, int]:
     """Return whether the text ends within a string, and how many brackets are open."""
+    depth = 0
+    for mark, _, depth in _brackets(text):
+        if mark == '"':
+            return True, depth
+    return False, depth
+
+
+def json_ends(text: str) -> list[int]:
+    """Return where each bracket that stands alone is closed: the ends of the values one after another."""
+    return [end for mark, end, depth in _brackets(text) if mark in "}]" and depth <= 0]
+
+
+def _brackets(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield each bracket outside strings, its end and the depth after it; last a quote, if it is never closed."""
     depth = position = 0
     while (mark := _MARKS.search(text, position)) is not None:
         position = mark.end()
         if mark.group() == '"':
             string = _STRING.match(text, mark.start())
             if string is None or not string.group(1):
-                return True, depth
+                yield '"', position, depth
+                return
             position = string.end()
         else:
             depth += 1 if mark.group() in "{[" else -1
-    return False, depth
+            yield mark.group(), position, depth
+
+
+_NEXT_VALUE = re.compile(r"[^\s,;]")
 
 
 def read_objects(text: str) -> list[tuple[Any, str]] | None:
     """Return each JSON value of a text and its own words: one, or several one after another; None if it is not JSON."""
     found = []
     position = 0
-    while match := re.compile(r"[^\s,;]").search(text, position):
+    while match := _NEXT_VALUE.search(text, position):
         try:
             value, position = LENIENT.raw_decode(text, match.start())
         except (ValueError, RecursionError):
@@ -203,6 +221,8 @@ def calls_of_json(inside: str, *, bare: bool = False, closed: bool = True) -> li
         return calls
     in_string, depth = json_depth(inside)
     if closed or not (in_string or depth > 0):
+        if bare and ((ends := json_ends(inside)) == [] or inside[ends[-1] :].strip()):
+            return None  # words follow it
         return calls_of_value(repaired(inside), inside, bare=bare)
     # To complete it would be to guess: `"b": 2` may have been about to become 23.
     return _calls_before_the_cut(inside)
