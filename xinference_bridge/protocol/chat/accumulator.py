@@ -116,6 +116,7 @@ class ChatAccumulator:
         if logprobs is not None:
             logprobs = self._take_logprobs(logprobs)
 
+        delta: Any = None
         if self._completion:
             content = choice.get("text")
         else:
@@ -146,7 +147,7 @@ class ChatAccumulator:
         if self._plain:
             self._text.append(content)
             return ChatDelta(content, "", [], logprobs)
-        if "reasoning_content" in delta:
+        if delta is not None and "reasoning_content" in delta:
             # The server looked for reasoning, and says of each piece that it is none.
             pieces = self._splitter.expect_text() + self._splitter.feed(content)
         else:

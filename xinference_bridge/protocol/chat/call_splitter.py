@@ -19,6 +19,9 @@ _BEGIN, _WHOLE, _TEXT, _CALL = range(4)
 #: llama.cpp leaves this tag beside a call that it parsed itself.
 _STRAY = "</tool_call>"
 
+#: A long text is read in slices.
+SLICE = 2048
+
 #: So often a closing tag may stand in an argument before the next one closes the call all the same.
 _CLOSERS_IN_ARGUMENTS = 100
 
@@ -123,7 +126,12 @@ class CallSplitter:
             self._pass_tag()
         return out
 
-    def _read(self, data: str, out: list[Said]) -> None:
+    def _read(self, text: str, out: list[Said]) -> None:
+        # What is told does not depend on the cuts: cut small, it takes time in step with the text's length.
+        for begin in range(0, len(text), SLICE):
+            self._read_slice(text[begin : begin + SLICE], out)
+
+    def _read_slice(self, data: str, out: list[Said]) -> None:
         while data:
             if self._state in (_BEGIN, _WHOLE):
                 data = self._read_begin(data)
@@ -204,6 +212,10 @@ class CallSplitter:
         if not self._plausible:
             # Judged by the shortest prefix that decides, so that it is the same at every cut.
             held = "".join(self._held) + data
+            if held.lstrip().startswith(form.opener):
+                # Of several opening tags the last one counts, for Qwen's parser too.
+                self._held = []
+                return held.lstrip()[len(form.opener) :]
             verdict = form.plausible(held[:_UNCLEAR])
             if verdict is None and len(held) < _UNCLEAR:
                 closer = held.find(form.closer)

@@ -47,13 +47,13 @@ class ChatPlan:
     @property
     def tools(self) -> Sequence[Any] | bool:
         """The tools that the model was offered, if calls are read from its text."""
-        return (self.request.body or {}).get("tools") or True if self.reads_tools else False
+        return (self.request.json or {}).get("tools") or True if self.reads_tools else False
 
     def starts(self, model: ModelInfo | None) -> Start:
         """Return what the answer begins with, now that this is known of the model."""
         if self.model is not None or model is None:
             return self.start
-        return start_of(model, self.request.body or {}, engine_named(model.engine))
+        return start_of(model, self.request.json or {}, engine_named(model.engine))
 
     def _enforcement(self) -> str:
         if engine_named(self.engine).tool_choice_required:

@@ -7,14 +7,19 @@ import re
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
 
+#: So much of a line tells whether it opens or closes a block.
+_HEAD = 100
+
+
 class CodeTracker:
     """Reads the text of an answer as far as it came, each character once."""
 
-    __slots__ = ("_fence", "_line", "_unread")
+    __slots__ = ("_fence", "_head", "_unread", "_waiting")
 
     def __init__(self) -> None:
         self._unread: list[str] = []
-        self._line = ""  # the begun line
+        self._head = ""  # the beginning of the last line
+        self._waiting = 0  # the length of a run of backticks on that line that waits for its like
         self._fence = ""  # the marks that opened the block that the text stands in
 
     def add(self, text: str) -> None:
@@ -23,14 +28,23 @@ class CodeTracker:
 
     def in_code(self) -> bool:
         """Return whether what follows the text so far stands in code."""
-        *lines, self._line = (self._line + "".join(self._unread)).split("\n")
+        lines = "".join(self._unread).split("\n")
         self._unread.clear()
-        for line in lines:
-            self._end_line(line)
-        return bool(self._fence) or _FENCE.match(self._line) is not None or _open_span(self._line)
+        for number, line in enumerate(lines):
+            if number:
+                self._end_line()
+            self._head += line[: _HEAD - len(self._head)]
+            for run in re.findall("`+", line):
+                if not self._waiting:
+                    self._waiting = len(run)
+                elif len(run) == self._waiting:
+                    self._waiting = 0
+        return bool(self._fence) or self._waiting > 0 or _FENCE.match(self._head) is not None
 
-    def _end_line(self, line: str) -> None:
-        marks = _FENCE.match(line)
+    def _end_line(self) -> None:
+        marks = _FENCE.match(self._head)
+        self._head = ""
+        self._waiting = 0
         if marks is None:
             return
         if not self._fence:
@@ -38,14 +52,3 @@ class CodeTracker:
                 self._fence = marks[1]
         elif marks[1].startswith(self._fence) and not marks[2].strip():
             self._fence = ""
-
-
-def _open_span(line: str) -> bool:
-    """Return whether a run of backticks on this line waits for its like."""
-    waiting = 0
-    for run in re.findall("`+", line):
-        if not waiting:
-            waiting = len(run)
-        elif len(run) == waiting:
-            waiting = 0
-    return waiting > 0

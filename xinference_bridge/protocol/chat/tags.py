@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from xinference_bridge.protocol.chat.call_splitter import CallSplitter
+from xinference_bridge.protocol.chat.call_splitter import SLICE, CallSplitter
 from xinference_bridge.protocol.chat.thought_tags import thought_tags
 from xinference_bridge.protocol.chat.tool_forms.written import Offered, WrittenCall
 
@@ -89,7 +89,7 @@ class TagSplitter:
                 self._state = _TEXT  # how nearly every answer begins
                 return [("text", text)]
         out: list[Piece] = []
-        self._read(self._tail + text if self._tail else text, out)
+        self._read(text, out)
         return out
 
     def close(self, *, finished: bool = False) -> list[Piece]:
@@ -180,7 +180,11 @@ class TagSplitter:
         self._skip = False
         self._think(space + words, out)
 
-    def _read(self, data: str, out: list[Piece]) -> None:
+    def _read(self, text: str, out: list[Piece]) -> None:
+        for begin in range(0, len(text), SLICE):
+            self._read_slice(self._tail + text[begin : begin + SLICE], out)
+
+    def _read_slice(self, data: str, out: list[Piece]) -> None:
         self._tail = ""
         while data:
             if self._state == _START:

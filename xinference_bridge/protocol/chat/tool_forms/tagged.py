@@ -39,7 +39,7 @@ class TaggedForm(ToolForm):
             return None
         if words[0] in "{[":
             return True
-        marked = begins_with(words, "<function", "```", "<tool_call>")
+        marked = begins_with(words, "<function", "```", self.opener)
         if marked is not False or not self._glm:
             return marked
         name = _GLM_NAME.match(words)
@@ -57,9 +57,7 @@ class TaggedForm(ToolForm):
         return not last_open(inside, "<arg_value>", "</arg_value>")
 
     def read(self, inside: str, offered: Offered, *, closed: bool) -> list[WrittenCall] | None:
-        # Qwen's parser too takes what follows the last of several opening tags.
-        words = inside.rpartition(self.opener)[2] if inside.lstrip().startswith(self.opener) else inside
-        words = words.strip()
+        words = inside.strip()
         if fenced := _FENCE.match(words):
             words = fenced.group(1).strip()
         if words.startswith("<function"):
@@ -73,7 +71,7 @@ class TaggedForm(ToolForm):
 def _function(words: str, offered: Offered, *, closed: bool) -> list[WrittenCall] | None:
     name = _FUNCTION.match(words)
     if name is None:
-        return None if closed else [WrittenCall("", words, CUT)]
+        return [WrittenCall("", words, NAMELESS if closed else CUT)]
     inside = words[name.end() :]
     pairs = []
     for begin, raw in parts(inside, _PARAMETER, "</parameter>", ("<parameter", "</function>")):
