@@ -181,7 +181,7 @@ def tool_calls_from_wire(wire: Sequence[ToolCall]) -> tuple[list[LangChainToolCa
     calls, broken = [], []
     for call in wire:
         if call.error is None:
-            calls.append(tool_call(name=call.name, args=orjson.loads(call.arguments), id=call.id))
+            calls.append(tool_call(name=call.name, args=json.loads(call.arguments), id=call.id))
         else:
             broken.append(invalid_tool_call(name=call.name or None, args=call.arguments, id=call.id, error=call.error))
     return calls, broken

@@ -159,7 +159,7 @@ def assistant_message(text: str, reasoning: str, calls: Sequence[ToolCall], *, w
 def _kwargs_of(call: ToolCall, *, whole: bool) -> dict[str, Any] | str:
     """The arguments as an object where they can be read, else what the model wrote."""
     if whole and call.error is None:
-        arguments: dict[str, Any] = orjson.loads(call.arguments)
+        arguments: dict[str, Any] = json.loads(call.arguments)
         return arguments
     return call.arguments
 

@@ -190,7 +190,7 @@ class ChatAccumulator:
         out = ChatDelta()
         self._close(out)
         result = self._result(out, body, dict(body))
-        if result.tool_calls:
+        if self._calls.served:
             result.text = result.text.strip()  # the newlines that the server's parser leaves about what it cut out
         return result
 

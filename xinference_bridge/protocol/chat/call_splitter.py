@@ -171,7 +171,7 @@ class CallSplitter:
             if calls and all(kind == "tool_call" or not str(piece).strip() for kind, piece in told):
                 out.extend(told_call for told_call in told if told_call[0] == "tool_call")
                 return
-        found = read_whole(answer, self._offered.names, self._forms) if inner is None else None
+        found = read_whole(answer, self._offered.names) if inner is None else None
         if found is None:
             self._read(answer, out)
             return
@@ -222,6 +222,9 @@ class CallSplitter:
                 if closer == -1:
                     self._held = [held]
                     return ""
+                if not held[:closer].strip():
+                    self._told([], out)  # nothing stands between the tags
+                    return held[closer + len(form.closer) :]
                 verdict = False
             if not verdict:
                 return self._as_text(held, out)

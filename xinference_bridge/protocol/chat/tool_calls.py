@@ -55,10 +55,11 @@ class ToolCallReader:
     their fragments in many ways.
     """
 
-    __slots__ = ("_by_id", "_by_index", "_calls", "answer_id")
+    __slots__ = ("_by_id", "_by_index", "_calls", "answer_id", "served")
 
     def __init__(self) -> None:
         self.answer_id: Any = None
+        self.served = False  # the server parsed calls itself
         self._calls: list[_Call] = []
         self._by_id: dict[str, _Call] = {}
         self._by_index: dict[int, _Call] = {}
@@ -73,6 +74,7 @@ class ToolCallReader:
 
         Several fragments of one call are told as one: LangChain joins what stands in different chunks alone.
         """
+        self.served = True
         told: dict[int, ToolCallDelta] = {}
         for position, wire in enumerate(wires):
             self._take(wire, position if len(wires) > 1 else None, told)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from xinference_bridge.protocol.chat.tool_forms.form import ToolForm
 from xinference_bridge.protocol.chat.tool_forms.written import (
     CUT,
     WrittenCall,
@@ -23,7 +22,7 @@ DECIDING = 400
 
 _FENCE_BEGUN = re.compile(r"`{1,2}$|```[ \t]*(?:[a-z_+\-]{0,20})[ \t]*$", re.IGNORECASE)
 _FENCE = re.compile(
-    r"```[ \t]*(?:json|jsonc|json5|python|py|javascript|js|text|txt|xml|tool_calls?|tool_code|)[ \t]*\n", re.I
+    r"```[ \t]*(?:json|jsonc|json5|python|py|javascript|js|text|txt|xml|tool_calls?|tool_code|)[ \t]*\n", re.IGNORECASE
 )
 _FENCE_END = re.compile(r"\s*```\s*\Z")
 _KEYS = ("name", "tool_name", "function", "tool", "type", "id", "arguments", "parameters", "args", "tool_calls")
@@ -79,8 +78,8 @@ def _json_may_be_call(words: str, names: tuple[str, ...]) -> bool:
     return any(name == said if closing else name.startswith(said) for name in names)
 
 
-def read_whole(answer: str, names: frozenset[str], forms: dict[str, ToolForm]) -> list[WrittenCall] | None:
-    """Return the calls that the whole answer is; None when it is text. What tags stand in a fence is read by its form."""
+def read_whole(answer: str, names: frozenset[str]) -> list[WrittenCall] | None:
+    """Return the calls that the whole answer is; None when it is text."""
     words = answer.strip()
     for name in names:
         rest = words.removeprefix(name).lstrip(" \t")
@@ -114,7 +113,7 @@ def fenced_tags(answer: str) -> str | None:
 
 def _unfenced(words: str) -> str:
     """Return the JSON in one fence or in several that stand one after another."""
-    pieces = []
+    pieces: list[str] = []
     position = 0
     while (fence := _FENCE.match(words, position)) is not None:
         end = words.find("```", fence.end())

@@ -176,7 +176,7 @@ def calls_of_value(value: Any, words: str, *, bare: bool = False) -> list[Writte
         # Some models write the arguments as a string of JSON, as the wire does.
         return [WrittenCall(name, arguments or "{}", why_unreadable(arguments or "{}"))]
     text = json_text({} if arguments is None else arguments)
-    own = next(_own_texts(words, arguments), None)
+    own = next(_own_texts(words, arguments), None) if arguments is not None else None
     return [WrittenCall(name, own or text, why_unreadable(own or text))]
 
 
@@ -201,6 +201,7 @@ def why_unreadable(arguments: str) -> str | None:
     return None if type(value) is dict else "the arguments are not a JSON object"
 
 
+_CONSTANT = re.compile(r"\b(?:NaN|Infinity)\b")
 _NAME = re.compile(r"""["']?(?:name|function)["']?\s*:\s*["']([^"'\\]+)["']""")
 _ARGUMENTS_BEGIN = re.compile(r"""["']?(?:arguments|parameters)["']?\s*:\s*""")
 
@@ -219,6 +220,8 @@ def calls_of_json(inside: str, *, bare: bool = False, closed: bool = True) -> li
                 return None
             calls += inner
         return calls
+    if _CONSTANT.search(_STRING.sub('""', inside)):
+        return None if bare else [WrittenCall("", inside, "the arguments are not JSON: it has no NaN or Infinity")]
     in_string, depth = json_depth(inside)
     if closed or not (in_string or depth > 0):
         if bare and ((ends := json_ends(inside)) == [] or inside[ends[-1] :].strip()):
