@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import orjson
+import json
 from llama_index.core.base.llms.types import (
     AudioBlock,
     ChatMessage,

@@ -22,6 +22,9 @@ FAMILIES = {parser: family for family, parser in TOOL_FORMS.items()}
 
 QUOTED = "a call quoted in code"
 
+#: These are cut in two at every place; the others come character by character.
+CUT_EVERYWHERE = {"parallel calls", "tags inside text", "words between", "the opening tag in prose"}
+
 #: Where the server's parser is not followed, and why; what was meant is read instead.
 IN_A_STRING = "it ends the call at a tag that stands in a string"
 DROPPED = "it drops a second call that is like the first"
@@ -92,7 +95,7 @@ def test_an_answer_with_calls_reads_the_same_however_it_is_cut(form: Path) -> No
         text = answer["text"]
         whole = read([text], data["tools"], family)
         assert read(text, data["tools"], family) == whole
-        for place in range(1, len(text)):
+        for place in range(1, len(text)) if answer["id"] in CUT_EVERYWHERE else ():
             assert read([text[:place], text[place:]], data["tools"], family) == whole, (answer["id"], place)
 
 

@@ -212,19 +212,23 @@ class CallSplitter:
         if not self._plausible:
             # Judged by the shortest prefix that decides, so that it is the same at every cut.
             held = "".join(self._held) + data
-            if held.lstrip().startswith(form.opener):
+            words = held.lstrip()
+            if words.startswith(form.opener):
                 # Of several opening tags the last one counts, for Qwen's parser too.
                 self._held = []
-                return held.lstrip()[len(form.opener) :]
+                return words[len(form.opener) :]
+            if words.startswith(form.closer):
+                self._told([], out)  # nothing stands between the tags
+                return words[len(form.closer) :]
+            if words and form.closer.startswith(words):
+                self._held = [held]
+                return ""
             verdict = form.plausible(held[:_UNCLEAR])
             if verdict is None and len(held) < _UNCLEAR:
                 closer = held.find(form.closer)
                 if closer == -1:
                     self._held = [held]
                     return ""
-                if not held[:closer].strip():
-                    self._told([], out)  # nothing stands between the tags
-                    return held[closer + len(form.closer) :]
                 verdict = False
             if not verdict:
                 return self._as_text(held, out)
