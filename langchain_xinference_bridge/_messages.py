@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-import orjson
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import json
 from llama_index.core.base.llms.types import (
     AudioBlock,
     ChatMessage,

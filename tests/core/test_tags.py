@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xinference_bridge.protocol.chat.tags import HELD_CHARACTERS, Start, TagSplitter
+from xinference_bridge.protocol.chat.tags import Start, TagSplitter
 from xinference_bridge.protocol.chat.tool_forms.written import WrittenCall
 
 Read = tuple[str, str, list[str]]

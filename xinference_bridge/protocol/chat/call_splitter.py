@@ -71,7 +71,7 @@ class CallSplitter:
         self._find, self._tags, self._longest = _tags(family)
         self._code = CodeTracker()
         self._state = _BEGIN if whole and offered.names else _TEXT
-        self._form: ToolForm | None = None
+        self._form: ToolForm = next(iter(self._forms.values()))  # of the call that is being read
         self._held: list[str] = []  # the answer that may be a call, or what follows an opening tag
         self._seen = ""  # the end of what is held, where a closing tag may have begun
         self._begun = 0  # how much is held
@@ -208,7 +208,6 @@ class CallSplitter:
 
     def _read_call(self, data: str, out: list[Said]) -> str:
         form = self._form
-        assert form is not None
         if not self._plausible:
             # Judged by the shortest prefix that decides, so that it is the same at every cut.
             held = "".join(self._held) + data
@@ -255,7 +254,6 @@ class CallSplitter:
 
     def _close_call(self, inside: str, rest: str, out: list[Said]) -> str:
         form = self._form
-        assert form is not None
         calls = form.read(inside, self._offered, closed=True)
         if calls is None:
             return self._as_text(inside + form.closer + rest, out)
@@ -265,7 +263,6 @@ class CallSplitter:
     def _end_call(self, out: list[Said]) -> None:
         """Tell a call that the end of the answer cut off; a closing tag that stood in it may have been its own."""
         form = self._form
-        assert form is not None
         inside = "".join(self._held)
         self._held = []
         first = inside.find(form.closer) if self._closers else -1
@@ -291,7 +288,6 @@ class CallSplitter:
     def _as_text(self, rest: str, out: list[Said]) -> str:
         """Take the opening tag for words, and return what followed it."""
         form = self._form
-        assert form is not None
         self._state = _TEXT
         self._held = []
         self._code.add(form.opener)

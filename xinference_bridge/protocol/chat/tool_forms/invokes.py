@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
+from typing_extensions import override
+
 from xinference_bridge.protocol.chat.tool_forms.form import ToolForm, begins_with, last_open, parts
 from xinference_bridge.protocol.chat.tool_forms.written import (
     CUT,
@@ -29,14 +31,17 @@ class InvokesForm(ToolForm):
         self._parameter = re.compile(rf'<{mark}parameter\s+name="([^"]+)"(?:\s+string="(true|false)")?\s*>')
         self._parameter_end = f"</{mark}parameter>"
 
+    @override
     def plausible(self, inside: str) -> bool | None:
         return begins_with(inside, f"<{self._mark}invoke")
 
+    @override
     def closes(self, inside: str) -> bool:
         return not last_open(inside, f"<{self._mark}invoke", self._invoke_end) and not last_open(
             inside, f"<{self._mark}parameter", self._parameter_end
         )
 
+    @override
     def read(self, inside: str, offered: Offered, *, closed: bool) -> list[WrittenCall] | None:
         calls = []
         end = 0
@@ -70,10 +75,11 @@ class MiniMaxForm(InvokesForm):
     def __init__(self) -> None:
         super().__init__("minimax:tool_call")
 
+    @override
     def _arguments(self, name: str, body: str, offered: Offered) -> str:
         try:
             # Expat takes no document type within an element, so that no entity can be declared.
-            root = ET.fromstring(f"<root>{_BARE_AMPERSAND.sub('&amp;', body)}</root>")
+            root = ET.fromstring(f"<root>{_BARE_AMPERSAND.sub('&amp;', body)}</root>")  # noqa: S314
             return _elements(name, root, offered)
         except (ET.ParseError, RecursionError, ValueError):
             return super()._arguments(name, body, offered)
@@ -116,15 +122,18 @@ class MiniCPMForm(ToolForm):
     def __init__(self) -> None:
         super().__init__("<function name=", "</function>")
 
+    @override
     def plausible(self, inside: str) -> bool | None:
         head = _QUOTED.match(inside)
         if head:
             return True
         return None if _QUOTED_BEGUN.fullmatch(inside) else False
 
+    @override
     def closes(self, inside: str) -> bool:
         return not last_open(inside, "<![CDATA[", "]]>") and not last_open(inside, "<param ", "</param>")
 
+    @override
     def read(self, inside: str, offered: Offered, *, closed: bool) -> list[WrittenCall] | None:
         head = _QUOTED.match(inside)
         if head is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from typing_extensions import override
+
 from xinference_bridge.protocol.chat.tool_forms.form import ToolForm, begins_with, last_open, parts
 from xinference_bridge.protocol.chat.tool_forms.written import (
     CUT,
@@ -31,6 +33,7 @@ class DeepSeekForm(ToolForm):
     def __init__(self) -> None:
         super().__init__("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>")
 
+    @override
     def plausible(self, inside: str) -> bool | None:
         words = inside.lstrip()
         # V3.1 may leave out the token before the first call.
@@ -38,9 +41,11 @@ class DeepSeekForm(ToolForm):
             return True
         return begins_with(inside, _CALL)
 
+    @override
     def closes(self, inside: str) -> bool:
         return not json_depth(inside.rpartition(_SEP)[2])[0]
 
+    @override
     def read(self, inside: str, offered: Offered, *, closed: bool) -> list[WrittenCall] | None:
         calls = []
         for piece in _calls_between(inside):
@@ -88,12 +93,15 @@ class GemmaForm(ToolForm):
     def __init__(self) -> None:
         super().__init__("<|tool_call>", "<tool_call|>")
 
+    @override
     def plausible(self, inside: str) -> bool | None:
         return begins_with(inside, "call:", "call :")
 
+    @override
     def closes(self, inside: str) -> bool:
-        return inside.count(_TEXT_TOKEN) % 2 == 0
+        return inside.count(_QUOTE_MARK) % 2 == 0
 
+    @override
     def read(self, inside: str, offered: Offered, *, closed: bool) -> list[WrittenCall] | None:
         head = _GEMMA_HEAD.match(inside)
         if head is None:
@@ -103,12 +111,12 @@ class GemmaForm(ToolForm):
             return [WrittenCall(head[1], inside[head.end() :], CUT)]
         if begin == -1 or end < begin:
             return [WrittenCall(head[1], "{}")]
-        pieces = inside[begin : end + 1].split(_TEXT_TOKEN)
+        pieces = inside[begin : end + 1].split(_QUOTE_MARK)
         text = "".join(json_text(piece) if place % 2 else _quoted_keys(piece) for place, piece in enumerate(pieces))
         return [WrittenCall(head[1], text, why_unreadable(text))]
 
 
-_TEXT_TOKEN = '<|"|>'
+_QUOTE_MARK = '<|"|>'
 _GEMMA_HEAD = re.compile(r"\s*call\s*:\s*([^{\s]+)", re.IGNORECASE)
 _GEMMA_KEY = re.compile(r"([{,])\s*([\w\-]+)\s*:")
 
@@ -132,14 +140,17 @@ class KimiForm(ToolForm):
     def __init__(self) -> None:
         super().__init__("<|open|>tools<|sep|>", "<|close|>tools<|sep|>")
 
+    @override
     def plausible(self, inside: str) -> bool | None:
         return begins_with(inside, "<|open|>call", "<|open|> call")
 
+    @override
     def closes(self, inside: str) -> bool:
         return not last_open(inside, "<|open|>call", _CALL_CLOSE) and not last_open(
             inside, "<|open|>argument", _ARGUMENT_CLOSE
         )
 
+    @override
     def read(self, inside: str, offered: Offered, *, closed: bool) -> list[WrittenCall] | None:
         calls = []
         end = 0
@@ -172,15 +183,18 @@ class FencedForm(ToolForm):
     def __init__(self) -> None:
         super().__init__("```json", "```")
 
+    @override
     def plausible(self, inside: str) -> bool | None:
         words = inside.lstrip()
         if words[:1] not in ("", "{"):
             return False
         return begins_with(words[1:], '"name"', "'name'", "name")
 
+    @override
     def closes(self, inside: str) -> bool:
         return not json_depth(inside)[0]
 
+    @override
     def read(self, inside: str, offered: Offered, *, closed: bool) -> list[WrittenCall] | None:
         try:
             value = LENIENT.decode(inside.strip())

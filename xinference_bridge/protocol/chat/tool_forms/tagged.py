@@ -1,8 +1,10 @@
-"""Calls between `<tool_call>` and `</tool_call>`: JSON (Qwen, SmolLM2), `<function=…>` (Qwen3-Coder), or GLM's. Pure."""
+"""Calls between `<tool_call>` and `</tool_call>`: JSON (Qwen, SmolLM2), `<function=…>` (Qwen3-Coder) or GLM's. Pure."""
 
 from __future__ import annotations
 
 import re
+
+from typing_extensions import override
 
 from xinference_bridge.protocol.chat.tool_forms.form import ToolForm, begins_with, last_open, parts
 from xinference_bridge.protocol.chat.tool_forms.written import (
@@ -33,6 +35,7 @@ class TaggedForm(ToolForm):
         super().__init__("<tool_call>", "</tool_call>")
         self._glm = glm  # the family writes GLM's form, or nobody knows which one
 
+    @override
     def plausible(self, inside: str) -> bool | None:
         words = inside.lstrip()
         if not words:
@@ -48,6 +51,7 @@ class TaggedForm(ToolForm):
         rest = words[name.end() :]
         return None if not rest else begins_with(rest, "<arg_key>", self.closer)
 
+    @override
     def closes(self, inside: str) -> bool:
         words = inside.lstrip()
         if words.startswith("<function"):
@@ -56,6 +60,7 @@ class TaggedForm(ToolForm):
             return not json_depth(inside)[0]
         return not last_open(inside, "<arg_value>", "</arg_value>")
 
+    @override
     def read(self, inside: str, offered: Offered, *, closed: bool) -> list[WrittenCall] | None:
         words = inside.strip()
         if fenced := _FENCE.match(words):
