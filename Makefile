@@ -141,7 +141,7 @@ dist: $(RELEASE_READY) ## Build sdist and wheel into dist/, and check what they 
 	@$(RELEASE_VENV)/bin/twine check --strict dist/* && $(PYTHON) release/wheel_contents.py
 
 test-wheel: dist ## Install the wheel alone and with each extra into fresh environments, and use it
-	@for python in $(PYTHONS); do for extra in '' langchain llamaindex cli all; do \
+	@for python in $(PYTHONS); do for extra in '' langchain llamaindex cli parquet all; do \
 		rm -rf build/fresh && \
 		$(RELEASE_VENV)/bin/uv venv --quiet --python "$$python" build/fresh && \
 		$(RELEASE_VENV)/bin/uv pip install --quiet --python build/fresh "$$(echo dist/*.whl)$${extra:+[$$extra]}" && \

@@ -144,7 +144,7 @@ def write_families(families: list[dict[str, Any]]) -> None:
         f"TOOL_FORMS: dict[str, str] = {pprint.pformat(tool_forms, width=110)}\n\n"
         "#: The tags around the reasoning of each family that can reason.\n"
         f"REASONING_TAGS: dict[str, tuple[str, str]] = {pprint.pformat(tags, width=110)}\n\n"
-        "#: Families whose chat template writes the opening tag into the prompt, so that the answer begins without it.\n"
+        "#: Families whose template writes the opening tag into the prompt, so that the answer begins without it.\n"
         f"OPENED_BY_TEMPLATE: frozenset[str] = frozenset({pprint.pformat(opening, width=110)})\n"
     )
     subprocess.run([sys.executable, "-m", "ruff", "format", str(FAMILIES)], check=False, capture_output=True)

@@ -1,24 +1,26 @@
-"""LangChain on Xinference: chat models, language models, embeddings and reranking, over one shared connection.
+"""LangChain on Xinference: chat models, text completion, embeddings and reranking over one shared connection.
 
->>> connection = XinferenceConnection()  # XINFERENCE_ENDPOINT and XINFERENCE_API_KEY say where, and who asks
->>> chat = ChatXinference(model="tiny-chat", connection=connection, temperature=0)
->>> embeddings = XinferenceEmbeddings(model="minilm", connection=connection)
->>> chat.invoke("What is the capital of France?").content
-'The capital of France is Paris.'
->>> len(embeddings.embed_query("Paris"))
-384
+Examples:
+    >>> connection = XinferenceConnection()  # reads XINFERENCE_ENDPOINT and XINFERENCE_API_KEY
+    >>> chat = ChatXinference(model="tiny-chat", connection=connection, temperature=0)
+    >>> embeddings = XinferenceEmbeddings(model="minilm", connection=connection)
+    >>> chat.invoke("What is the capital of France?").content
+    'The capital of France is Paris.'
+    >>> len(embeddings.embed_query("Paris"))
+    384
 """
 
 try:
     import langchain_core as _langchain_core
 except ImportError as missing:
-    msg = 'langchain_xinference_bridge stands on LangChain: pip install "xinference-bridge[langchain]"'
+    msg = 'langchain_xinference_bridge needs LangChain: pip install "xinference-bridge[langchain]"'
     raise ImportError(msg) from missing
 
 from langchain_xinference_bridge.chat_models import ChatXinference
 from langchain_xinference_bridge.embeddings import XinferenceEmbeddings
 from langchain_xinference_bridge.llms import Xinference, XinferenceLLM
 from langchain_xinference_bridge.rerank import XinferenceRerank
+from langchain_xinference_bridge.sparse_embeddings import XinferenceSparseEmbeddings
 from xinference_bridge import XinferenceConnection
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "XinferenceEmbeddings",
     "XinferenceLLM",
     "XinferenceRerank",
+    "XinferenceSparseEmbeddings",
 ]
 
 del _langchain_core

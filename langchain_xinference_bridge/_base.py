@@ -7,19 +7,30 @@ from operator import is_
 from typing import Any, ClassVar, TypeVar
 
 from langchain_core.load.serializable import Serializable
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from typing_extensions import Self
 
-from langchain_xinference_bridge.errors import XinferenceConfigurationError, translated_errors
+from langchain_xinference_bridge.errors import translated_errors
 from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.integration.connection_argument import connection_from
-from xinference_bridge.integration.constructor_keywords import Keywords
+from xinference_bridge.integration.constructor_keywords import Keywords, require_model
+from xinference_bridge.integration.parameter_types import unusable_fields
 from xinference_bridge.models.base import ModelHandle
 
 Handle = TypeVar("Handle", bound=ModelHandle)
 
 #: Other words for a field, as users of LangChain write them.
 _ALIASES = {"model": "model_uid", "base_url": "server_url"}
+
+
+class ResolvedUrl(str):
+    """A server's address that the model was not given: it gives way to a connection that comes later."""
+
+    __slots__ = ()
+
+
+class ResolvedKey(SecretStr):
+    """A key that the model was not given: it stays with the server that it was resolved with."""
 
 
 class XinferenceFields(Serializable):
@@ -44,7 +55,7 @@ class XinferenceFields(Serializable):
     max_retries: int | None = None
     """Retries after a transient failure. None: the connection's."""
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Parameters for the server alone, sent as they are and unchecked."""
+    """Parameters for the server alone, passed through unchecked."""
 
     #: Parameters of the server that have no field: taken by name, and kept in `model_kwargs`.
     _known_to_server: ClassVar[frozenset[str]] = frozenset()
@@ -67,12 +78,39 @@ class XinferenceFields(Serializable):
         with translated_errors:
             settings = self._sorted(settings)
             connection = _connection_of(settings)
-            if settings.get("connection") is None:
-                # Kept, so that the model written out says which server it asks, and a secret is known to be one.
-                settings["server_url"] = connection.server_url
-                settings["api_key"] = connection.api_key
-            super().__init__(**settings)
+            if settings.get("connection") is not None:
+                settings = {name: value for name, value in settings.items() if not _was_resolved(value)}
+            try:
+                super().__init__(**settings)
+            except ValidationError as invalid:
+                raise unusable_fields(type(self).__name__, invalid) from None
+        if self.connection is None:
+            self._show(connection)
         self._resolved = (self._stated(), connection)
+
+    def _show(self, connection: XinferenceConnection) -> None:
+        """Keep the server and the key, so that the model written out says which server it asks, and has a secret."""
+        mine = self.__dict__
+        if mine["server_url"] is None or _was_resolved(mine["server_url"]):
+            mine["server_url"] = ResolvedUrl(connection.server_url)
+        else:
+            mine["server_url"] = connection.server_url
+        if mine["api_key"] is None or _was_resolved(mine["api_key"]):
+            key = connection.api_key
+            mine["api_key"] = None if key is None else ResolvedKey(key.get_secret_value())
+        else:
+            mine["api_key"] = connection.api_key
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "connection":
+            self._forget_what_was_resolved()
+
+    def _forget_what_was_resolved(self) -> None:
+        if self.connection is not None:
+            for name in ("server_url", "api_key"):
+                if _was_resolved(self.__dict__[name]):
+                    self.__dict__[name] = None
 
     @classmethod
     def _sorted(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -80,21 +118,33 @@ class XinferenceFields(Serializable):
         keywords = Keywords(cls.__name__, cls.model_fields, _ALIASES, cls._known_to_server, cls._unknown_is_sent)
         settings = keywords.sorted_out(given)
         settings.update({name: None for name in cls._none_is_said if name in given and given[name] is None})
-        if not settings.get("model_uid"):
-            msg = f"{cls.__name__} needs model_uid= (or model=): the UID that `xinference list` prints"
-            raise XinferenceConfigurationError(msg)
+        require_model(cls.__name__, settings, first="server_url")
         return settings
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy with some fields changed.
+    @property
+    def model(self) -> str:
+        """The model's UID, under the name that other LangChain classes give it."""
+        return self.model_uid
 
-        >>> from langchain_xinference_bridge import XinferenceEmbeddings
-        >>> XinferenceEmbeddings(model="a").model_copy(update={"batch_size": 8}).batch_size
-        8
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some fields changed.
+
+        Args:
+            update: New values by field name, not validated.
+            deep: Whether to copy the field values too.
+
+        Returns:
+            The copy; this object stays as it is.
+
+        Examples:
+            >>> from langchain_xinference_bridge import XinferenceEmbeddings
+            >>> XinferenceEmbeddings(model="a").model_copy(update={"batch_size": 8}).batch_size
+            8
         """
         copied = super().model_copy(update=update, deep=deep)
         # LangChain keeps a model written out, as the key of its cache: a copy would find the answers of the original.
         copied.__dict__.pop("_serialized", None)
+        copied._forget_what_was_resolved()
         return copied
 
     def _stated(self) -> tuple[Any, ...]:
@@ -119,32 +169,38 @@ class XinferenceFields(Serializable):
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """True: `dumpd` writes it, without its secrets.
+        """Return True: LangChain's `dumpd` serialises this object, without its secrets.
 
-        >>> from langchain_xinference_bridge import ChatXinference
-        >>> ChatXinference.is_lc_serializable()
-        True
+        Returns:
+            True.
+
+        Examples:
+            >>> from langchain_xinference_bridge import ChatXinference
+            >>> ChatXinference.is_lc_serializable()
+            True
         """
         return True
 
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """Which field is written as the name of a variable.
+        """The secret fields, each with the environment variable whose name is serialised in its place.
 
-        >>> from langchain_xinference_bridge import ChatXinference
-        >>> ChatXinference(model="m").lc_secrets
-        {'api_key': 'XINFERENCE_API_KEY'}
+        Examples:
+            >>> from langchain_xinference_bridge import ChatXinference
+            >>> ChatXinference(model="m").lc_secrets
+            {'api_key': 'XINFERENCE_API_KEY'}
         """
         return {"api_key": "XINFERENCE_API_KEY"}
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """What a connection, which cannot be written inside, adds: its server's URL, and that it has a key.
+        """What is serialised in place of the connection: its server's URL, and that it has a key.
 
-        >>> from langchain_xinference_bridge import ChatXinference, XinferenceConnection
-        >>> connection = XinferenceConnection("http://example.org:9997", api_key="sk-secret")
-        >>> ChatXinference(model="m", connection=connection).lc_attributes
-        {'server_url': 'http://example.org:9997', 'api_key': SecretStr('**********')}
+        Examples:
+            >>> from langchain_xinference_bridge import ChatXinference, XinferenceConnection
+            >>> connection = XinferenceConnection("http://example.org:9997", api_key="sk-secret")
+            >>> ChatXinference(model="m", connection=connection).lc_attributes
+            {'server_url': 'http://example.org:9997', 'api_key': SecretStr('**********')}
         """
         if self.connection is None:
             return {}
@@ -155,11 +211,20 @@ class XinferenceFields(Serializable):
         return attributes
 
 
+def _was_resolved(value: Any) -> bool:
+    return isinstance(value, (ResolvedUrl, ResolvedKey))
+
+
 def _connection_of(settings: Mapping[str, Any]) -> XinferenceConnection:
+    connection, server_url, api_key = settings.get("connection"), settings.get("server_url"), settings.get("api_key")
+    if connection is not None:
+        # A key stays with its server: what came from the environment is no part of a connection that was stated.
+        server_url = None if _was_resolved(server_url) else server_url
+        api_key = None if _was_resolved(api_key) else api_key
     return connection_from(
-        settings.get("connection"),
-        server_url=settings.get("server_url"),
-        api_key=settings.get("api_key"),
+        connection,
+        server_url=server_url,
+        api_key=api_key,
         timeout=settings.get("timeout"),
         max_retries=settings.get("max_retries"),
     )

@@ -51,7 +51,7 @@ def prepared(
     tools = tools_to_wire(own.pop("tools", None) or ())
     return PreparedCall(
         uid=taken_uid(own, uid),
-        options=options_from(own),
+        options=options_from(own, "ChatXinference"),
         stream_usage=stream_usage if given is None else bool(given),
         call=ChatCall(
             messages=messages_to_wire(messages),

@@ -68,8 +68,16 @@ class EmbeddingsSettings(SharedSettings, total=False):
     document_instruction: str
 
 
+class SparseEmbeddingsSettings(SharedSettings, total=False):
+    """What XinferenceSparseEmbeddings takes."""
+
+    batch_size: int
+    max_concurrency: int
+
+
 class RerankSettings(SharedSettings, total=False):
     """What XinferenceRerank takes."""
 
     top_n: int | None
     score_threshold: float | None
+    instruction: str | None

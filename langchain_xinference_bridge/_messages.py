@@ -32,9 +32,11 @@ from xinference_bridge.protocol.chat.messages import (
     content_of_parts,
     tool_call_to_wire,
     tool_message,
+    with_tool_names,
 )
 from xinference_bridge.protocol.chat.result import ChatResult, Usage
 from xinference_bridge.protocol.chat.tool_calls import ToolCall
+from xinference_bridge.protocol.exact_json import loads_exact
 
 PROVIDER = "xinference"
 
@@ -46,7 +48,7 @@ def messages_to_wire(messages: Sequence[BaseMessage]) -> list[WireMessage]:
 
     Raises XinferenceUnsupportedError that names a message or a content block which cannot be sent.
     """
-    return [message_to_wire(message) for message in messages]
+    return with_tool_names([message_to_wire(message) for message in messages])
 
 
 def message_to_wire(message: BaseMessage) -> WireMessage:
@@ -180,7 +182,7 @@ def tool_calls_from_wire(wire: Sequence[ToolCall]) -> tuple[list[LangChainToolCa
     calls, broken = [], []
     for call in wire:
         if call.error is None:
-            calls.append(tool_call(name=call.name, args=json.loads(call.arguments), id=call.id))
+            calls.append(tool_call(name=call.name, args=loads_exact(call.arguments), id=call.id))
         else:
             broken.append(invalid_tool_call(name=call.name or None, args=call.arguments, id=call.id, error=call.error))
     return calls, broken

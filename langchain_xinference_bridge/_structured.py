@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, get_args
 
-import orjson
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.output_parsers import BaseGenerationOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
@@ -19,8 +18,10 @@ from typing_extensions import override
 
 from langchain_xinference_bridge.errors import XinferenceConfigurationError, XinferenceStructuredOutputError
 from xinference_bridge.protocol.chat.json_schema import violation
+from xinference_bridge.protocol.chat.messages import arguments_to_json
 from xinference_bridge.protocol.chat.request import StructuredMethod, StructuredOutput
-from xinference_bridge.protocol.chat.structured_output import json_of_answer, not_structured
+from xinference_bridge.protocol.chat.structured_output import json_of_answer, not_structured, what_was_said
+from xinference_bridge.protocol.exact_json import loads_exact
 
 #: The keyword under which a model is bound to a schema.
 STRUCTURED = "structured_output"
@@ -133,17 +134,16 @@ class StructuredReader(BaseGenerationOutputParser[Any]):
 
     def value_of(self, message: BaseMessage) -> Any:
         """The value of a whole answer."""
-        calls = message.tool_calls if isinstance(message, AIMessage) else []
-        shown = str(message.text) or " ".join(f"{call['name']}({call['args']})" for call in calls)
-        why = "there is no JSON in it"
+        text = str(message.text)
         try:
-            return self.of_schema(self._json_of(message, shown))
+            return self.of_schema(self._json_of(message, text))
         except _NotOfSchema as wrong:
             why = str(wrong)
+        shown = what_was_said(text, _calls_of(message))
         error = not_structured(shown, self.wanted, why, message.response_metadata.get("finish_reason"))
         raise XinferenceStructuredOutputError(error.message, llm_output=shown, body=error.body)
 
-    def _json_of(self, message: BaseMessage, shown: str) -> Any:
+    def _json_of(self, message: BaseMessage, text: str) -> Any:
         if isinstance(message, AIMessage):
             named = [call for call in message.tool_calls if call["name"] == self.wanted.name]
             # There was one tool: a lone call under another name, which no engine but llama.cpp rules out, means it too.
@@ -153,8 +153,8 @@ class StructuredReader(BaseGenerationOutputParser[Any]):
                 if broken["name"] == self.wanted.name:
                     raise _NotOfSchema(broken["error"] or "its arguments are not JSON")
         try:
-            return orjson.loads(json_of_answer(shown, (), self.wanted))
-        except orjson.JSONDecodeError as wrong:
+            return loads_exact(json_of_answer(text, (), self.wanted))
+        except ValueError as wrong:
             raise _NotOfSchema(f"it is not JSON ({wrong})") from None
 
     def of_schema(self, value: Any) -> Any:
@@ -174,6 +174,14 @@ class StructuredReader(BaseGenerationOutputParser[Any]):
             )
         except ValueError as wrong:
             raise _NotOfSchema(str(wrong)) from None
+
+
+def _calls_of(message: BaseMessage) -> list[tuple[str, str]]:
+    """The calls of an answer, those that could not be read included, as they were written."""
+    if not isinstance(message, AIMessage):
+        return []
+    calls = [(call["name"], arguments_to_json(call["args"])) for call in message.tool_calls]
+    return calls + [(broken["name"] or "", broken["args"] or "") for broken in message.invalid_tool_calls]
 
 
 class _NotOfSchema(Exception):  # noqa: N818 - turned into the public error where it is caught

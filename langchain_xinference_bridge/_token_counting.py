@@ -37,16 +37,27 @@ class TokenCounting(BaseLanguageModel[Any]):
     def get_num_tokens_from_messages(
         self, messages: Sequence[BaseMessage], tools: Sequence[ToolLike] | None = None
     ) -> int:
-        """The tokens that these messages and tools are as a prompt, the template's own included.
+        """Count the tokens of a prompt made of these messages and tools, chat template included.
 
-        Exact on transformers, vLLM and SGLang, whose server counts; system messages alone are counted with an empty
-        question. Elsewhere, and with pictures or sounds, an estimate of four characters a token, said by an
-        EstimateWarning. `custom_get_token_ids`, where it is given, comes before both.
+        Exact where the server counts: on transformers, vLLM and SGLang. Elsewhere, and with images or audio, the
+        number is an estimate of four characters per token, announced by an EstimateWarning. `custom_get_token_ids`
+        takes precedence over both. System messages alone are counted with an empty question.
 
-        >>> from langchain_core.messages import HumanMessage
-        >>> from langchain_xinference_bridge import ChatXinference
-        >>> ChatXinference(model="tiny-chat-hf").get_num_tokens_from_messages([HumanMessage("Hello")]) > 5
-        True
+        Args:
+            messages: The conversation.
+            tools: Tools in the forms that `bind_tools` takes.
+
+        Returns:
+            The number of tokens; 0 for no messages and no tools.
+
+        Raises:
+            XinferenceError: The server could not be asked.
+
+        Examples:
+            >>> from langchain_core.messages import HumanMessage
+            >>> from langchain_xinference_bridge import ChatXinference
+            >>> ChatXinference(model="tiny-chat-hf").get_num_tokens_from_messages([HumanMessage("Hello")]) > 5
+            True
         """
         if self.custom_get_token_ids is not None:
             return super().get_num_tokens_from_messages(list(messages), tools)
@@ -61,11 +72,21 @@ class TokenCounting(BaseLanguageModel[Any]):
         return count_tokens_approximately(messages) + len(str(wire)) // 4 * bool(wire)
 
     def get_num_tokens(self, text: str) -> int:
-        """The tokens of this text alone; exact or estimated as for messages.
+        """Count the tokens of a text alone, exact or estimated as `get_num_tokens_from_messages` does.
 
-        >>> from langchain_xinference_bridge import ChatXinference
-        >>> ChatXinference(model="tiny-chat-hf").get_num_tokens("Hello") > 0
-        True
+        Args:
+            text: The text.
+
+        Returns:
+            The number of tokens.
+
+        Raises:
+            XinferenceError: The server could not be asked.
+
+        Examples:
+            >>> from langchain_xinference_bridge import ChatXinference
+            >>> ChatXinference(model="tiny-chat-hf").get_num_tokens("Hello") > 0
+            True
         """
         if self.custom_get_token_ids is not None:
             return len(self.custom_get_token_ids(text))
@@ -79,18 +100,26 @@ class TokenCounting(BaseLanguageModel[Any]):
         return -(-len(text) // 4)
 
     def get_token_ids(self, text: str) -> list[int]:
-        """The ids that `custom_get_token_ids` gives: the server tells none.
+        """Return the token ids that `custom_get_token_ids` computes; the server returns none.
 
-        Raises XinferenceUnsupportedError without it.
+        Args:
+            text: The text.
 
-        >>> from langchain_xinference_bridge import ChatXinference
-        >>> ChatXinference(model="m", custom_get_token_ids=lambda text: [*map(ord, text)]).get_token_ids("a")
-        [97]
+        Returns:
+            One id per token.
+
+        Raises:
+            XinferenceUnsupportedError: `custom_get_token_ids` is not set.
+
+        Examples:
+            >>> from langchain_xinference_bridge import ChatXinference
+            >>> ChatXinference(model="m", custom_get_token_ids=lambda text: [*map(ord, text)]).get_token_ids("a")
+            [97]
         """
         if self.custom_get_token_ids is not None:
             return self.custom_get_token_ids(text)
         msg = (
-            "A Xinference server tells no token ids: give custom_get_token_ids=, or ask get_num_tokens for the number."
+            "A Xinference server returns no token ids: set custom_get_token_ids=, or use get_num_tokens for the number."
         )
         with translated_errors:
             raise XinferenceUnsupportedError(msg)

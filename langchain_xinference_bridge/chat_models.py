@@ -25,7 +25,7 @@ from langchain_xinference_bridge._token_counting import TokenCounting
 from langchain_xinference_bridge._tools import choice_to_wire, tools_to_wire
 from langchain_xinference_bridge.errors import translated_errors
 from langchain_xinference_bridge.profile import LazyProfile
-from xinference_bridge.integration.parameters import CHAT
+from xinference_bridge.integration.parameters import CHAT, check_values
 from xinference_bridge.integration.sampling_fields import SamplingFields
 from xinference_bridge.models.base import ModelHandle
 from xinference_bridge.models.chat import ChatHandle
@@ -35,29 +35,34 @@ from xinference_bridge.protocol.chat.request import StructuredMethod
 class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatModel):
     """A chat model that runs on a Xinference server.
 
-    Every parameter can be given here, in `bind` and at call time, and what is left alone is the server's default. What
-    the server alone shall see goes into `model_kwargs`, `extra_body` or, at call time, `generate_config`.
+    Every parameter can be set here, with `bind` and per call; the last one wins. A parameter that you leave out is not
+    sent, so the server's default applies. Parameters for the server alone go into `model_kwargs`, `extra_body` or, per
+    call, `generate_config`.
 
-    >>> chat = ChatXinference(model="tiny-chat", temperature=0)
-    >>> chat.invoke("What is the capital of France?").content
-    'The capital of France is Paris.'
-    >>> "".join(chunk.text for chunk in chat.stream("Name three colors."))
-    'Red, green and blue.'
-    >>> import asyncio
-    >>> asyncio.run(chat.ainvoke("What is 2 + 2?")).usage_metadata["output_tokens"] > 0
-    True
+    Raises:
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
 
-    A model that thinks tells its thoughts apart:
+    Examples:
+        >>> chat = ChatXinference(model="tiny-chat", temperature=0)
+        >>> chat.invoke("What is the capital of France?").content
+        'The capital of France is Paris.'
+        >>> "".join(chunk.text for chunk in chat.stream("Name three colors."))
+        'Red, green and blue.'
+        >>> import asyncio
+        >>> asyncio.run(chat.ainvoke("What is 2 + 2?")).usage_metadata["output_tokens"] > 0
+        True
 
-    >>> answer = ChatXinference(model="tiny-think", temperature=0).invoke("What is 2 + 2?")
-    >>> [block["type"] for block in answer.content_blocks]
-    ['reasoning', 'text']
+        A reasoning model returns its reasoning apart from the answer:
+
+        >>> answer = ChatXinference(model="tiny-think", temperature=0).invoke("What is 2 + 2?")
+        >>> [block["type"] for block in answer.content_blocks]
+        ['reasoning', 'text']
     """
 
     streaming: bool | None = None
-    """Whether `invoke` streams under the hood. None: when a callback wants the tokens."""
+    """Whether `invoke` streams under the hood. None: only when a callback wants the tokens."""
     stream_usage: bool = True
-    """Whether a stream tells the tokens it used, in its last chunk."""
+    """Whether the last chunk of a stream carries the token usage."""
 
     _known_to_server: ClassVar[frozenset[str]] = CHAT
     _unknown_is_sent: ClassVar[bool] = True
@@ -82,23 +87,36 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
 
     @override
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy with some fields changed, which asks the server of its own about itself.
+        """Return a copy with some fields changed; its profile describes the copy's own model.
 
-        >>> ChatXinference(model="a").model_copy(update={"model_uid": "b"}).model_uid
-        'b'
+        Args:
+            update: New values by field name, not validated.
+            deep: Whether to copy the field values too.
+
+        Returns:
+            The copy; this model stays as it is.
+
+        Examples:
+            >>> ChatXinference(model="a").model_copy(update={"model_uid": "b"}).model_uid
+            'b'
         """
         copied = super().model_copy(update=update, deep=deep)
         copied._look_lazily()  # noqa: SLF001 - a model of its own class
         return copied
 
     async def aprepare(self) -> None:
-        """Ask for the model's description ahead, so that its profile answers without a call in the event loop.
+        """Fetch the model's description now, so that reading `profile` later does not block the event loop.
 
-        >>> import asyncio
-        >>> chat = ChatXinference(model="tiny-chat")
-        >>> asyncio.run(chat.aprepare())
-        >>> chat.profile["max_input_tokens"]
-        4096
+        Raises:
+            XinferenceModelNotFoundError: No such model runs.
+            XinferenceConnectionError: Nothing answers at the server's address.
+
+        Examples:
+            >>> import asyncio
+            >>> chat = ChatXinference(model="tiny-chat")
+            >>> asyncio.run(chat.aprepare())
+            >>> chat.profile["max_input_tokens"]
+            4096
         """
         with translated_errors:
             await self._handle(ModelHandle).adescribe()
@@ -182,6 +200,17 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
     # Tools and structured output
 
     @override
+    def bind(self, **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:  # type: ignore[override] # its class is private
+        """The model with parameters for each of its calls; a wrong value raises XinferenceConfigurationError here.
+
+        >>> ChatXinference(model="tiny-chat").bind(temperature=0).invoke("Hello").content
+        'Hello! How can I help you today?'
+        """
+        with translated_errors:
+            check_values(kwargs, type(self).__name__)
+        return super().bind(**kwargs)
+
+    @override
     def bind_tools(
         self,
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
@@ -191,19 +220,32 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         parallel_tool_calls: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """The model with tools it may call.
+        """Return this model with tools that it may call.
 
-        `tools` are functions, pydantic classes, TypedDicts, BaseTools or dicts. `tool_choice` is "auto", "none", "any"
-        (or "required", or True: some tool has to be called), a tool's name, or OpenAI's dict. Which way a forced choice
-        takes depends on the engine, which is looked up when the call is made; an answer without the call that was
-        forced raises XinferenceUnsupportedError.
+        How a forced choice is enforced depends on the engine, which is looked up when the call is made. An answer
+        without the forced call raises XinferenceUnsupportedError.
 
-        >>> def get_weather(city: str) -> str:
-        ...     "Get the weather for a city."
-        ...     return "It's sunny."
-        >>> chat = ChatXinference(model="tiny-chat", temperature=0).bind_tools([get_weather])
-        >>> [call["args"] for call in chat.invoke("What is the weather in Paris?").tool_calls]
-        [{'city': 'Paris'}]
+        Args:
+            tools: Functions, pydantic classes, TypedDicts, `BaseTool` objects or OpenAI's dicts.
+            tool_choice: "auto", "none", "any" (or "required", or True: the model must call some tool), a tool's name,
+                or OpenAI's dict. None leaves it to the server.
+            strict: Sent as `strict` with each tool's schema. None leaves it out.
+            parallel_tool_calls: Whether the model may call several tools in one answer. None leaves it to the server.
+            **kwargs: Parameters for every call of the bound model, such as `temperature`.
+
+        Returns:
+            A runnable from messages to an `AIMessage`, whose `tool_calls` hold the calls.
+
+        Raises:
+            XinferenceConfigurationError: `tool_choice` names no tool of `tools`.
+
+        Examples:
+            >>> def get_weather(city: str) -> str:
+            ...     "Get the weather for a city."
+            ...     return "It's sunny."
+            >>> chat = ChatXinference(model="tiny-chat", temperature=0).bind_tools([get_weather])
+            >>> [call["args"] for call in chat.invoke("What is the weather in Paris?").tool_calls]
+            [{'city': 'Paris'}]
         """
         with translated_errors:
             wire = tools_to_wire(tools, strict=strict)
@@ -224,20 +266,33 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
-        """The model, answering with a value of this schema.
+        """Return this model with answers that are objects of a schema.
 
-        `schema` is a pydantic class, a TypedDict, a JSON schema, or one of OpenAI's dicts. `method` is "json_schema",
-        "function_calling" or "json_mode"; left out, it is what this model's engine enforces, looked up when the call is
-        made. An answer that is not of the schema raises XinferenceStructuredOutputError, which is LangChain's
-        OutputParserException too; with `include_raw` it is told as `parsing_error` beside `raw` and `parsed`.
+        An answer that does not match the schema raises XinferenceStructuredOutputError, which is LangChain's
+        `OutputParserException` too.
 
-        >>> from pydantic import BaseModel
-        >>> class Person(BaseModel):
-        ...     name: str
-        ...     age: int
-        >>> chat = ChatXinference(model="tiny-chat", temperature=0).with_structured_output(Person)
-        >>> chat.invoke("Ada Lovelace was 36 years old.")
-        Person(name='Ada Lovelace', age=36)
+        Args:
+            schema: A pydantic class, a TypedDict, a JSON schema, or one of OpenAI's dicts.
+            method: "json_schema", "function_calling" or "json_mode". None: what this model's engine enforces, looked
+                up when the call is made.
+            include_raw: Whether to return a dict of `raw`, `parsed` and `parsing_error` instead of raising.
+            strict: Sent as `strict` with the schema. None leaves it out.
+            **kwargs: Parameters for every call, such as `temperature`.
+
+        Returns:
+            A runnable from messages to an object of the pydantic class, or to a dict for the other schemas.
+
+        Raises:
+            XinferenceConfigurationError: `schema` or `method` is invalid.
+
+        Examples:
+            >>> from pydantic import BaseModel
+            >>> class Person(BaseModel):
+            ...     name: str
+            ...     age: int
+            >>> chat = ChatXinference(model="tiny-chat", temperature=0).with_structured_output(Person)
+            >>> chat.invoke("Ada Lovelace was 36 years old.")
+            Person(name='Ada Lovelace', age=36)
         """
         with translated_errors:
             wanted = wanted_from_schema(schema, method, strict=strict)
@@ -279,5 +334,5 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         if isinstance(max_tokens, int):
             params["ls_max_tokens"] = max_tokens
         if stops:
-            params["ls_stop"] = [stops] if isinstance(stops, str) else list(stops)
+            params["ls_stop"] = list(stops) if isinstance(stops, (list, tuple)) else [str(stops)]
         return params

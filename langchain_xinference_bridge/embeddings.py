@@ -1,9 +1,10 @@
-"""XinferenceEmbeddings: texts in, vectors out, many texts a request."""
+"""XinferenceEmbeddings: texts and images in, vectors out, many texts a request."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator
 from contextlib import aclosing, closing
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from langchain_core.embeddings import Embeddings
 from pydantic import Field, SecretStr
@@ -13,7 +14,8 @@ from langchain_xinference_bridge._base import XinferenceFields
 from langchain_xinference_bridge._constructor_kwargs import EmbeddingsSettings
 from langchain_xinference_bridge._progress import progress
 from langchain_xinference_bridge.errors import translated_errors
-from xinference_bridge.errors import XinferenceConfigurationError, XinferenceProtocolError
+from xinference_bridge.errors import XinferenceConfigurationError
+from xinference_bridge.integration.image_input import ImageLike, image_input
 from xinference_bridge.models.batching import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_CONCURRENCY,
@@ -22,20 +24,25 @@ from xinference_bridge.models.batching import (
     batches_of,
     run_batches_in_order,
 )
-from xinference_bridge.models.embedding import EmbeddingHandle
-from xinference_bridge.protocol.embedding import Embeddings as Vectors
+from xinference_bridge.models.embedding import EmbeddingHandle, SameDimensions, stacked
 from xinference_bridge.protocol.http import JSON
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class XinferenceEmbeddings(XinferenceFields, Embeddings):
     """An embedding model on a Xinference server.
 
     The texts go out in batches, several requests at once, and the vectors come back in the order of the texts, as
-    Python floats.
+    Python floats or as one array.
 
-    >>> embeddings = XinferenceEmbeddings(model="minilm", query_instruction="query: ")
-    >>> [len(vector) for vector in embeddings.embed_documents(["Paris", "Berlin"])]
-    [384, 384]
+    Examples:
+        >>> embeddings = XinferenceEmbeddings(model="minilm", query_instruction="query: ")
+        >>> [len(vector) for vector in embeddings.embed_documents(["Paris", "Berlin"])]
+        [384, 384]
+        >>> embeddings.embed_array(["Paris", "Berlin"]).shape
+        (2, 384)
     """
 
     batch_size: int = Field(default=DEFAULT_BATCH_SIZE, ge=1)
@@ -62,111 +69,274 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
     ) -> None:
         super().__init__(server_url, model_uid, api_key, **settings)
 
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """One vector a text, in their order: `len(texts)` lists of Python floats; none for none.
+    # Texts
 
-        Raises the error that names the inputs which were not embedded, when a request fails.
+    def embed_documents(self, texts: Iterable[str]) -> list[list[float]]:
+        """Return one vector a text, in the order of the texts.
 
-        >>> embeddings = XinferenceEmbeddings(model="minilm", batch_size=2)
-        >>> len(embeddings.embed_documents(["one", "two", "three"]))
-        3
-        >>> embeddings.embed_documents([])
-        []
+        Args:
+            texts: The texts, in a list or any other iterable.
+
+        Returns:
+            As many lists of `dimensions` floats as there are texts.
+
+        Raises:
+            XinferenceError: The first failure; it names the inputs that were not embedded.
+
+        Examples:
+            >>> len(XinferenceEmbeddings(model="minilm").embed_documents(["one", "two"]))
+            2
         """
-        with translated_errors, progress(self.show_progress, len(texts)) as done:
+        with translated_errors, progress(self.show_progress, _length(texts)) as done:
             vectors: list[list[float]] = []
-            for batch, answer in run_batches_in_order(self._send, self._batches(texts), self.max_concurrency):
-                vectors += self._checked(answer)
+            for batch, answer in self._lists(texts):
+                vectors += answer
                 done(len(batch.texts))
             return vectors
 
-    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+    async def aembed_documents(self, texts: Iterable[str]) -> list[list[float]]:
         """Async version of `embed_documents`.
 
-        >>> import asyncio
-        >>> len(asyncio.run(XinferenceEmbeddings(model="minilm").aembed_documents(["one", "two"])))
-        2
+        Examples:
+            >>> import asyncio
+            >>> len(asyncio.run(XinferenceEmbeddings(model="minilm").aembed_documents(["one", "two"])))
+            2
         """
-        with translated_errors, progress(self.show_progress, len(texts)) as done:
+        with translated_errors, progress(self.show_progress, _length(texts)) as done:
             vectors: list[list[float]] = []
-            async with aclosing(
-                arun_batches_in_order(self._asend, self._batches(texts), self.max_concurrency)
-            ) as answers:
+            async with aclosing(self._alists(texts)) as answers:
                 async for batch, answer in answers:
-                    vectors += self._checked(answer)
+                    vectors += answer
                     done(len(batch.texts))
             return vectors
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of a query.
+        """Return the vector of a query.
 
-        >>> len(XinferenceEmbeddings(model="minilm").embed_query("Where is the lighthouse?"))
-        384
+        Examples:
+            >>> len(XinferenceEmbeddings(model="minilm").embed_query("Where is the lighthouse?"))
+            384
         """
         with translated_errors:
-            return self._checked(self._send([self._query(text)]))[0]
+            answer = self._handle(EmbeddingHandle).embed([self._query(text)], self._parameters())
+            return self._checked(answer.vectors)[0]
 
     async def aembed_query(self, text: str) -> list[float]:
         """Async version of `embed_query`.
 
-        >>> import asyncio
-        >>> len(asyncio.run(XinferenceEmbeddings(model="minilm").aembed_query("Where is the lighthouse?")))
-        384
+        Examples:
+            >>> import asyncio
+            >>> len(asyncio.run(XinferenceEmbeddings(model="minilm").aembed_query("Where is the lighthouse?")))
+            384
         """
         with translated_errors:
-            return self._checked(await self._asend([self._query(text)]))[0]
+            answer = await self._handle(EmbeddingHandle).aembed([self._query(text)], self._parameters())
+            return self._checked(answer.vectors)[0]
 
-    def embed_stream(self, texts: Iterable[str]) -> Iterator[list[float]]:
-        """The vectors of a corpus of any length, one a text and in order; no more is held than is in flight.
+    # Arrays
 
-        >>> corpus = (f"line {number}" for number in range(100))
-        >>> sum(1 for vector in XinferenceEmbeddings(model="minilm").embed_stream(corpus))
-        100
+    def embed_array(self, texts: Iterable[str]) -> np.ndarray[Any, Any]:
+        """Return the vectors of `embed_documents` as one array: no Python floats are made. Needs numpy.
+
+        Args:
+            texts: The texts, in a list or any other iterable.
+
+        Returns:
+            float32, of shape `(texts, dimensions)`.
+
+        Examples:
+            >>> vectors = XinferenceEmbeddings(model="minilm").embed_array(["one", "two"])
+            >>> vectors.shape, str(vectors.dtype)
+            ((2, 384), 'float32')
         """
-        with (
-            translated_errors,
-            progress(self.show_progress, None) as done,
-            closing(run_batches_in_order(self._send, self._batches(texts), self.max_concurrency)) as answers,
-        ):
+        with translated_errors, progress(self.show_progress, _length(texts)) as done:
+            arrays = []
+            for batch, answer in self._arrays(texts):
+                arrays.append(answer)
+                done(len(batch.texts))
+            return stacked(arrays)
+
+    async def aembed_array(self, texts: Iterable[str]) -> np.ndarray[Any, Any]:
+        """Async version of `embed_array`.
+
+        Examples:
+            >>> import asyncio
+            >>> asyncio.run(XinferenceEmbeddings(model="minilm").aembed_array(["one", "two"])).shape
+            (2, 384)
+        """
+        with translated_errors, progress(self.show_progress, _length(texts)) as done:
+            arrays = []
+            async with aclosing(self._aarrays(texts)) as answers:
+                async for batch, answer in answers:
+                    arrays.append(answer)
+                    done(len(batch.texts))
+            return stacked(arrays)
+
+    # Corpora of any length
+
+    @overload
+    def embed_stream(self, texts: Iterable[str], *, as_array: Literal[False] = False) -> Iterator[list[float]]: ...
+    @overload
+    def embed_stream(self, texts: Iterable[str], *, as_array: Literal[True]) -> Iterator[np.ndarray[Any, Any]]: ...
+    def embed_stream(self, texts: Iterable[str], *, as_array: bool = False) -> Iterator[Any]:
+        """Yield the vectors of a corpus of any length, in order; no more is held than is in flight.
+
+        Args:
+            texts: The texts, read as they are needed.
+            as_array: Whether to yield arrays.
+
+        Yields:
+            One list of floats a text; with `as_array` one array a batch, of shape `(texts of the batch, dimensions)`.
+
+        Examples:
+            >>> corpus = (f"line {number}" for number in range(100))
+            >>> sum(1 for vector in XinferenceEmbeddings(model="minilm").embed_stream(corpus))
+            100
+        """
+        batches: Generator[tuple[Batch, Any], None, None] = self._arrays(texts) if as_array else self._lists(texts)
+        with translated_errors, progress(self.show_progress, None) as done, closing(batches) as answers:
             for batch, answer in answers:
-                yield from self._checked(answer)
+                yield from [answer] if as_array else answer
                 done(len(batch.texts))
 
-    async def aembed_stream(self, texts: Iterable[str]) -> AsyncIterator[list[float]]:
+    @overload
+    def aembed_stream(
+        self, texts: Iterable[str], *, as_array: Literal[False] = False
+    ) -> AsyncIterator[list[float]]: ...
+    @overload
+    def aembed_stream(
+        self, texts: Iterable[str], *, as_array: Literal[True]
+    ) -> AsyncIterator[np.ndarray[Any, Any]]: ...
+    async def aembed_stream(self, texts: Iterable[str], *, as_array: bool = False) -> AsyncIterator[Any]:
         """Async version of `embed_stream`.
 
-        >>> import asyncio
-        >>> async def count() -> int:
-        ...     return len([vector async for vector in XinferenceEmbeddings(model="minilm").aembed_stream(["a", "b"])])
-        >>> asyncio.run(count())
-        2
+        Examples:
+            >>> import asyncio
+            >>> async def count() -> int:
+            ...     model = XinferenceEmbeddings(model="minilm")
+            ...     return len([vector async for vector in model.aembed_stream(["a", "b"])])
+            >>> asyncio.run(count())
+            2
         """
+        batches: AsyncGenerator[tuple[Batch, Any], None] = self._aarrays(texts) if as_array else self._alists(texts)
         with translated_errors, progress(self.show_progress, None) as done:
-            async with aclosing(
-                arun_batches_in_order(self._asend, self._batches(texts), self.max_concurrency)
-            ) as answers:
+            async with aclosing(batches) as answers:
                 async for batch, answer in answers:
-                    for vector in self._checked(answer):
-                        yield vector
+                    for piece in [answer] if as_array else answer:
+                        yield piece
                     done(len(batch.texts))
+
+    # Images
+
+    def embed_images(self, images: Iterable[ImageLike]) -> list[list[float]]:
+        """Return one vector an image, in the order of the images, by a model such as CLIP or Qwen3-VL-Embedding.
+
+        Args:
+            images: Paths, `file://`, data or http(s) URLs, or bytes. Files are read here and sent as data URLs.
+
+        Returns:
+            As many lists of `dimensions` floats as there are images; texts of the same model are comparable.
+
+        Raises:
+            XinferenceConfigurationError: What was given is no image.
+            XinferenceModelTypeError: The model embeds no images.
+        """
+        with translated_errors:
+            vectors: list[list[float]] = []
+            handle, same = self._handle(EmbeddingHandle), SameDimensions(self.model_uid, self.dimensions)
+            for start, inputs in self._image_batches(images):
+                answer = handle.embed_images(inputs, self._parameters(), start=start)
+                vectors += same.checked(answer.vectors, start)
+            return vectors
+
+    async def aembed_images(self, images: Iterable[ImageLike]) -> list[list[float]]:
+        """Async version of `embed_images`."""
+        with translated_errors:
+            vectors: list[list[float]] = []
+            handle, same = self._handle(EmbeddingHandle), SameDimensions(self.model_uid, self.dimensions)
+            for start, inputs in self._image_batches(images):
+                answer = await handle.aembed_images(inputs, self._parameters(), start=start)
+                vectors += same.checked(answer.vectors, start)
+            return vectors
+
+    # What these stand on
+
+    def _lists(self, texts: Iterable[str]) -> Generator[tuple[Batch, list[list[float]]], None, None]:
+        handle, parameters = self._handle(EmbeddingHandle), self._parameters()
+        same = SameDimensions(self.model_uid, self.dimensions)
+        answers = run_batches_in_order(
+            lambda batch: handle.embed(batch.texts, parameters, start=batch.start),
+            self._batches(texts),
+            self.max_concurrency,
+        )
+        with closing(answers):
+            for batch, answer in answers:
+                yield batch, same.checked(answer.vectors, batch.start)
+
+    async def _alists(self, texts: Iterable[str]) -> AsyncGenerator[tuple[Batch, list[list[float]]], None]:
+        handle, parameters = self._handle(EmbeddingHandle), self._parameters()
+        same = SameDimensions(self.model_uid, self.dimensions)
+        async with aclosing(
+            arun_batches_in_order(
+                lambda batch: handle.aembed(batch.texts, parameters, start=batch.start),
+                self._batches(texts),
+                self.max_concurrency,
+            )
+        ) as answers:
+            async for batch, answer in answers:
+                yield batch, same.checked(answer.vectors, batch.start)
+
+    def _arrays(self, texts: Iterable[str]) -> Generator[tuple[Batch, np.ndarray[Any, Any]], None, None]:
+        handle, parameters = self._handle(EmbeddingHandle), self._parameters()
+        same = SameDimensions(self.model_uid, self.dimensions)
+        answers = run_batches_in_order(
+            lambda batch: handle.embed_array(batch.texts, parameters, start=batch.start),
+            self._batches(texts),
+            self.max_concurrency,
+        )
+        with closing(answers):
+            for batch, answer in answers:
+                yield batch, same.checked(answer, batch.start)
+
+    async def _aarrays(self, texts: Iterable[str]) -> AsyncGenerator[tuple[Batch, np.ndarray[Any, Any]], None]:
+        handle, parameters = self._handle(EmbeddingHandle), self._parameters()
+        same = SameDimensions(self.model_uid, self.dimensions)
+        async with aclosing(
+            arun_batches_in_order(
+                lambda batch: handle.aembed_array(batch.texts, parameters, start=batch.start),
+                self._batches(texts),
+                self.max_concurrency,
+            )
+        ) as answers:
+            async for batch, answer in answers:
+                yield batch, same.checked(answer, batch.start)
 
     def _batches(self, texts: Iterable[str]) -> Iterator[Batch]:
         if isinstance(texts, str):
             # Its letters would be embedded one by one.
             msg = f"a list of texts is embedded, not one text ({texts[:40]!r}): give [text], or use embed_query"
             raise XinferenceConfigurationError(msg)
-        if self.document_instruction:
-            texts = (_instructed(self.document_instruction, text) for text in texts)
-        return batches_of(texts, self.batch_size)
+        return batches_of(texts, self.batch_size, prefix=self.document_instruction)
+
+    def _image_batches(self, images: Iterable[ImageLike]) -> Iterator[tuple[int, list[dict[str, str]]]]:
+        if isinstance(images, (str, bytes)):
+            msg = "a list of images is embedded, not one: give [image]"
+            raise XinferenceConfigurationError(msg)
+        held: list[dict[str, str]] = []
+        place = -1
+        for place, image in enumerate(images):
+            held.append(image_input(image, place))
+            if len(held) == _IMAGES_A_REQUEST:
+                yield place + 1 - len(held), held
+                held = []
+        if held:
+            yield place + 1 - len(held), held
 
     def _query(self, text: str) -> str:
-        return _instructed(self.query_instruction, text)
-
-    def _send(self, texts: list[str]) -> Vectors:
-        return self._handle(EmbeddingHandle).embed(texts, self._parameters())
-
-    async def _asend(self, texts: list[str]) -> Vectors:
-        return await self._handle(EmbeddingHandle).aembed(texts, self._parameters())
+        if not isinstance(text, str):
+            msg = f"the query must be a string, got {type(text).__name__}: {text!r:.60}"
+            raise XinferenceConfigurationError(msg)
+        return self.query_instruction + text
 
     def _parameters(self) -> JSON:
         parameters: JSON = {}
@@ -177,19 +347,13 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
             parameters["truncate_prompt_tokens"] = -1 if self.truncate is True else self.truncate
         return {**parameters, **self.model_kwargs}
 
-    def _checked(self, answer: Vectors) -> list[list[float]]:
-        vectors = answer.vectors
-        if self.dimensions is not None and vectors and len(vectors[0]) != self.dimensions:
-            msg = (
-                f"{self.model_uid!r} was asked for vectors of {self.dimensions} dimensions and gave {len(vectors[0])}: "
-                "its engine ignores the wish. Leave dimensions= out, or give the model's own."
-            )
-            raise XinferenceProtocolError(msg, model_uid=self.model_uid)
-        return vectors
+    def _checked(self, vectors: list[list[float]]) -> list[list[float]]:
+        return SameDimensions(self.model_uid, self.dimensions).checked(vectors, 0)
 
 
-def _instructed(instruction: str, text: object) -> str:
-    if not isinstance(text, str):
-        msg = f"a text to embed must be a string, got {type(text).__name__}: {text!r:.60}"
-        raise XinferenceConfigurationError(msg)
-    return instruction + text
+#: Images a request: data URLs are large, and a model takes them one after another.
+_IMAGES_A_REQUEST = 8
+
+
+def _length(texts: Iterable[str]) -> int | None:
+    return len(texts) if isinstance(texts, (list, tuple)) else None

@@ -1,4 +1,4 @@
-"""Every error of the core, once more as LangChain's own: code that catches either kind meets both.
+"""Every error of the core as LangChain's own error too, so that code which catches either kind works.
 
 Each class here is a subclass of the core's class of the same name and, where LangChain has a matching one, of that:
 
@@ -19,15 +19,16 @@ XinferenceConnectionError        ModelConnectionError
 XinferenceTimeoutError           ModelTimeoutError
 XinferenceConfigurationError     ModelInvalidRequestError
 
->>> from langchain_core.exceptions import ModelNotFoundError
->>> from langchain_xinference_bridge import ChatXinference
->>> try:
-...     ChatXinference(model="nope").invoke("Hello")
-... except ModelNotFoundError as error:
-...     print(type(error).__name__, error.model_uid, error.is_retryable)
-XinferenceModelNotFoundError nope False
+`ModelError` and its subclasses came with langchain-core 1.6; with an older one the classes are the core's alone.
 
-`ModelError` and its tree came with langchain-core 1.6; before that the classes are the core's alone.
+Examples:
+    >>> from langchain_core.exceptions import ModelNotFoundError
+    >>> from langchain_xinference_bridge import ChatXinference
+    >>> try:
+    ...     ChatXinference(model="nope").invoke("Hello")
+    ... except ModelNotFoundError as error:
+    ...     print(type(error).__name__, error.model_uid, error.is_retryable)
+    XinferenceModelNotFoundError nope False
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ from contextlib import aclosing, closing
 from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseLLM, LangSmithParams
+from langchain_core.language_models import BaseLLM, LangSmithParams, LanguageModelInput
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
+from langchain_core.runnables import Runnable
 from pydantic import Field, SecretStr
 from typing_extensions import Unpack, override
 
@@ -20,7 +21,7 @@ from langchain_xinference_bridge._messages import metadata_from_wire
 from langchain_xinference_bridge._token_counting import TokenCounting
 from langchain_xinference_bridge.errors import translated_errors
 from xinference_bridge.connection_settings import CallOptions
-from xinference_bridge.integration.parameters import CHAT, COMPLETION, merged, options_from
+from xinference_bridge.integration.parameters import CHAT, COMPLETION, check_values, merged, options_from
 from xinference_bridge.integration.sampling_fields import SamplingFields
 from xinference_bridge.models.completion import CompletionHandle
 from xinference_bridge.protocol.chat.result import ChatDelta
@@ -31,16 +32,20 @@ _KNOWN = COMPLETION | CHAT
 
 
 class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
-    """A language model on a Xinference server: a prompt in, how it goes on out.
+    """A text completion model that runs on a Xinference server.
 
-    On a model whose engine only lets it chat, the prompt is sent as a user's message, so that an old chain works there
-    too. Every parameter can be given here, in `bind` and at call time.
+    Where the engine serves a chat model through chat alone, the prompt is sent as a user's message, so that older
+    chains work there too. Every parameter can be set here, with `bind` and per call.
 
-    >>> llm = XinferenceLLM(model="tiny-chat-hf", temperature=0)
-    >>> llm.invoke("Name three colors.")
-    'Red, green and blue.'
-    >>> llm.batch(["What is 2 + 2?", "What is the capital of France?"])
-    ['2 + 2 is 4.', 'The capital of France is Paris.']
+    Raises:
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+
+    Examples:
+        >>> llm = XinferenceLLM(model="tiny-chat-hf", temperature=0)
+        >>> llm.invoke("Name three colors.")
+        'Red, green and blue.'
+        >>> llm.batch(["What is 2 + 2?", "What is the capital of France?"])
+        ['2 + 2 is 4.', 'The capital of France is Paris.']
     """
 
     max_concurrency: int = Field(default=8, ge=1)
@@ -57,12 +62,23 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
     ) -> None:
         super().__init__(server_url, model_uid, api_key, **settings)
 
+    @override
+    def bind(self, **kwargs: Any) -> Runnable[LanguageModelInput, str]:
+        """The model with parameters for each of its calls; a wrong value raises XinferenceConfigurationError here.
+
+        >>> XinferenceLLM(model="tiny-chat-hf").bind(temperature=0).invoke("Name three colors.")
+        'Red, green and blue.'
+        """
+        with translated_errors:
+            check_values(kwargs, type(self).__name__)
+        return super().bind(**kwargs)
+
     def _prepared(
         self, stop: list[str] | None, keywords: dict[str, Any]
     ) -> tuple[CompletionHandle, dict[str, Any], CallOptions]:
         own = dict(keywords)
         own.pop("stream", None)
-        options = options_from(own)
+        options = options_from(own, type(self).__name__)
         served = self._handle(CompletionHandle, taken_uid(own, self.model_uid))
         return served, merged(_KNOWN, self.stated_parameters(), {"stop": stop}, own, where=type(self).__name__), options
 
@@ -168,9 +184,10 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
 class Xinference(XinferenceLLM):
     """XinferenceLLM under the older packages' name: an unknown keyword is sent to the server, with a warning.
 
-    >>> llm = Xinference(model_uid="tiny-chat-hf")
-    >>> llm.invoke("Name three colors.", generate_config={"temperature": 0})
-    'Red, green and blue.'
+    Examples:
+        >>> llm = Xinference(model_uid="tiny-chat-hf")
+        >>> llm.invoke("Name three colors.", generate_config={"temperature": 0})
+        'Red, green and blue.'
     """
 
     _unknown_is_sent: ClassVar[bool] = True

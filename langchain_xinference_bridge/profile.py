@@ -31,7 +31,7 @@ def profile_of(model: ModelInfo) -> dict[str, Any]:
         "pdf_inputs": False,
         "reasoning_output": bool(able & {"reasoning", "hybrid"}),
         "tool_calling": model.can("tools"),
-        "tool_choice": engine.tool_choice_required,
+        "tool_choice": engine.json_schema,
         # By it create_agent decides between a response_format and a forced call of a tool that takes the answer, with
         # the agent's tools beside either.
         "structured_output": engine.json_schema and engine.json_schema_beside_tools,

@@ -1,25 +1,35 @@
-"""Xinference in LlamaIndex: a language model, embeddings and a reranker on one connection.
+"""LlamaIndex on Xinference: a language model, embeddings and reranking over one shared connection.
 
-```python
-from llamaindex_xinference_bridge import XinferenceEmbedding, XinferenceLLM, XinferenceRerank
-```
+Errors are those of `xinference_bridge`, all subclasses of XinferenceError.
 
-Errors are those of `xinference_bridge`, all under XinferenceError.
+Examples:
+    ```python
+    from llamaindex_xinference_bridge import XinferenceEmbedding, XinferenceLLM, XinferenceRerank
+    ```
 """
 
 try:
     import llama_index.core as _llama_index_core
 except ImportError as missing:
-    msg = 'llamaindex_xinference_bridge stands on LlamaIndex: pip install "xinference-bridge[llamaindex]"'
+    msg = 'llamaindex_xinference_bridge needs LlamaIndex: pip install "xinference-bridge[llamaindex]"'
     raise ImportError(msg) from missing
 
 from llamaindex_xinference_bridge.embedding import XinferenceEmbedding
 from llamaindex_xinference_bridge.llm import XinferenceLLM
+from llamaindex_xinference_bridge.multi_modal_embedding import XinferenceMultiModalEmbedding
 from llamaindex_xinference_bridge.rerank import XinferenceRerank
+from llamaindex_xinference_bridge.sparse_embedding import XinferenceSparseEmbedding
 
 Xinference = XinferenceLLM
 """The name in `llama-index-llms-xinference`."""
 
-__all__ = ["Xinference", "XinferenceEmbedding", "XinferenceLLM", "XinferenceRerank"]
+__all__ = [
+    "Xinference",
+    "XinferenceEmbedding",
+    "XinferenceLLM",
+    "XinferenceMultiModalEmbedding",
+    "XinferenceRerank",
+    "XinferenceSparseEmbedding",
+]
 
 del _llama_index_core

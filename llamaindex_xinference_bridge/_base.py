@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
-from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, field_serializer
+from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer
 
 from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.environment import from_environment
-from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.integration.connection_argument import connection_from
-from xinference_bridge.integration.constructor_keywords import Keywords
+from xinference_bridge.integration.constructor_keywords import Keywords, require_model
+from xinference_bridge.integration.parameter_types import unusable_fields
 from xinference_bridge.models.base import ModelHandle
 from xinference_bridge.protocol.http import JSON
 
@@ -43,7 +43,10 @@ class ServedModelFields(BaseModel):
 
     def __init__(self, **settings: Any) -> None:
         # llama-index-core sets a pickled object's state by calling this again with all its fields, and swallows errors.
-        super().__init__(**self._resolved(settings))
+        try:
+            super().__init__(**self._resolved(settings))
+        except ValidationError as invalid:
+            raise unusable_fields(type(self).__name__, invalid) from None
 
     @classmethod
     def _resolved(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,9 +59,7 @@ class ServedModelFields(BaseModel):
             unknown_is_sent=True,
         )
         stated = keywords.sorted_out(settings)
-        if not stated.get("model_uid"):
-            msg = f"{cls.__name__} needs model_uid= (or model=): the UID that `xinference list` prints"
-            raise XinferenceConfigurationError(msg)
+        require_model(cls.__name__, stated, first="model_uid")
         connection = stated.pop("connection", None)
         if isinstance(connection, Mapping):
             connection = XinferenceConnection(**connection)
@@ -92,15 +93,15 @@ class ServedModelFields(BaseModel):
 
     @property
     def endpoint(self) -> str:
-        """The server's address, under another name."""
+        """The server's address, as `llama-index-llms-xinference` names it."""
         return self.connection.server_url
 
     @property
     def base_url(self) -> str:
-        """The server's address, under another name."""
+        """The server's address, as OpenAI's clients name it."""
         return self.connection.server_url
 
     @property
     def timeout(self) -> float | None:
-        """Seconds without a byte from the server before a call is given up."""
+        """Seconds without a byte from the server before a call times out."""
         return self.connection.timeout

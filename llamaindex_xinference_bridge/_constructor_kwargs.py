@@ -55,6 +55,17 @@ class EmbeddingSettings(SharedSettings, total=False):
     extra_body: Mapping[str, Any] | None
 
 
+class SparseEmbeddingSettings(SharedSettings, total=False):
+    """What XinferenceSparseEmbedding takes."""
+
+    endpoint: str | None
+    model_name: str
+    embed_batch_size: int
+    num_workers: int | None
+    model_kwargs: Mapping[str, Any] | None
+    extra_body: Mapping[str, Any] | None
+
+
 class RerankSettings(SharedSettings, total=False):
     """What XinferenceRerank takes."""
 
@@ -62,5 +73,6 @@ class RerankSettings(SharedSettings, total=False):
     callback_manager: CallbackManager | None
     timeout: float | None
     metadata_mode: MetadataMode
+    instruction: str | None
     model_kwargs: Mapping[str, Any] | None
     extra_body: Mapping[str, Any] | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -25,6 +24,7 @@ from xinference_bridge.protocol.chat import messages as wire_messages
 from xinference_bridge.protocol.chat.messages import WireMessage, WireToolCall
 from xinference_bridge.protocol.chat.result import ChatResult
 from xinference_bridge.protocol.chat.tool_calls import ToolCall
+from xinference_bridge.protocol.exact_json import loads_exact
 from xinference_bridge.protocol.http import JSON
 
 _ROLES: Mapping[MessageRole, str] = {
@@ -41,7 +41,7 @@ _ROLES: Mapping[MessageRole, str] = {
 
 def messages_to_wire(messages: Sequence[ChatMessage]) -> list[WireMessage]:
     """The history as the server takes it, in order."""
-    return [message_to_wire(message) for message in messages]
+    return wire_messages.with_tool_names([message_to_wire(message) for message in messages])
 
 
 def message_to_wire(message: ChatMessage) -> WireMessage:
@@ -159,7 +159,7 @@ def assistant_message(text: str, reasoning: str, calls: Sequence[ToolCall], *, w
 def _kwargs_of(call: ToolCall, *, whole: bool) -> dict[str, Any] | str:
     """The arguments as an object where they can be read, else what the model wrote."""
     if whole and call.error is None:
-        arguments: dict[str, Any] = json.loads(call.arguments)
+        arguments: dict[str, Any] = loads_exact(call.arguments)
         return arguments
     return call.arguments
 

@@ -15,7 +15,7 @@ class RateLimited(BaseModel):
     """Has a rate limiter, and asks it where the installed llama-index-core does not."""
 
     rate_limiter: Any = Field(default=None, exclude=True)
-    """Asked before each request: a `BaseRateLimiter` of llama-index-core, or what has its two methods."""
+    """Consulted before each request: a `BaseRateLimiter` of llama-index-core, or an object with its two methods."""
 
     def _let_pass(self) -> None:
         if self.rate_limiter is not None and not _ASKED_BY_CORE:

@@ -25,7 +25,7 @@ def chat_call(
     Besides parameters: `tools`, `tool_choice`, `structured_output`, and what concerns waiting (`timeout`, …).
     """
     given = dict(keywords)
-    options = options_from(given)
+    options = options_from(given, _OWNER)
     tools = [tool_to_wire(tool) for tool in given.pop("tools", None) or ()]
     names = [str(tool["function"].get("name")) for tool in tools]
     choice = tool_choice_from(given.pop("tool_choice", None), names)
@@ -37,5 +37,5 @@ def chat_call(
 def completion_call(stated: Mapping[str, Any], keywords: Mapping[str, Any]) -> tuple[JSON, CallOptions]:
     """The parameters of a completion, and how long to wait for it."""
     given = dict(keywords)
-    options = options_from(given)
+    options = options_from(given, _OWNER)
     return merged(COMPLETION, stated, given, where=_OWNER), options

@@ -16,7 +16,7 @@ from llama_index.core.types import Model, PydanticProgramMode
 from llama_index_instrumentation import get_dispatcher
 
 from xinference_bridge.protocol.chat.request import StructuredOutput
-from xinference_bridge.protocol.chat.structured_output import json_of_answer, not_structured
+from xinference_bridge.protocol.chat.structured_output import json_of_answer, not_structured, what_was_said
 
 dispatcher = get_dispatcher(__name__)
 
@@ -36,7 +36,21 @@ class StructuredPrediction(FunctionCallingLLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Model:
-        """The answer to the prompt as an object of `output_cls`."""
+        """Send a prompt and return the answer as an object.
+
+        Args:
+            output_cls: The pydantic class of the object.
+            prompt: The prompt template.
+            llm_kwargs: Parameters of this call, such as `temperature`.
+            **prompt_args: What the template's fields are filled with.
+
+        Returns:
+            A valid object of `output_cls`.
+
+        Raises:
+            XinferenceUnsupportedError: The answer is no valid object of `output_cls`.
+            XinferenceError: The request failed.
+        """
         if self._leaves_the_way():
             found: Model = super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
             return found
@@ -169,7 +183,7 @@ def object_from_response(response: ChatResponse, output_cls: type[Model], wanted
     except ValidationError as invalid:
         why = "; ".join(f"{'.'.join(map(str, error['loc'])) or 'it'}: {error['msg']}" for error in invalid.errors())
         reason = response.additional_kwargs.get("finish_reason")
-        raise not_structured(found or text, wanted, why, reason) from invalid
+        raise not_structured(what_was_said(text, calls), wanted, why, reason) from invalid
 
 
 def _tell_start(output_cls: type[BaseModel], prompt: BasePromptTemplate, prompt_args: dict[str, Any]) -> None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator
+from contextlib import aclosing, closing
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from llama_index.core.bridge.pydantic import Field
-from llama_index.core.callbacks.schema import CBEventType, EventPayload
-from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent, EmbeddingStartEvent
-from llama_index.core.utils import get_tqdm_iterable
 from llama_index_instrumentation import get_dispatcher
-from typing_extensions import Unpack
+from typing_extensions import Self, Unpack
 
 from llamaindex_xinference_bridge._base import ServedModelFields
 from llamaindex_xinference_bridge._constructor_kwargs import EmbeddingSettings
+from llamaindex_xinference_bridge._embedding_reports import Progress, Reports
+from llamaindex_xinference_bridge._query_cache import QueryCache
 from llamaindex_xinference_bridge._rate_limit import RateLimited
-from xinference_bridge.errors import XinferenceProtocolError
+from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.models.batching import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_CONCURRENCY,
@@ -25,8 +25,11 @@ from xinference_bridge.models.batching import (
     batches_of,
     run_batches_in_order,
 )
-from xinference_bridge.models.embedding import EmbeddingHandle
+from xinference_bridge.models.embedding import EmbeddingHandle, SameDimensions, stacked
 from xinference_bridge.protocol.http import JSON
+
+if TYPE_CHECKING:
+    import numpy as np
 
 dispatcher = get_dispatcher(__name__)
 
@@ -82,6 +85,27 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
 
     # What llama-index-core's own methods stand on
 
+    def get_query_embedding(self, query: str) -> Embedding:
+        """Return the vector of a query.
+
+        Args:
+            query: The query; `query_instruction` is put before it.
+
+        Returns:
+            `dimensions` floats.
+        """
+        return super(XinferenceEmbedding, self._with_cache_of_queries()).get_query_embedding(query)
+
+    async def aget_query_embedding(self, query: str) -> Embedding:
+        """Async version of `get_query_embedding`."""
+        return await super(XinferenceEmbedding, self._with_cache_of_queries()).aget_query_embedding(query)
+
+    def _with_cache_of_queries(self) -> Self:
+        """This model, with queries kept apart from texts: the same words have another vector under an instruction."""
+        if self.embeddings_cache is None or (self.query_instruction or "") == (self.text_instruction or ""):
+            return self
+        return self.model_copy(update={"embeddings_cache": QueryCache(self.embeddings_cache)})
+
     def _get_query_embedding(self, query: str) -> Embedding:
         self._let_pass()
         return self._embed([_instructed(self.query_instruction, query)])[0]
@@ -104,24 +128,19 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
         return await self._aembed([_instructed(self.text_instruction, text) for text in texts])
 
-    def _embed(self, texts: list[str]) -> list[Embedding]:
-        return self._checked(self._handle(EmbeddingHandle).embed(texts, self._parameters()).vectors)
+    def _embed(self, texts: list[str], start: int = 0) -> list[Embedding]:
+        answer = self._handle(EmbeddingHandle).embed(texts, self._parameters(), start=start)
+        return self._same().checked(answer.vectors, start)
 
-    async def _aembed(self, texts: list[str]) -> list[Embedding]:
-        return self._checked((await self._handle(EmbeddingHandle).aembed(texts, self._parameters())).vectors)
+    async def _aembed(self, texts: list[str], start: int = 0) -> list[Embedding]:
+        answer = await self._handle(EmbeddingHandle).aembed(texts, self._parameters(), start=start)
+        return self._same().checked(answer.vectors, start)
 
     def _parameters(self) -> JSON:
         return self.model_kwargs if self.dimensions is None else {"dimensions": self.dimensions, **self.model_kwargs}
 
-    def _checked(self, vectors: list[Embedding]) -> list[Embedding]:
-        # Within one answer all are of one length: the core refuses others.
-        if self.dimensions is not None and vectors and len(vectors[0]) != self.dimensions:
-            msg = (
-                f"{self.model_uid!r} gave vectors of {len(vectors[0])} floats, not of dimensions={self.dimensions}: "
-                "its engine ignores that parameter. Leave it out, or launch a model with vectors of that length."
-            )
-            raise XinferenceProtocolError(msg, url=self.server_url, model_uid=self.model_uid)
-        return vectors
+    def _same(self) -> SameDimensions:
+        return SameDimensions(self.model_uid, self.dimensions)
 
     # Many texts. llama-index-core sends one batch after another, and in async code all of them at once: here both keep
     # a bounded number in flight, and an error names the inputs that were not embedded.
@@ -129,106 +148,179 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
     @dispatcher.span
     def get_text_embedding_batch(
         self,
-        texts: list[str],
+        texts: Iterable[str],
         show_progress: bool = False,
         **kwargs: Any,  # noqa: ARG002 - of llama-index-core's signature
     ) -> list[Embedding]:
-        """One vector a text, in input order; raises the XinferenceError of the first batch that failed."""
-        progress = _Progress(texts, show_progress)
-        told = _Told(self)
-        send = self._get_text_embeddings if self.embeddings_cache is None else self._get_text_embeddings_cached
+        """Return one vector a text, in input order.
+
+        Args:
+            texts: The texts, in a list or any other iterable; `text_instruction` is put before each.
+            show_progress: Whether a bar shows how many texts are done; needs tqdm.
+            **kwargs: Of llama-index-core's signature; not used.
+
+        Returns:
+            As many lists of `dimensions` floats as there are texts.
+
+        Raises:
+            XinferenceError: The first failure; it names the inputs that were not embedded.
+        """
+        progress = Progress(texts, show_progress)
         vectors: list[Embedding] = []
-        for batch, answer in run_batches_in_order(send, self._begun(texts, told), self._concurrency()):
-            told.end(batch, answer)
-            progress.done(batch)
-            vectors += answer
+        with closing(self._answers(texts)) as answers:
+            for batch, answer in answers:
+                progress.done(batch)
+                vectors += answer
         progress.close()
         return vectors
 
     @dispatcher.span
     async def aget_text_embedding_batch(
         self,
-        texts: list[str],
+        texts: Iterable[str],
         show_progress: bool = False,
         **kwargs: Any,  # noqa: ARG002 - of llama-index-core's signature
     ) -> list[Embedding]:
         """Async version of `get_text_embedding_batch`."""
-        progress = _Progress(texts, show_progress)
-        told = _Told(self)
+        progress = Progress(texts, show_progress)
         vectors: list[Embedding] = []
-        async for batch, answer in arun_batches_in_order(
-            self._asend, told.begun(self._batches(texts)), self._concurrency()
-        ):
-            told.end(batch, answer)
-            progress.done(batch)
-            vectors += answer
+        async with aclosing(self._aanswers(texts)) as answers:
+            async for batch, answer in answers:
+                progress.done(batch)
+                vectors += answer
         progress.close()
         return vectors
 
-    async def _asend(self, texts: list[str]) -> list[Embedding]:
-        if self.rate_limiter is not None:
-            await self.rate_limiter.async_acquire()
-        if self.embeddings_cache is not None:
-            return await self._aget_text_embeddings_cached(texts)
-        return await self._aget_text_embeddings(texts)
+    # Corpora of any length, and arrays
 
-    def _begun(self, texts: list[str], told: _Told) -> Iterator[Batch]:
-        """The batches, each told of and let pass by the rate limiter when its turn comes."""
-        for batch in told.begun(self._batches(texts)):
+    @overload
+    def embed_stream(self, texts: Iterable[str], *, as_array: Literal[False] = False) -> Iterator[Embedding]: ...
+    @overload
+    def embed_stream(self, texts: Iterable[str], *, as_array: Literal[True]) -> Iterator[np.ndarray[Any, Any]]: ...
+    def embed_stream(self, texts: Iterable[str], *, as_array: bool = False) -> Iterator[Any]:
+        """Yield the vectors of a corpus of any length, in order; no more is held than is in flight.
+
+        Args:
+            texts: The texts, read as they are needed; `text_instruction` is put before each.
+            as_array: Whether to yield arrays. They are not kept in `embeddings_cache`.
+
+        Yields:
+            One list of floats a text; with `as_array` one array a batch, of shape `(texts of the batch, dimensions)`.
+        """
+        if not as_array:
+            with closing(self._answers(texts)) as answers:
+                for _, answer in answers:
+                    yield from answer
+            return
+        handle, parameters, same = self._handle(EmbeddingHandle), self._parameters(), self._same()
+        batches = self._batches(texts, prefix=_prefix(self.text_instruction))
+        arrays = run_batches_in_order(
+            lambda batch: handle.embed_array(batch.texts, parameters, start=batch.start),
+            self._let_pass_each(batches),
+            self._concurrency(),
+        )
+        with closing(arrays):
+            for batch, array in arrays:
+                yield same.checked(array, batch.start)
+
+    @overload
+    def aembed_stream(self, texts: Iterable[str], *, as_array: Literal[False] = False) -> AsyncIterator[Embedding]: ...
+    @overload
+    def aembed_stream(
+        self, texts: Iterable[str], *, as_array: Literal[True]
+    ) -> AsyncIterator[np.ndarray[Any, Any]]: ...
+    async def aembed_stream(self, texts: Iterable[str], *, as_array: bool = False) -> AsyncIterator[Any]:
+        """Async version of `embed_stream`."""
+        if not as_array:
+            async with aclosing(self._aanswers(texts)) as answers:
+                async for _, answer in answers:
+                    for vector in answer:
+                        yield vector
+            return
+        handle, parameters, same = self._handle(EmbeddingHandle), self._parameters(), self._same()
+
+        async def send(batch: Batch) -> np.ndarray[Any, Any]:
+            if self.rate_limiter is not None:
+                await self.rate_limiter.async_acquire()
+            return await handle.aembed_array(batch.texts, parameters, start=batch.start)
+
+        batches = self._batches(texts, prefix=_prefix(self.text_instruction))
+        async with aclosing(arun_batches_in_order(send, batches, self._concurrency())) as arrays:
+            async for batch, array in arrays:
+                yield same.checked(array, batch.start)
+
+    def embed_array(self, texts: Iterable[str]) -> np.ndarray[Any, Any]:
+        """Return one vector a text as one array: no Python floats are made. Needs numpy.
+
+        Args:
+            texts: The texts, in a list or any other iterable; `text_instruction` is put before each.
+
+        Returns:
+            float32, of shape `(texts, dimensions)`.
+        """
+        return stacked(list(self.embed_stream(texts, as_array=True)))
+
+    async def aembed_array(self, texts: Iterable[str]) -> np.ndarray[Any, Any]:
+        """Async version of `embed_array`."""
+        return stacked([array async for array in self.aembed_stream(texts, as_array=True)])
+
+    def _answers(self, texts: Iterable[str]) -> Generator[tuple[Batch, list[Embedding]], None, None]:
+        same = self._same()
+
+        def send(batch: Batch) -> list[Embedding]:
+            if self.embeddings_cache is not None:
+                return self._get_text_embeddings_cached(batch.texts)
+            return self._embed([_instructed(self.text_instruction, text) for text in batch.texts], batch.start)
+
+        with Reports(self.callback_manager, self.to_payload()) as reports:
+            batches = self._let_pass_each(reports.begun(self._batches(texts)))
+            answers = run_batches_in_order(send, batches, self._concurrency())
+            with closing(answers):
+                for batch, answer in answers:
+                    reports.end(batch, same.checked(answer, batch.start))
+                    yield batch, answer
+
+    async def _aanswers(self, texts: Iterable[str]) -> AsyncGenerator[tuple[Batch, list[Embedding]], None]:
+        same = self._same()
+
+        async def send(batch: Batch) -> list[Embedding]:
+            if self.rate_limiter is not None:
+                await self.rate_limiter.async_acquire()
+            if self.embeddings_cache is not None:
+                return await self._aget_text_embeddings_cached(batch.texts)
+            return await self._aembed([_instructed(self.text_instruction, text) for text in batch.texts], batch.start)
+
+        with Reports(self.callback_manager, self.to_payload()) as reports:
+            batches = reports.begun(self._batches(texts))
+            async with aclosing(arun_batches_in_order(send, batches, self._concurrency())) as answers:
+                async for batch, answer in answers:
+                    reports.end(batch, same.checked(answer, batch.start))
+                    yield batch, answer
+
+    def _let_pass_each(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches, each let pass by the rate limiter when its turn comes."""
+        for batch in batches:
             if self.rate_limiter is not None:
                 self.rate_limiter.acquire()
             yield batch
 
-    def _batches(self, texts: list[str]) -> Iterator[Batch]:
-        return batches_of(texts, self.embed_batch_size)
+    def _batches(self, texts: Iterable[str], prefix: str = "") -> Iterator[Batch]:
+        if isinstance(texts, str):
+            # Its letters would be embedded one by one.
+            msg = f"a list of texts is embedded, not one text ({texts[:40]!r}): give [text]"
+            raise XinferenceConfigurationError(msg)
+        return batches_of(texts, self.embed_batch_size, prefix=prefix)
 
     def _concurrency(self) -> int:
         return self.num_workers if self.num_workers is not None else DEFAULT_CONCURRENCY
 
 
+def _prefix(instruction: str | None) -> str:
+    return f"{instruction} " if instruction else ""
+
+
 def _instructed(instruction: str | None, text: str) -> str:
-    return f"{instruction} {text}" if instruction else text
-
-
-class _Told:
-    """Tells callbacks and events of each batch: that it begins, and what came of it."""
-
-    def __init__(self, model: XinferenceEmbedding) -> None:
-        self._callbacks = model.callback_manager
-        self._payload = model.to_payload()
-        self._event_ids: dict[int, str] = {}
-
-    def begun(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The same batches, told of as they are taken."""
-        for batch in batches:
-            dispatcher.event(EmbeddingStartEvent(model_dict=self._payload))
-            self._event_ids[batch.start] = self._callbacks.on_event_start(
-                CBEventType.EMBEDDING, payload={EventPayload.SERIALIZED: self._payload}
-            )
-            yield batch
-
-    def end(self, batch: Batch, vectors: list[Embedding]) -> None:
-        """This batch was answered."""
-        self._callbacks.on_event_end(
-            CBEventType.EMBEDDING,
-            payload={EventPayload.CHUNKS: batch.texts, EventPayload.EMBEDDINGS: vectors},
-            event_id=self._event_ids.pop(batch.start),
-        )
-        # Its validation would look at every number once more: a third of the time of embedding.
-        dispatcher.event(EmbeddingEndEvent.model_construct(chunks=batch.texts, embeddings=vectors))
-
-
-class _Progress:
-    """A progress bar over the texts, where one is wanted, that moves as answers come."""
-
-    def __init__(self, texts: list[str], shown: bool) -> None:
-        self._bar = iter(get_tqdm_iterable(texts, shown, "Generating embeddings"))
-
-    def done(self, batch: Batch) -> None:
-        """This batch was answered."""
-        for _ in batch.texts:
-            next(self._bar, None)
-
-    def close(self) -> None:
-        """All were: asked for one more, the bar finishes its line."""
-        next(self._bar, None)
+    if not isinstance(text, str):
+        msg = f"a text to embed must be a string, got {type(text).__name__}: {text!r:.60}"
+        raise XinferenceConfigurationError(msg)
+    return _prefix(instruction) + text

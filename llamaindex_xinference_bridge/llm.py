@@ -53,24 +53,28 @@ _log = logging.getLogger(__name__)
 
 
 class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPrediction):
-    """A language model under its UID: completion, chat, tools, reasoning and structured output, streamed or whole.
+    """A language model that runs on a Xinference server: chat, completion, tools, reasoning, structured output.
 
-    ```python
-    llm = XinferenceLLM(model_uid="qwen3", connection=conn)  # or endpoint= / base_url= / server_url=, api_key=
-    llm.complete("Hello")
-    ```
+    A parameter that you leave out is not sent, so the server's default applies; each can be set per call too, as in
+    `llm.chat(messages, temperature=0)`. Context window and abilities are asked of the server once, when first needed,
+    unless they are set here.
 
-    Parameters left out are the server's defaults; each can be given at a call too: `llm.chat(messages, temperature=0)`.
-    What the server must tell (context window, abilities) is asked once, when first needed; what is stated here is not
-    asked. Every error is a XinferenceError, which says the next step.
+    Raises:
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+
+    Examples:
+        ```python
+        llm = XinferenceLLM(model_uid="qwen3", connection=conn)  # or endpoint= / base_url= / server_url=, api_key=
+        llm.complete("Hello")
+        ```
     """
 
     context_window: int | None = None
-    """Tokens of prompt and answer together. None: what the server says."""
+    """Tokens of prompt and answer together. None: ask the server."""
     is_chat_model: bool | None = None
-    """Whether the model takes messages; else they are made one prompt. None: what the server says."""
+    """Whether the model takes messages; if not, they are joined into one prompt. None: ask the server."""
     is_function_calling_model: bool | None = None
-    """Whether the model takes tools. None: what the server says."""
+    """Whether the model takes tools. None: ask the server."""
 
     _known_to_server: ClassVar[frozenset[str]] = frozenset(RARE)
 
@@ -104,23 +108,36 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
 
     @classmethod
     def class_name(cls) -> str:
-        """The name in serialised objects and traces."""
+        """Return the name used in serialised objects and traces.
+
+        Returns:
+            The name of this class.
+        """
         return "XinferenceLLM"
 
     # What the model is
 
     @property
     def metadata(self) -> LLMMetadata:
-        """Context window and abilities: stated, or asked of the server once.
+        """Context window and abilities, as set here or else asked of the server once.
 
-        Where it must be asked, it blocks: in an event loop, await `aprepare` first.
+        Asking blocks: in an event loop, await `aprepare` first.
+
+        Raises:
+            XinferenceModelNotFoundError: No such model runs.
         """
         return self._metadata(None if self._states_all() else self._handle(ModelHandle).describe())
 
     async def aprepare(self) -> LLMMetadata:
-        """Async version of `metadata`: learns all that it needs, so that later looks at it ask nothing.
+        """Fetch the model's description now, so that reading `metadata` later does not block the event loop.
 
         Agents of llama-index-core read `metadata` inside the event loop; await this before they run.
+
+        Returns:
+            The metadata.
+
+        Raises:
+            XinferenceModelNotFoundError: No such model runs.
         """
         return self._metadata(None if self._states_all() else await self._handle(ModelHandle).adescribe())
 
@@ -173,7 +190,11 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
             return True
 
     def to_payload(self) -> dict[str, Any]:
-        """What events tell of the model: only what is known without asking, and no credential."""
+        """Return what events report of the model: only what is known without asking the server, and no credential.
+
+        Returns:
+            Class name, UID and the parameters that were set.
+        """
         # The default reads `metadata`, which may ask the server, and that inside an event loop.
         sampling = {name: value for name, value in self.stated_parameters().items() if name != "model_kwargs"}
         return {"class_name": self.class_name(), "model": self.model_uid, "model_name": self.model_uid, **sampling}
@@ -224,9 +245,19 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
 
     @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """The model's answer to the messages; `kwargs` are parameters of this call.
+        """Send the messages and return the model's answer.
 
-        Raises XinferenceContextOverflowError, XinferenceUnsupportedError, and what else the server answers with.
+        Args:
+            messages: The conversation.
+            **kwargs: Parameters of this call, such as `temperature`, and `timeout`, `deadline`, `max_retries`.
+
+        Returns:
+            The answer; token counts are in `additional_kwargs`, tool calls and reasoning in the message's blocks.
+
+        Raises:
+            XinferenceContextOverflowError: The prompt does not fit the model's context.
+            XinferenceUnsupportedError: The engine cannot do what the call asks for.
+            XinferenceError: The request failed.
         """
         return chat_response(self._ask(messages, kwargs), one_call=wants_one_call(kwargs))
 
@@ -237,9 +268,18 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
 
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """The answer as it grows: each response has all so far, and what is new as `delta`; the last has the tokens.
+        """Send the messages and stream the model's answer.
 
-        Raises XinferenceStreamError, with the text so far, when the stream breaks after it began.
+        Args:
+            messages: The conversation.
+            **kwargs: Parameters of this call, as for `chat`.
+
+        Yields:
+            Responses with the whole answer so far, and its new part as `delta`; the last has the token counts.
+
+        Raises:
+            XinferenceStreamError: The stream broke off; `partial_text` has the text so far.
+            XinferenceError: The request failed.
         """
         growing = GrowingChat(one_call=wants_one_call(kwargs))
         with closing(self._deltas(messages, kwargs)) as deltas:
@@ -262,7 +302,19 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """How the prompt goes on; a chat model answers to it as a user's message."""
+        """Send a prompt and return its completion; a chat model gets it as a user's message.
+
+        Args:
+            prompt: The prompt.
+            formatted: Whether the prompt is complete already, so that `completion_to_prompt` is not applied.
+            **kwargs: Parameters of this call, as for `chat`.
+
+        Returns:
+            The completion; token counts are in `additional_kwargs`.
+
+        Raises:
+            XinferenceError: The request failed.
+        """
         return completion_response(self._ask(self._formatted(prompt, formatted), kwargs))
 
     @llm_completion_callback()
@@ -272,7 +324,20 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
 
     @llm_completion_callback()
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
-        """Same as `complete`, as it grows: each response has all so far, and what is new as `delta`."""
+        """Send a prompt and stream its completion.
+
+        Args:
+            prompt: The prompt.
+            formatted: Whether the prompt is complete already, so that `completion_to_prompt` is not applied.
+            **kwargs: Parameters of this call, as for `chat`.
+
+        Yields:
+            Responses with the whole text so far, and its new part as `delta`.
+
+        Raises:
+            XinferenceStreamError: The stream broke off; `partial_text` has the text so far.
+            XinferenceError: The request failed.
+        """
         growing = GrowingCompletion()
         with closing(self._deltas(self._formatted(prompt, formatted), kwargs)) as deltas:
             for delta in deltas:
@@ -322,7 +387,19 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
         error_on_no_tool_call: bool = True,
         **kwargs: Any,  # noqa: ARG002
     ) -> list[ToolSelection]:
-        """The tool calls of an answer; ValueError when there is none and the caller wants one."""
+        """Return the tool calls of an answer.
+
+        Args:
+            response: An answer of this model.
+            error_on_no_tool_call: Whether an answer without a tool call raises.
+            **kwargs: Not used.
+
+        Returns:
+            One selection per call, in the model's order.
+
+        Raises:
+            ValueError: The answer has no tool call.
+        """
         selections = selections_from_response(response)
         if not selections and error_on_no_tool_call:
             words = (response.message.content or "")[:200]

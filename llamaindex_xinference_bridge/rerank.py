@@ -16,33 +16,42 @@ from typing_extensions import Unpack
 
 from llamaindex_xinference_bridge._base import ServedModelFields
 from llamaindex_xinference_bridge._constructor_kwargs import RerankSettings
+from llamaindex_xinference_bridge._images import image_of
 from xinference_bridge.errors import XinferenceConfigurationError
+from xinference_bridge.integration.image_input import image_input
 from xinference_bridge.models.rerank import RerankHandle
 from xinference_bridge.protocol.http import JSON
-from xinference_bridge.protocol.rerank import RerankResult
+from xinference_bridge.protocol.rerank import RerankItem, RerankResult
 
 dispatcher = get_dispatcher(__name__)
 
 
 class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
-    """A reranker under its UID: the nodes that answer a query best, best first, with its scores.
+    """A rerank model that runs on a Xinference server, as a node postprocessor.
 
-    ```python
-    reranker = XinferenceRerank(model_uid="bge-reranker-v2-m3", connection=conn, top_n=3)  # or model=, base_url=
-    nodes = index.as_retriever(similarity_top_k=20).retrieve("When was the lighthouse built?")
-    best = reranker.postprocess_nodes(nodes, query_str="When was the lighthouse built?")
-    ```
+    A node with an image is ranked by its image where the model takes images, and by its text elsewhere. A query engine
+    takes it as `index.as_query_engine(node_postprocessors=[reranker])`. It returns new nodes with the
+    model's scores, best first; the nodes given to it stay as they are.
 
-    A query engine takes it too: `index.as_query_engine(node_postprocessors=[reranker])`. The nodes that come in stay as
-    they are: those that go out are new.
+    Raises:
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+
+    Examples:
+        ```python
+        reranker = XinferenceRerank(model_uid="bge-reranker-v2-m3", connection=conn, top_n=3)  # or model=, base_url=
+        nodes = index.as_retriever(similarity_top_k=20).retrieve("When was the lighthouse built?")
+        best = reranker.postprocess_nodes(nodes, query_str="When was the lighthouse built?")
+        ```
     """
 
     top_n: int | None = Field(default=5, ge=0)
-    """How many nodes are left. None: all."""
+    """How many nodes to keep. None: all of them."""
     metadata_mode: MetadataMode = MetadataMode.EMBED
-    """Which metadata the reranker reads beside a node's text."""
+    """Which metadata is sent along with a node's text."""
+    instruction: str | None = None
+    """What counts as relevant, for models that are told: Qwen3-Reranker, Qwen3-VL-Reranker."""
     model_kwargs: JSON = Field(default_factory=dict)
-    """Whatever else goes into the request, unchecked."""
+    """Further parameters of the server, passed through unchecked."""
 
     def __init__(
         self,
@@ -58,7 +67,11 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name in serialised objects and traces."""
+        """Return the name used in serialised objects and traces.
+
+        Returns:
+            The name of this class.
+        """
         return "XinferenceRerank"
 
     def _postprocess_nodes(
@@ -66,7 +79,8 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         query = _query_of(query_bundle)
         with self._told(nodes, query_bundle, query) as best:
-            results = self._handle(RerankHandle).rerank(query, self._documents(nodes), self._parameters())
+            items, captions = self._documents(nodes)
+            results = self._handle(RerankHandle).rerank(query, items, self._parameters(), captions=captions)
             best.extend(_reranked(nodes, results))
         return best
 
@@ -75,15 +89,29 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         query = _query_of(query_bundle)
         with self._told(nodes, query_bundle, query) as best:
-            results = await self._handle(RerankHandle).arerank(query, self._documents(nodes), self._parameters())
+            items, captions = self._documents(nodes)
+            results = await self._handle(RerankHandle).arerank(query, items, self._parameters(), captions=captions)
             best.extend(_reranked(nodes, results))
         return best
 
-    def _documents(self, nodes: list[NodeWithScore]) -> list[str]:
-        return [node.node.get_content(metadata_mode=self.metadata_mode) for node in nodes]
+    def _documents(self, nodes: list[NodeWithScore]) -> tuple[list[RerankItem], dict[int, str]]:
+        """Return what is ranked, and the captions of images, for a model that ranks text alone."""
+        items: list[RerankItem] = []
+        captions: dict[int, str] = {}
+        for place, node in enumerate(nodes):
+            text = node.node.get_content(metadata_mode=self.metadata_mode)
+            image = image_of(node.node)
+            if image is None:
+                items.append(text)
+                continue
+            items.append(image_input(image, what=f"the image of node {place}"))
+            if node.node.get_content(metadata_mode=MetadataMode.NONE).strip():
+                captions[place] = text
+        return items, captions
 
     def _parameters(self) -> JSON:
-        return self.model_kwargs if self.top_n is None else {"top_n": self.top_n, **self.model_kwargs}
+        own: JSON = {"top_n": self.top_n, "instruction": self.instruction}
+        return {**{name: value for name, value in own.items() if value is not None}, **self.model_kwargs}
 
     @contextmanager
     def _told(

@@ -106,7 +106,7 @@ CHECKS: dict[str, Callable[[XinferenceConnection], None]] = {
 
 def main(extra: str) -> None:
     """Check what is there and what is not."""
-    present = set(CHECKS) if extra == "all" else {extra} & set(CHECKS)
+    present = set(CHECKS) if extra == "all" else {"cli" if extra == "parquet" else extra} & set(CHECKS)
     assert importlib.metadata.version("xinference-bridge") == __version__
     assert "site-packages" in str(importlib.import_module("xinference_bridge").__file__), "this is not the wheel"
     server = HTTPServer(("127.0.0.1", 0), _Server)

@@ -1,7 +1,9 @@
-"""Xinference from Python, without a framework: where the server is, which models run, what went wrong.
+"""The framework-free core: the connection to a Xinference server, its running models, and the errors.
 
 The LangChain classes are in `langchain_xinference_bridge`, the LlamaIndex ones in `llamaindex_xinference_bridge`.
 """
+
+from typing import NoReturn
 
 from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.errors import (
@@ -48,3 +50,20 @@ __all__ = [
     "XinferenceUnsupportedError",
     "__version__",
 ]
+
+#: What people look for here, and the package that has it.
+_ELSEWHERE = {
+    "ChatXinference": "langchain_xinference_bridge",
+    "XinferenceEmbeddings": "langchain_xinference_bridge",
+    "XinferenceEmbedding": "llamaindex_xinference_bridge",
+    "XinferenceLLM": "langchain_xinference_bridge or llamaindex_xinference_bridge",
+    "XinferenceRerank": "langchain_xinference_bridge or llamaindex_xinference_bridge",
+    "Xinference": "langchain_xinference_bridge or llamaindex_xinference_bridge",
+}
+
+
+def __getattr__(name: str) -> NoReturn:
+    if name in _ELSEWHERE:
+        # Not an AttributeError: `from … import` would hide its message.
+        raise ImportError(f"{name} is in another package: from {_ELSEWHERE[name]} import {name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from xinference_bridge.client import registry
 from xinference_bridge.client.client import Client
 from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions, ConnectionSettings
+from xinference_bridge.protocol.launch import LaunchProgress, ModelStatus, launch_request
 from xinference_bridge.protocol.model_info import ModelInfo
+from xinference_bridge.protocol.model_list import ModelList
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -31,22 +34,22 @@ class XinferenceConnection(ConnectionSettings):
 
     # What every user meets; everything else is asked of the models themselves.
 
-    def models(self) -> list[ModelInfo]:
+    def models(self) -> ModelList:
         """Return the models that run now, asked of the server.
 
         Returns:
-            One entry a model, in the server's order.
+            A list with one entry per model, in the server's order; Jupyter shows it as a table.
 
         Raises:
             XinferenceConnectionError: Nothing answers at `server_url`.
             XinferenceAuthenticationError: The server asks for a credential, or does not know this one.
             XinferenceError: Whatever else the server answers with.
         """
-        return self.client.run(self.client.running.models())
+        return ModelList(self.client.run(self.client.running.models()))
 
-    async def amodels(self) -> list[ModelInfo]:
+    async def amodels(self) -> ModelList:
         """Async version of `models`."""
-        return await self.client.arun(self.client.running.models())
+        return ModelList(await self.client.arun(self.client.running.models()))
 
     def model(self, uid_or_name: str) -> ModelInfo:
         """Return the running model with this UID, or else the only one with this model name.
@@ -109,29 +112,162 @@ class XinferenceConnection(ConnectionSettings):
         return await self.client.arun(self.client.running.wait_until_ready(uid, timeout))
 
     def server_version(self, options: CallOptions | None = None) -> str | None:
-        """Return the server's version, or None where the credential may not ask it: it takes administrator rights.
+        """Return the server's version, which requires administrator rights.
 
         Args:
             options: Timeouts and retries of this call. None: the connection's.
+
+        Returns:
+            The version, such as "4.1.0"; None where the credential may not ask for it.
 
         Raises:
             XinferenceConnectionError: Nothing answers there.
         """
         return self.client.run(self.client.running.server_version(options or DEFAULT_OPTIONS))
 
+    # Models that are launched and ended: this takes a login, an API key may not
+
+    def launch(
+        self,
+        model_name: str,
+        *,
+        engine: str | None = None,
+        uid: str | None = None,
+        model_type: str = "LLM",
+        size: str | float | None = None,
+        format: str | None = None,  # noqa: A002 - the server's word
+        quantization: str | None = None,
+        replica: int = 1,
+        wait: bool = True,
+        timeout: float = 1800.0,
+        on_progress: Callable[[LaunchProgress], object] | None = None,
+        **options: Any,
+    ) -> ModelInfo:
+        """Launch a model, and wait until it can be called.
+
+        Args:
+            model_name: A built-in or registered model, such as `qwen3`.
+            engine: `vllm`, `sglang`, `transformers`, `llama.cpp`, `mlx`; required for language models.
+            uid: The UID to call it by. None: the server picks one.
+            model_type: `LLM`, `embedding`, `rerank`, `image`, `audio`, `video`.
+            size: Its size in billions of parameters, as the server lists it: `7`, `"0_5"`.
+            format: `pytorch`, `ggufv2`, `awq`, `gptq`, `mlx`.
+            quantization: Such as `none`, `Int4`, `Q4_K_M`.
+            replica: How many replicas answer in turn.
+            wait: Whether to wait until it is ready.
+            timeout: Seconds to wait at most; a first launch downloads the model.
+            on_progress: Called with each change of the launch's progress.
+            **options: Whatever else the server takes: `n_gpu`, `gpu_idx`, `model_path`, `peft_model_config`, …
+
+        Returns:
+            The model's description; without `wait` its UID, name and type alone.
+
+        Raises:
+            XinferencePermissionError: The credential is an API key, or its user may not launch models.
+            XinferenceServerError: The launch failed; the message has the server's reason.
+            XinferenceTimeoutError: It is not ready yet; it goes on loading.
+            XinferenceConfigurationError: An argument is invalid.
+        """
+        request = launch_request(
+            model_name,
+            engine=engine,
+            uid=uid,
+            model_type=model_type,
+            size=size,
+            model_format=format,
+            quantization=quantization,
+            replica=replica,
+            options=options,
+        )
+        return self.client.run(self.client.launching.launch(request, timeout if wait else None, on_progress))
+
+    async def alaunch(
+        self,
+        model_name: str,
+        *,
+        engine: str | None = None,
+        uid: str | None = None,
+        model_type: str = "LLM",
+        size: str | float | None = None,
+        format: str | None = None,  # noqa: A002 - the server's word
+        quantization: str | None = None,
+        replica: int = 1,
+        wait: bool = True,
+        timeout: float = 1800.0,
+        on_progress: Callable[[LaunchProgress], object] | None = None,
+        **options: Any,
+    ) -> ModelInfo:
+        """Async version of `launch`."""
+        request = launch_request(
+            model_name,
+            engine=engine,
+            uid=uid,
+            model_type=model_type,
+            size=size,
+            model_format=format,
+            quantization=quantization,
+            replica=replica,
+            options=options,
+        )
+        return await self.client.arun(self.client.launching.launch(request, timeout if wait else None, on_progress))
+
+    def terminate(self, uid: str) -> None:
+        """End a model.
+
+        Args:
+            uid: The UID it was launched with.
+
+        Raises:
+            XinferencePermissionError: The credential is an API key, or its user may not end models.
+            XinferenceModelNotFoundError: No model runs under this UID.
+            XinferenceBadRequestError: It is still loading: the server ends a model once it is ready.
+        """
+        self.client.run(self.client.launching.terminate(uid))
+
+    async def aterminate(self, uid: str) -> None:
+        """Async version of `terminate`."""
+        await self.client.arun(self.client.launching.terminate(uid))
+
+    def progress(self, uid: str) -> LaunchProgress:
+        """Return how far the launch of a model is.
+
+        Args:
+            uid: The UID it was launched with.
+
+        Raises:
+            XinferencePermissionError: The credential may not watch models.
+        """
+        return self.client.run(self.client.launching.progress(uid))
+
+    async def aprogress(self, uid: str) -> LaunchProgress:
+        """Async version of `progress`."""
+        return await self.client.arun(self.client.launching.progress(uid))
+
+    def status(self) -> list[ModelStatus]:
+        """Return the state of every model that was launched, ready or not, with its replicas.
+
+        Raises:
+            XinferencePermissionError: The credential may not watch models.
+        """
+        return self.client.run(self.client.launching.statuses())
+
+    async def astatus(self) -> list[ModelStatus]:
+        """Async version of `status`."""
+        return await self.client.arun(self.client.launching.statuses())
+
     @property
     def client(self) -> Client:
-        """What sends the requests: one in the process for all connections that are equal to this one."""
+        """The client that sends the requests, one per process for all connections with equal settings."""
         return registry.client_for(self)
 
     def close(self) -> None:
-        """Close the sockets and forget what was learnt; the next call opens them anew."""
+        """Close the sockets, and forget the login and the models' descriptions; the next call starts afresh."""
         client = registry.forget(self)
         if client is not None:
             client.close()
 
     async def aclose(self) -> None:
-        """Async version of `close`: the running event loop's sockets are closed with a proper goodbye."""
+        """Async version of `close`; it waits until the running event loop's sockets are closed."""
         client = registry.forget(self)
         if client is not None:
             await client.aclose()

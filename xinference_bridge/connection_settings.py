@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from xinference_bridge.environment import ENVIRONMENT_NAMES, from_environment
+from xinference_bridge.environment import ENVIRONMENT_NAMES, from_environment, proxy_from_environment
 from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.suggestions import did_you_mean
 
@@ -34,12 +34,14 @@ DEFAULT_SERVER_URL = "http://127.0.0.1:9997"
 
 
 def normalise_server_url(url: str) -> str:
-    """The base URL that a pasted one means: no trailing slash, no `/v1`, a scheme, an address that can be called.
+    """Return the base URL of a server: with a scheme, without a trailing slash or `/v1`, with a host to connect to.
 
-    >>> normalise_server_url("0.0.0.0:9997/v1/")
-    'http://127.0.0.1:9997'
+    Raises:
+        XinferenceConfigurationError: It is no URL of a server, or holds a password.
 
-    Raises XinferenceConfigurationError when it cannot be a server's URL, or holds a password.
+    Examples:
+        >>> normalise_server_url("0.0.0.0:9997/v1/")
+        'http://127.0.0.1:9997'
     """
     text = url.strip()
     if not re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", text):
@@ -115,6 +117,28 @@ def _as_key(value: Any) -> Any:
     return SecretStr(key)
 
 
+def _as_proxy(value: Any) -> Any:
+    """Check a proxy's URL; without a scheme it is meant as http://. Errors never repeat it: it may hold a password."""
+    if not isinstance(value, str) or not value:
+        return value
+    url = value.strip() if "://" in value else f"http://{value.strip()}"
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", url)
+    except ValueError:
+        usable = False
+    if not usable:
+        msg = "the proxy's URL names no host and port; it takes one such as http://proxy.example:3128"
+        raise XinferenceConfigurationError(msg)
+    if parts.scheme.lower() not in {"http", "https"}:
+        msg = (
+            f"the proxy has the scheme {parts.scheme!r}; HTTP proxies are supported, as http://proxy.example:3128. A "
+            "SOCKS proxy that the environment names is left aside with NO_PROXY, or by proxy= of an HTTP one"
+        )
+        raise XinferenceConfigurationError(msg)
+    return url
+
+
 SecretSetting = Annotated[SecretStr, BeforeValidator(_as_secret)]
 Key = Annotated[SecretStr, BeforeValidator(_as_key)]
 ServerUrl = Annotated[
@@ -128,6 +152,34 @@ def _refuse_misspelt(settings: Mapping[str, Any], model: type[BaseModel]) -> Non
         if name not in model.model_fields:
             msg = f"XinferenceConnection has no setting {name!r}{did_you_mean(name, model.model_fields)}"
             raise XinferenceConfigurationError(msg)
+
+
+def _fallbacks_of(settings: Mapping[str, Any]) -> tuple[ConnectionSettings, ...]:
+    given = settings["fallbacks"]
+    if isinstance(given, (str, ConnectionSettings)) or not isinstance(given, Iterable):
+        msg = "fallbacks= must be a list of URLs or connections: fallbacks=['http://second:9997']"
+        raise XinferenceConfigurationError(msg)
+    shared = {name: value for name, value in settings.items() if name not in _OF_ONE_SERVER}
+    nobody = {"api_key": None, "username": None, "password": None}
+    found = []
+    for place, other in enumerate(given):
+        if isinstance(other, str):
+            found.append(ConnectionSettings(other, **nobody, **shared))
+        elif isinstance(other, Mapping):
+            found.append(ConnectionSettings(**{**nobody, **other}))
+        elif isinstance(other, ConnectionSettings):
+            found.append(other)
+        else:
+            msg = f"fallbacks[{place}] must be a URL or a connection, got {type(other).__name__}"
+            raise XinferenceConfigurationError(msg)
+        if found[-1].fallbacks:
+            msg = f"fallbacks[{place}] has fallbacks of its own: give all servers in one list"
+            raise XinferenceConfigurationError(msg)
+    return tuple(found)
+
+
+#: What a fallback given as a URL does not take over.
+_OF_ONE_SERVER = frozenset({"server_url", "api_key", "username", "password", "fallbacks", "headers", "cert"})
 
 
 def _environment_beside(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,7 +215,7 @@ class ConnectionSettings(BaseModel):
     server_url: ServerUrl = Field(DEFAULT_SERVER_URL, validate_default=False)
     """The server's address, in any form it is pasted: with `/v1`, a trailing slash, `0.0.0.0`."""
     api_key: Key | None = Field(None, exclude=True, repr=False)
-    """An API key of the server (`sk-…` or `xf-…`). Comes before username and password where both are given."""
+    """An API key of the server (`xf-…`). Comes before username and password where both are given."""
     username: str | None = None
     """Log in as this user at first need, with `password`; the token is refreshed before it runs out."""
     password: SecretSetting | None = Field(None, exclude=True, repr=False)
@@ -179,6 +231,8 @@ class ConnectionSettings(BaseModel):
     """Concurrent requests: in the process for sync callers, in each event loop for async ones."""
     pool_size: int = Field(100, ge=1)
     """Idle connections kept for the next call; an event loop has no more than these, and its other callers wait."""
+    max_response_bytes: int | None = Field(256 * 1024 * 1024, ge=1)
+    """The most bytes of one answer, or of one stream, after decoding; a larger one is an error. None: no limit."""
     verify: bool | str = True
     """Whether the server's certificate is checked, or the path of the CA bundle to check it with."""
     cert: str | tuple[str, str] | None = None
@@ -187,8 +241,14 @@ class ConnectionSettings(BaseModel):
         (), exclude=True, repr=False
     )
     """Headers sent with every request, for a gateway in front of the server."""
-    proxy: str | None = Field(None, exclude=True, repr=False)
+    proxy: Annotated[str | None, BeforeValidator(_as_proxy)] = Field(None, exclude=True, repr=False)
     """The proxy to go through. None: as `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say."""
+    fallbacks: tuple[ConnectionSettings, ...] = ()
+    """Servers to ask when this one cannot answer (no connection, 503, a loading model), in order: URLs or connections.
+
+    A URL takes over this connection's settings but for the credential, which stays with its server: give a connection
+    for a server that asks for one. They must serve the same models under the same UIDs.
+    """
 
     def __init__(self, server_url: str | None = None, /, **settings: Any) -> None:
         if server_url is not None:
@@ -197,6 +257,8 @@ class ConnectionSettings(BaseModel):
                 raise XinferenceConfigurationError(msg)
             settings["server_url"] = server_url
         _refuse_misspelt(settings, type(self))
+        if settings.get("fallbacks"):
+            settings["fallbacks"] = _fallbacks_of(settings)
         try:
             super().__init__(**(_environment_beside(settings) | settings))
         except ValidationError as invalid:
@@ -208,10 +270,25 @@ class ConnectionSettings(BaseModel):
             msg = f"to log in, {missing} is needed too: give {missing}= or set {name}"
             raise XinferenceConfigurationError(msg, url=self.server_url)
 
-    def derive(self, **changes: Any) -> Self:
-        """A connection like this one but for the given settings, which are checked as at construction.
+    def proxy_to_use(self) -> str | None:
+        """Return the URL of the proxy to go through, stated or from the environment; None is none.
 
-        A credential of one kind takes the place of one of the other.
+        Raises:
+            XinferenceConfigurationError: The environment names one that is not supported.
+        """
+        return self.proxy or _as_proxy(proxy_from_environment(self.server_url)) or None
+
+    def derive(self, **changes: Any) -> Self:
+        """Return a connection with some settings changed; the rest stay as they are.
+
+        Args:
+            **changes: Settings by name. An API key replaces a username and password, and the other way round.
+
+        Returns:
+            The new connection.
+
+        Raises:
+            XinferenceConfigurationError: A setting is misspelt or invalid.
         """
         mine = {name: getattr(self, name) for name in type(self).model_fields}
         if changes.get("api_key") is not None:

@@ -21,19 +21,33 @@ XinferenceError
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from xinference_bridge.printable import harmless
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+#: In a checkout our own frames do not lie in `site-packages`.
+_PACKAGES = frozenset({"xinference_bridge", "langchain_xinference_bridge", "llamaindex_xinference_bridge"})
 
 
 class XinferenceError(Exception):
     """Base of every error that this package raises.
 
-    `message` says what went wrong and the next step. `url`, `model_uid`, `status_code`, `request_id`
-    (as the server logs it) and `body` (the server's own words) are None where they are not known.
-    `retryable` says whether the same call may succeed on a retry, and `retry_after` how many
-    seconds the server asked to wait. Survives pickling.
+    Survives pickling.
+
+    Attributes:
+        message: What went wrong, and the next step.
+        url: The URL of the request; None where it is not known.
+        model_uid: The UID of the model; None where it is not known.
+        status_code: The HTTP status; None where there was no answer.
+        request_id: The request's id in the server's log; None where the server sent none.
+        body: The server's own words; None where there are none.
+        retryable: Whether the same call may succeed on a retry.
+        retry_after: Seconds that the server asked to wait; None where it did not.
     """
 
     retryable: bool = False
@@ -50,43 +64,86 @@ class XinferenceError(Exception):
         retryable: bool | None = None,
         retry_after: float | None = None,
     ) -> None:
+        # What a server said stands in both: printed, it must not move a cursor or reorder the line.
+        message = harmless(message)
         super().__init__(message)
         self.message = message
         self.url = url
         self.model_uid = model_uid
         self.status_code = status_code
         self.request_id = request_id
-        self.body = body
+        self.body = harmless(body) if body is not None else None
         self.retry_after = retry_after
         if retryable is not None:
             self.retryable = retryable
 
     def fill(self, *, url: str | None = None, model_uid: str | None = None, request_id: str | None = None) -> None:
-        """State what the place that raised this could not know; what it did state stays."""
+        """Set the attributes that are still None.
+
+        Args:
+            url: The URL of the request.
+            model_uid: The UID of the model.
+            request_id: The request's id in the server's log.
+        """
         self.url = self.url if self.url is not None else url
         self.model_uid = self.model_uid if self.model_uid is not None else model_uid
         self.request_id = self.request_id if self.request_id is not None else request_id
 
     def like(self, other: XinferenceError) -> Self:
-        """Take over which answer another error is about: its URL, status, request id and body; return this error."""
+        """Copy URL, model, status, request id and body of another error.
+
+        Args:
+            other: The error about the same answer.
+
+        Returns:
+            This error.
+        """
         self.url = other.url if other.url is not None else self.url
         self.model_uid = self.model_uid if self.model_uid is not None else other.model_uid
         self.status_code, self.request_id, self.body = other.status_code, other.request_id, other.body
         return self
 
     def with_note(self, note: str) -> Self:
-        """Add a sentence to the end of the message; return this error."""
-        self.message += f" {note}"
+        """Add a sentence to the end of the message.
+
+        Args:
+            note: The sentence.
+
+        Returns:
+            This error.
+        """
+        ended = self.message.endswith((".", "!", "?", "…", ")", "]"))
+        self.message += f"{'' if ended else '.'} {harmless(note)}"
         self.args = (self.message,)
         return self
 
     def __str__(self) -> str:
         return self.message
 
+    def _render_traceback_(self) -> list[str]:
+        """Return the traceback that IPython shows: the caller's own lines, without those of installed packages."""
+        kind = type(self).__name__
+        own = [frame for frame in traceback.extract_tb(self.__traceback__) if not _is_library(frame.filename)]
+        lines = [f"  {_place(frame)}, in {frame.name}\n    {frame.line}" for frame in own]
+        return ["Traceback (your own code; error.__traceback__ has all of it):", *lines, f"{kind}: {self.message}"]
+
     def __reduce__(self) -> tuple[Any, ...]:
         # The default would call the class with `args` alone and lose the keyword attributes; a subclass that is
         # also an OSError would not even be built.
         return _rebuild, (type(self), self.__dict__.copy())
+
+
+def _is_library(filename: str) -> bool:
+    folders = Path(filename).parts
+    return bool({"site-packages", "dist-packages", "importlib", "asyncio"} & set(folders)) or any(
+        folder in _PACKAGES for folder in folders[:-1]
+    )
+
+
+def _place(frame: traceback.FrameSummary) -> str:
+    # IPython compiles a cell under a file's name that means nothing to a person.
+    cell = frame.filename.startswith("<ipython-input") or "ipykernel_" in frame.filename
+    return f"Cell, line {frame.lineno}" if cell else f"{frame.filename}, line {frame.lineno}"
 
 
 def _rebuild(cls: type[XinferenceError], state: dict[str, Any]) -> XinferenceError:
@@ -134,6 +191,9 @@ class XinferenceBannedError(XinferenceError):
 
 class XinferenceModelNotFoundError(XinferenceError):
     """No model runs under this UID or name."""
+
+    known_as: str | None = None
+    """The UID of the only running model that has this name, where a name was given in the place of a UID."""
 
 
 class XinferenceModelTypeError(XinferenceError):

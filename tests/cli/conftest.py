@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def _as_if_just_started(monkeypatch: pytest.MonkeyPatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     gates.reset()
     yield
     clients.close_all()

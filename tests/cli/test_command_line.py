@@ -13,7 +13,10 @@ from xinference_bridge.cli import app as app_module
 from xinference_bridge.cli.options import Common
 
 COMMANDS = ("doctor", "models", "chat", "embed", "rerank")
-SHARED = ("--server-url", "--endpoint", "--api-key", "--username", "--password", "--timeout", "--debug")
+SHARED = (
+    *("--server-url", "--endpoint", "--api-key", "--username", "--password", "--timeout", "--debug"),
+    *("--header", "--proxy", "--ca", "--insecure"),
+)
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich"])
@@ -52,7 +55,7 @@ def test_a_misspelt_option_is_a_usage_error_that_names_the_right_one():
 def test_a_url_that_cannot_be_meant_is_a_usage_error_in_one_line(command):
     ran = run(*command, "--server-url", "ftp://somewhere")
     assert ran.status == 2
-    assert ran.err.startswith("error: server_url has the scheme 'ftp'")
+    assert ran.err.startswith("error: --server-url has the scheme 'ftp'")
     assert ran.err.count("\n") == 1
 
 
@@ -70,7 +73,7 @@ def test_a_failure_is_one_line_and_a_traceback_only_for_those_who_ask():
 
 def test_a_mistake_of_ours_is_one_line_too(monkeypatch):
     def broken(_common):
-        raise ZeroDivisionError("half")
+        raise ZeroDivisionError("half.")
 
     monkeypatch.setattr(Common, "connection", broken)
     ran = run("models")

@@ -20,6 +20,11 @@ def texts(tmp_path):
     return path
 
 
+def _number(text):
+    last = text.split()[-1]
+    return float(last) if last.isdigit() else 0.0
+
+
 @pytest.fixture
 def embedder(server):
     """A server whose vector for `text 7` is `[7.0, 0.5]`; it fails at the texts in `server.fails_at`."""
@@ -31,7 +36,7 @@ def embedder(server):
         texts = orjson.loads(request.body)["input"]
         if server.fails_at & set(texts):
             return (http(500, b'{"detail": "CUDA out of memory"}'),)
-        data = [{"index": place, "embedding": [float(text.split()[-1]), 0.5]} for place, text in enumerate(texts)]
+        data = [{"index": place, "embedding": [_number(text), 0.5]} for place, text in enumerate(texts)]
         return (http(200, orjson.dumps({"data": data})),)
 
     server.answer = answer
@@ -153,7 +158,7 @@ def test_parquet_without_pyarrow_says_what_to_install_before_anything_is_sent(em
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     ran = embed(embedder, texts, "-o", tmp_path / "out.parquet")
     assert ran.status == 1
-    assert "pip install pyarrow" in ran.err
+    assert 'pip install "xinference-bridge[parquet]"' in ran.err
     assert embedder.sent() == []
     assert embed(embedder, texts, "-o", tmp_path / "out.jsonl").status == 0
 
@@ -218,3 +223,95 @@ def test_no_more_texts_are_read_than_are_under_way(embedder, tmp_path):
             written += len(held)
             assert read - written <= 10 * (2 * 3 + 2)  # two batches for each request under way, one read, one written
     assert written == 1000
+
+
+# Kinds of files
+
+
+def written(path, kind, records):
+    """A file of this kind with the records, each with a text and an id."""
+    if kind == "csv":
+        path.write_text("id,text\n" + "".join(f'{record["id"]},"{record["text"]}"\n' for record in records))
+    elif kind == "tsv":
+        path.write_text("text\tid\n" + "".join(f"{record['text']}\t{record['id']}\n" for record in records))
+    elif kind == "json":
+        path.write_text(json.dumps(records))
+    elif kind == "parquet":
+        import pyarrow as pa
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pa.Table.from_pylist(records), path)
+    return path
+
+
+RECORDS = [{"id": "a", "text": "one, two\nand 1"}, {"id": "b", "text": "then 2"}]
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
+def test_texts_come_from_tables_with_the_fields_beside_them(embedder, tmp_path, kind):
+    source, out = written(tmp_path / f"in.{kind}", kind, RECORDS), tmp_path / "out.jsonl"
+    ran = embed(embedder, source, "-o", out)
+    assert ran.status == 0, ran.err
+    assert [(row["text"], row["fields"], row["embedding"]) for row in rows_of(out)] == [
+        (RECORDS[0]["text"], {"id": "a"}, [1.0, 0.5]),
+        (RECORDS[1]["text"], {"id": "b"}, [2.0, 0.5]),
+    ]
+    before = len(embedder.sent())
+    assert "Nothing to do" in embed(embedder, source, "-o", out).err
+    assert len(embedder.sent()) == before
+
+
+@pytest.mark.fault_server
+def test_another_column_holds_the_text_and_tabs_part_columns_too(embedder, tmp_path):
+    source = written(tmp_path / "in.tsv", "tsv", [{"id": "x 3", "text": "unused"}])
+    embed(embedder, source, "-o", tmp_path / "out.jsonl", "--field", "id")
+    assert embedder.sent() == ["x 3"]
+
+
+@pytest.mark.fault_server
+def test_an_array_of_bare_texts_is_read(embedder, tmp_path):
+    source = written(tmp_path / "in.json", "json", ["text 1", "text 2"])
+    embed(embedder, source, "-o", tmp_path / "out.jsonl")
+    assert embedder.sent() == ["text 1", "text 2"]
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("a.pdf", b"%PDF-1.7", ".pdf is not read; one text a line, .jsonl, .csv"),
+        ("a.docx", b"PK", ".docx is not read"),
+        ("a.txt", b"\x00\x01", "holds binary data"),
+        ("a.json", b'{"text": "x"}', "holds a JSON object; an array of texts or objects is read"),
+        ("a.json", b'{"text": "x"}\n{"text": "y"}', "One object a line belongs into a file that ends in .jsonl"),
+        ("a.parquet", b"no parquet", "is not Parquet"),
+        ("a.csv", b"id,body\n1,text 1\n", "line 2: no text under 'text'; it has id, body. --field names"),
+        ("a.csv", b"id,text\n1,text 1, and more\n", "line 2: has more cells than the header"),
+        ("a.json", b'[{"text": "text 1"}, {"text": null}]', "row 2: no text under 'text'; it is empty"),
+        ("a.jsonl", b'{"text": " "}\n', "line 1: the text under 'text' is empty. --skip-bad leaves it out"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_name(embedder, tmp_path, name, content, complaint):
+    source = tmp_path / name
+    source.write_bytes(content)
+    ran = embed(embedder, source, "-o", tmp_path / "out.jsonl")
+    assert ran.status == 1
+    assert f"{source}" in ran.err
+    assert complaint in ran.err
+
+
+@pytest.mark.fault_server
+def test_bad_entries_are_left_out_and_counted_where_that_is_asked_for(embedder, tmp_path):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_bytes(b'{"text": "text 1"}\n{"txt": "x"}\n{"text": \n"\xe9"\n{"text": ""}\n{"text": "text 2"}\n')
+    ran = embed(embedder, source, "-o", out, "--skip-bad")
+    assert ran.status == 0
+    assert embedder.sent() == ["text 1", "text 2"]
+    lines = ran.err.splitlines()
+    assert [line.partition(": ")[0] for line in lines[:-1]] == ["left out"] * 3  # the first three
+    assert f"{source}, line 2: no text under 'text'" in lines[0]
+    assert lines[-1].endswith("4 entries without a text left out.")
+    again = embed(embedder, source, "-o", out, "--skip-bad")
+    assert "Nothing to do: 2 vectors" in again.err
+    assert len(embedder.sent()) == 2

@@ -13,7 +13,7 @@ from tests.support.fault_proxy import FaultServer, http
 from xinference_bridge import XinferenceConnectionError, XinferenceRateLimitError
 from xinference_bridge.client.adaptive_limit import AdaptiveLimit, report_overload
 from xinference_bridge.models import batching
-from xinference_bridge.models.batching import arun_batches_in_order, batches_of, run_batches_in_order
+from xinference_bridge.models.batching import Batch, arun_batches_in_order, batches_of, run_batches_in_order
 from xinference_bridge.models.embedding import EmbeddingHandle
 
 if TYPE_CHECKING:
@@ -38,13 +38,13 @@ def embedded(
     batches = batches_of(map(str, range(count)), size=1)
     given: list[object] = []
     if mode == "sync":
-        for _, result in run_batches_in_order(lambda texts: answer(int(texts[0])), batches, concurrency):
+        for _, result in run_batches_in_order(lambda batch: answer(int(batch.texts[0])), batches, concurrency):
             counted(given, result)
         return given
 
-    async def asked(texts: list[str]) -> object:
+    async def asked(batch: Batch) -> object:
         await asyncio.sleep(0)
-        return answer(int(texts[0]))
+        return answer(int(batch.texts[0]))
 
     async def all_of_them() -> None:
         async for _, result in arun_batches_in_order(asked, batches, concurrency):
@@ -101,7 +101,7 @@ def test_no_more_texts_are_read_awaited():
             read += 1
             yield str(number)
 
-    async def send(batch: list[str]) -> list[str]:
+    async def send(batch: Batch) -> Batch:
         await asyncio.sleep(0)
         return batch
 
@@ -118,12 +118,12 @@ def test_no_more_texts_are_read_awaited():
 def test_one_slow_batch_does_not_keep_the_others_from_being_sent():
     release, later = threading.Event(), threading.Semaphore(0)
 
-    def send(batch: list[str]) -> str:
-        if batch == ["0"]:
+    def send(batch: Batch) -> str:
+        if batch.texts == ["0"]:
             assert release.wait(10)
         else:
             later.release()
-        return batch[0]
+        return batch.texts[0]
 
     answers = run_batches_in_order(send, batches_of(map(str, range(9)), size=1), concurrency=2)
     given: list[str] = []
@@ -156,14 +156,14 @@ def test_a_server_that_refuses_one_request_is_asked_by_half_as_many(
     texts = [["a cat", "a dog", "a ship"][number % 3] for number in range(30)]
 
     async def awaited() -> list[int]:
-        async def send(batch: list[str]) -> int:
-            return len((await model.aembed(batch, {})).vectors)
+        async def send(batch: Batch) -> int:
+            return len((await model.aembed(batch.texts, {})).vectors)
 
         return [answer async for _, answer in arun_batches_in_order(send, batches_of(texts, size=3), concurrency=4)]
 
     if mode == "sync":
         answers = run_batches_in_order(
-            lambda batch: len(model.embed(batch, {}).vectors), batches_of(texts, size=3), concurrency=4
+            lambda batch: len(model.embed(batch.texts, {}).vectors), batches_of(texts, size=3), concurrency=4
         )
         counts = [answer for _, answer in answers]
     else:

@@ -12,7 +12,14 @@ from tests.core.asks import body_of, recorded
 from xinference_bridge import XinferenceBadRequestError, XinferenceProtocolError
 from xinference_bridge.protocol.chat.plan import chat_request
 from xinference_bridge.protocol.chat.token_count import token_count_from_response
-from xinference_bridge.protocol.embedding import embeddings_from_response, embeddings_request
+from xinference_bridge.protocol.embedding import (
+    SparseVector,
+    array_from_response,
+    embeddings_from_response,
+    embeddings_request,
+    sparse_from_response,
+    sparse_request,
+)
 from xinference_bridge.protocol.http import Request, Response
 from xinference_bridge.protocol.json_body import encode
 from xinference_bridge.protocol.model_info import describe_request, model_from_response, models_from_response
@@ -30,6 +37,10 @@ def in_base64(*numbers: float) -> str:
 
 def vectors(*embeddings: object, **more: object) -> Response:
     return answer({"data": [{"index": i, "embedding": e} for i, e in enumerate(embeddings)], **more})
+
+
+def numbered(*numbers: object) -> Response:
+    return answer({"data": [{"index": n, "embedding": [float(place)]} for place, n in enumerate(numbers)]})
 
 
 # Embeddings
@@ -61,15 +72,56 @@ def test_without_index_the_place_counts():
 
 
 @pytest.mark.parametrize(
+    ("numbers", "places"),
+    [
+        pytest.param((0, 1, 2), [0, 1, 2], id="numbered in order"),
+        pytest.param((2, 0, 1), [1, 2, 0], id="numbered in another order"),
+        pytest.param((3, 4, 5), [0, 1, 2], id="numbered as part of a merged batch, as 2.12.0 does"),
+        pytest.param((1, 2, 3), [0, 1, 2], id="the merged batch begins with one text of another request"),
+        pytest.param((None, None, None), [0, 1, 2], id="not numbered"),
+        pytest.param((0, 0, 0), [0, 1, 2], id="numbered alike"),
+        pytest.param(("0", "0", "0"), [0, 1, 2], id="numbered alike by a string"),
+    ],
+)
+def test_vectors_are_read_in_input_order_however_they_are_numbered(numbers, places):
+    expected = [[float(place)] for place in places]
+    assert embeddings_from_response(numbered(*numbers), 3).vectors == expected
+    assert array_from_response(numbered(*numbers), 3).tolist() == expected
+
+
+def test_an_input_is_named_by_its_place_in_the_call_and_not_in_its_batch():
+    for read in (embeddings_from_response, array_from_response):
+        with pytest.raises(XinferenceProtocolError, match="finite numbers for input 67"):
+            read(vectors(*[in_base64(1.0)] * 3, in_base64(float("inf"))), 4, start=64)
+        with pytest.raises(XinferenceProtocolError, match="none came for the inputs 65"):
+            read(vectors([1.0]), 2, start=64)
+
+
+@pytest.mark.parametrize("broken", ["a lone surrogate \ud800", float("nan")], ids=["surrogate", "not a number"])
+def test_an_input_that_cannot_be_sent_is_named_by_its_place_in_the_call(broken):
+    with pytest.raises(XinferenceBadRequestError, match=r"input\[67\]"):
+        encode(embeddings_request("m", ["a", "b", "c", broken], {}, start=64))
+
+
+def test_an_array_holds_the_same_numbers_as_the_lists():
+    recorded_answer = answer(body_of(recorded("embeddings")))
+    vectors_of_array = array_from_response(recorded_answer, 3)
+    assert str(vectors_of_array.dtype) == "float32"
+    assert vectors_of_array.tolist() == embeddings_from_response(recorded_answer, 3).vectors
+    assert vectors_of_array.flags["C_CONTIGUOUS"]
+
+
+@pytest.mark.parametrize(
     ("broken", "count", "words"),
     [
         (vectors([1.0]), 2, "none came for the inputs 1"),
         (vectors([1.0], None, [2.0]), 3, "none came for the inputs 1"),
-        (vectors([1.0], [2.0]), 1, "numbered 1"),
-        (answer({"data": [{"index": 0, "embedding": [1]}, {"index": 0, "embedding": [2]}]}), 2, "numbered 0"),
-        (answer({"data": [{"index": -1, "embedding": [1]}]}), 1, "numbered -1"),
-        (answer({"data": [{"index": "0", "embedding": [1]}]}), 1, "numbered '0'"),
-        (vectors([1.0, 2.0], [1.0]), 2, r"one length.*\[1, 2\]"),
+        (vectors([1.0], [2.0]), 1, "without 1 vectors; it has 2"),
+        (numbered(0, 0, 1), 3, "numbered each once; they are numbered 0, 0, 1"),
+        (numbered(5, 3, 4), 3, "numbered in a row; they are numbered 5, 3, 4"),
+        (numbered(1, None), 2, "numbered each once; they are numbered 1, None"),
+        (vectors({"7": 0.5}), 1, "a dense vector for input 0: it is sparse"),
+        (vectors([1.0, 2.0], [1.0]), 2, "one length; input 0 has 2 numbers, input 1 1"),
         (vectors([1.0, None]), 1, "numbers for input 0"),
         (vectors([1.0], ["1.0"]), 2, "numbers for input 1"),
         (vectors([True]), 1, "numbers for input 0"),
@@ -100,9 +152,26 @@ def test_a_usage_of_minus_one_disturbs_nobody():
 
 
 def test_sparse_vectors_are_read_as_weights_and_not_asked_for_as_base64():
-    assert embeddings_from_response(vectors({"cat": 0.5}), 1).sparse == [{"cat": 0.5}]
-    request = embeddings_request("m", ["a"], {"return_sparse": True})
+    assert sparse_from_response(vectors({"102": 0.5, "7": 1}), 1) == [SparseVector([7, 102], [1.0, 0.5])]
+    assert sparse_from_response(vectors({}), 1) == [SparseVector([], [])]
+    request = sparse_request("m", ["a"], {})
     assert request.json == {"model": "m", "input": ["a"], "return_sparse": True}
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (vectors([0.5]), "a sparse vector for input 0: it is dense"),
+        (vectors(in_base64(0.5)), "a sparse vector for input 0: it is dense"),
+        (vectors({"cat": 0.5}), "token weights for input 0"),
+        (vectors({"1": "heavy"}), "token weights for input 0"),
+        (vectors({"1": None}), "token weights for input 0"),
+        (vectors(7), "token weights for input 0"),
+    ],
+)
+def test_what_is_not_one_sparse_vector_a_text_is_refused(broken: Response, words: str):
+    with pytest.raises(XinferenceProtocolError, match=words):
+        sparse_from_response(broken, 1)
 
 
 # Rerank

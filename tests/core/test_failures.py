@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import pickle
+import re
 
+import orjson
 import pytest
 
 from tests.core.asks import body_of, recorded
 from xinference_bridge import errors as e
 from xinference_bridge.protocol import error_responses
-from xinference_bridge.protocol.connection_errors import cannot_connect
+from xinference_bridge.protocol.connection_errors import (
+    cannot_connect,
+    cut_short,
+    hung_up,
+    not_http,
+    tls_failed,
+)
 from xinference_bridge.protocol.http import Request, Response
 
 URL = "http://host:9997/v1/chat/completions"
@@ -181,6 +189,30 @@ def test_outside_a_container_the_command_that_starts_a_server_is_named():
     message = cannot_connect("http://127.0.0.1:9997/v1/models", "refused", in_container=False).message
     assert "xinference-local -H 0.0.0.0 -p 9997" in message
     assert "docker" not in message
+
+
+@pytest.mark.parametrize(
+    "said", ["it broke", "it broke.", "it broke...", "it broke!", "Did it break?", "", ". ", "(it broke.)"]
+)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 429, 500, 501, 503])
+def test_a_message_ends_once(status: int, said: str):
+    words = {404: "Model not found ", 503: "Model is loading "}.get(status, "")
+    for made in (
+        error(status, orjson.dumps({"detail": words + said})),
+        error(status, orjson.dumps({"detail": said})),
+        cannot_connect(URL, said, in_container=False),
+        hung_up(URL, said),
+        cut_short(URL, said),
+        not_http(URL, said),
+        tls_failed(URL, said),
+    ):
+        assert not re.search(r"[.!?;,:]\s*[.;,](?!\w)|\.\)\.", made.message), made.message
+        assert made.message[-1] in ".?!)"
+
+
+@pytest.mark.parametrize(("message", "ended"), [("It broke", "It broke."), ("It broke.", "It broke."), ("So?", "So?")])
+def test_a_note_follows_a_sentence_that_has_ended(message: str, ended: str):
+    assert e.XinferenceError(message).with_note("More.").message == f"{ended} More."
 
 
 # The tree

@@ -42,7 +42,7 @@ class Page:
     """The names that a page's blocks have made so far, and what the last one printed."""
 
     def __init__(self, lab: Lab, root: Path) -> None:
-        self._words = {**MODELS, "sk-…": lab.api_key, "ada": lab.username, "…": lab.password}
+        self._words = {**MODELS, "xf-…": lab.api_key, "ada": lab.username, "…": lab.password}
         self._lab = lab
         self._root = root
         self._names: dict[str, Any] = {}

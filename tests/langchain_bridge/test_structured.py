@@ -171,6 +171,28 @@ def test_structured_outputs_of_equal_schemas_are_equal_so_that_a_cache_finds_the
     assert isinstance(wanted_from_schema(Person), StructuredOutput)
 
 
+BIG = 123456789012345678901234567890
+
+
+@pytest.mark.parametrize("schema", [Person, JSON_SCHEMA], ids=["pydantic", "json schema"])
+def test_integers_of_any_size_are_exact_whole_and_streamed(schema):
+    text = f'{{"name": "Ada", "age": {BIG}}}'
+    wanted = {"name": "Ada", "age": BIG}
+    for message in (AIMessage(text), AIMessage("", tool_calls=[{"name": "Person", "args": wanted, "id": "1"}])):
+        value = read(message, schema)
+        assert (value.model_dump() if schema is Person else value) == wanted
+    reader = reader_for(schema, wanted_from_schema(schema), include_raw=False)
+    last = list(reader.transform(chunks(text[:30], text[30:])))[-1]
+    assert (last.model_dump() if schema is Person else last) == wanted
+
+
+def test_a_refusal_quotes_an_unreadable_call():
+    broken = [{"name": "Person", "args": '{"name": "Ad', "id": "1", "error": "the arguments are not JSON"}]
+    with pytest.raises(XinferenceStructuredOutputError, match=r"not JSON.*Person\(\{\"name\": \"Ad\)") as failed:
+        read(AIMessage("Let me see.", invalid_tool_calls=broken))
+    assert failed.value.llm_output == 'Let me see. Person({"name": "Ad)'
+
+
 # On the lab
 
 

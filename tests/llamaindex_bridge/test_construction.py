@@ -22,7 +22,14 @@ CLASSES = [XinferenceLLM, XinferenceEmbedding, XinferenceRerank]
 
 
 def test_the_exported_names():
-    assert bridge.__all__ == ["Xinference", "XinferenceEmbedding", "XinferenceLLM", "XinferenceRerank"]
+    assert bridge.__all__ == [
+        "Xinference",
+        "XinferenceEmbedding",
+        "XinferenceLLM",
+        "XinferenceMultiModalEmbedding",
+        "XinferenceRerank",
+        "XinferenceSparseEmbedding",
+    ]
     assert Xinference is XinferenceLLM
 
 

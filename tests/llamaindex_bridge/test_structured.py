@@ -148,3 +148,21 @@ def test_an_object_is_read_from_text_from_a_fence_and_from_a_call(said):
 def test_an_invalid_object_is_refused_with_the_field_that_is_wrong():
     with pytest.raises(XinferenceUnsupportedError, match=r"not a Person: age: Field required.*'\{\"name\": \"Ada\"\}'"):
         object_from_response(chat_response(answer(text='{"name": "Ada"}')), Person, structured_output(Person))
+
+
+BIG = 123456789012345678901234567890
+
+
+def test_integers_of_any_size_are_exact_as_text_and_as_a_call():
+    text = f'{{"name": "Ada", "age": {BIG}}}'
+    for given in (answer(text=text), answer(tool_calls=[ToolCall("1", "Person", text)])):
+        found = object_from_response(chat_response(given), Person, structured_output(Person))
+        assert found == Person(name="Ada", age=BIG)
+
+
+def test_a_refusal_quotes_an_unreadable_call():
+    broken = ToolCall("1", "Person", '{"name": "Ad', "the arguments are not JSON")
+    with pytest.raises(XinferenceUnsupportedError, match=r"Let me see\. Person\(\{\"name\": \"Ad\)"):
+        object_from_response(
+            chat_response(answer(text="Let me see.", tool_calls=[broken])), Person, structured_output(Person)
+        )

@@ -25,6 +25,7 @@ from vcr.serialize import serialize
 from vcr.serializers import yamlserializer
 from vcr.stubs import VCRHTTPResponse
 
+from tests.support.bodies import as_base64, from_base64
 from tests.support.scrub import Scrubber
 
 if TYPE_CHECKING:
@@ -104,8 +105,8 @@ class Recording(Cassette):  # type: ignore[misc]
     ) -> list[tuple[Request, list[str], list[tuple[str, str]]]]:
         """What vcrpy asks when it gives up on a request; told with the difference between the bodies."""
         with self._lock:
-            self.missed.append(_brief(request))
             sent = self.filter_request(request)
+            self.missed.append(_brief(sent))
             return [
                 (
                     recorded,
@@ -158,7 +159,7 @@ class ReadableYaml:
     """Cassettes that a person can review: a stream stands one line a line, in the order in which things happened.
 
     YAML can hold a CRLF only as an escape in one long quoted string, and the server ends its stream's lines with it. So
-    such a body is kept as `crlf_lines`: the list of what stands between.
+    such a body is kept as `crlf_lines`: the list of what stands between. Bytes that are no text are kept as `base64`.
     """
 
     @staticmethod
@@ -166,7 +167,9 @@ class ReadableYaml:
         cassette = copy.deepcopy(cassette)
         for interaction in cassette["interactions"]:
             body = interaction["response"]["body"]
-            if "\r\n" in (body.get("string") or ""):
+            if isinstance(body.get("string"), bytes):
+                body["base64"] = as_base64(body.pop("string"))
+            elif "\r\n" in (body.get("string") or ""):
                 body["crlf_lines"] = body.pop("string").split("\r\n")
         return yaml.dump(cassette, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
 
@@ -177,6 +180,8 @@ class ReadableYaml:
             body = interaction["response"]["body"]
             if "crlf_lines" in body:
                 body["string"] = "\r\n".join(body.pop("crlf_lines"))
+            elif "base64" in body:
+                body["string"] = from_base64(body.pop("base64"))
         return cassette
 
 

@@ -37,7 +37,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.seen.append((self.command, self.path, body))
         kind, answer = self.server.answers.get(
-            self.path, ("application/json", json.dumps({"you_sent": body.decode()}).encode())
+            self.path, ("application/json", json.dumps({"you_sent": body.decode(errors="replace")}).encode())
         )
         self.send_response(200)
         self.send_header("Content-Type", kind)

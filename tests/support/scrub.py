@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus, urlsplit
 
 from lab.paths import DEFAULT_XINFERENCE
+from tests.support.bodies import bytes_as_json, form_as_json, is_form
 
 if TYPE_CHECKING:
     from vcr.request import Request
@@ -103,23 +104,42 @@ class Scrubber:
         query = f"?{parts.query}" if parts.query else ""
         request.uri = REPLAY_URL + _ABORTED.sub("/requests/request-id/abort", parts.path) + query
         request.headers = {name: _text(request.headers[name]) for name in _REQUEST_HEADERS if name in request.headers}
-        # A parsed body is what aiohttp was given as `json=` or `data=`.
-        body = request.body if isinstance(request.body, (str, bytes)) else _dumped(request.body)
+        body = request.body
+        if request._was_file or request._was_iter:
+            # vcrpy has read it, and would hand it out as a file or an iterator again if it knew where it came from.
+            body, request._was_file, request._was_iter = request.body_bytes, False, False
         if body:
-            request.body = _REQUEST_ID.sub(r'\1"request-id"', self._clean(_text(body), parts.path))
+            request.body = _REQUEST_ID.sub(r'\1"request-id"', self._request_text(request, body, parts.path))
         return request
+
+    def _request_text(self, request: Request, body: Any, path: str) -> str:
+        if isinstance(body, str):
+            return self._clean(body, path)
+        if not isinstance(body, bytes):
+            return self._clean(_dumped(body), path)  # what aiohttp was given as `json=` or `data=`
+        content_type = request.headers.get("Content-Type", "")
+        if is_form(content_type):
+            request.headers["Content-Type"] = "multipart/form-data"
+            return form_as_json(content_type, body, lambda text: self._clean(text, path))
+        try:
+            return self._clean(_text(body), path)
+        except UnicodeDecodeError:
+            return bytes_as_json(body)
 
     def response(self, request: Request, response: dict[str, Any]) -> dict[str, Any]:
         """The response as it is stored; changes what it is given."""
         headers = {name.lower(): values for name, values in response["headers"].items()}
         body = response["body"].get("string") or b""
-        text = self._clean(_text(body), urlsplit(request.uri).path, _date(headers.get("date")))
+        try:
+            body = self._clean(_text(body), urlsplit(request.uri).path, _date(headers.get("date"))).encode()
+        except UnicodeDecodeError:  # sound or a picture: it goes down as it is
+            body = bytes(body)
         kept = {name: values for name, values in headers.items() if name in _RESPONSE_HEADERS}
         kept |= {name: [value] for name, value in _FIXED_RESPONSE_HEADERS.items() if name in headers}
         if "content-length" in headers:
-            kept["content-length"] = [str(len(text.encode()))]
+            kept["content-length"] = [str(len(body))]
         response["headers"] = {name: [self._clean(v) for v in kept[name]] for name in sorted(kept)}
-        response["body"]["string"] = text.encode()
+        response["body"]["string"] = body
         return response
 
     def _clean(self, text: str, path: str = "", now: datetime | None = None) -> str:

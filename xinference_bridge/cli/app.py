@@ -20,7 +20,7 @@ app = typer.Typer(
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Uid = Annotated[str, typer.Argument(metavar="UID", help="The model's UID, or its name where that is unique.")]
-TextField = Annotated[str, typer.Option("--field", help="The field of a JSONL input that holds the text.")]
+TextField = Annotated[str, typer.Option("--field", help="The field or column that holds the text.")]
 
 
 def _version(wanted: bool) -> None:
@@ -82,13 +82,18 @@ def models(common: Common, as_json: AsJson = False) -> None:
 def chat(
     common: Common,
     *,
-    uid: Uid,
+    uid: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[UID]", help="The model's UID, or its name where that is unique; else the only chat model."
+        ),
+    ] = None,
     message: Annotated[
         str | None,
         typer.Option("--message", "-m", help="Say this, print the answer, and end. Piped input is added to it."),
     ] = None,
     system: Annotated[str | None, typer.Option("--system", "-s", help="What the model is told first.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="How freely it chooses its words.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, help="How freely it chooses its words.")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="The longest answer.")] = None,
     think: Annotated[
         bool | None,
@@ -104,10 +109,11 @@ def chat(
     """Talk to a model. Without --message and at a terminal: a conversation, with `/help` for its commands."""
     from xinference_bridge.cli.chat import talk
     from xinference_bridge.cli.conversation import Conversation
-    from xinference_bridge.cli.model_argument import uid_of
+    from xinference_bridge.cli.model_argument import only_model, uid_of
 
     with common.connection() as connection:
-        conversation = Conversation(connection, uid_of(connection, uid, "chat"), system)
+        model = only_model(connection, "chat") if uid is None else uid_of(connection, uid, "chat")
+        conversation = Conversation(connection, model, system)
         stated = {"temperature": temperature, "max_tokens": max_tokens}
         conversation.parameters |= {name: value for name, value in stated.items() if value is not None}
         if think is not None:
@@ -122,7 +128,11 @@ def embed(
     *,
     uid: Uid,
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="One text a line, or .jsonl. `-` is standard input.")
+        list[Path],
+        typer.Argument(
+            metavar="FILE",
+            help="One text per line, .jsonl, .csv, .tsv, .json (an array) or .parquet. `-` is standard input.",
+        ),
     ],
     out: Annotated[
         Path,
@@ -132,15 +142,19 @@ def embed(
     batch_size: Annotated[int, typer.Option(min=1, help="Texts in one request.")] = 64,
     concurrency: Annotated[int, typer.Option(min=1, help="Concurrent requests.")] = 4,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew where the output exists.")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out entries without a text, and say how many there were.")
+    ] = False,
 ) -> None:
     """Embed the texts of files. Stopped, and called again, it goes on where it was."""
-    from xinference_bridge.cli.embed import embed_files
+    from xinference_bridge.cli.embed import Embedding, embed_files
     from xinference_bridge.cli.model_argument import uid_of
     from xinference_bridge.models.embedding import EmbeddingHandle
 
     with common.connection() as connection:
         model = EmbeddingHandle(connection, uid_of(connection, uid, "embed"))
-        embed_files(model, files, out, field=field, batch_size=batch_size, concurrency=concurrency, overwrite=overwrite)
+        how = Embedding(field, batch_size, concurrency, overwrite=overwrite, skip_bad=skip_bad)
+        embed_files(model, files, out, how)
 
 
 @app.command()
@@ -150,7 +164,12 @@ def rerank(
     *,
     uid: Uid,
     query: Annotated[str, typer.Argument(metavar="QUERY", help="What the texts should be relevant to.")],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="One text a line, or .jsonl. `-` is standard input.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="One text per line, or any file that `embed` reads. `-` is standard input."
+        ),
+    ],
     top_n: Annotated[int | None, typer.Option(min=1, help="How many of the best to print.")] = None,
     field: TextField = "text",
     as_json: AsJson = False,
@@ -168,3 +187,72 @@ def rerank(
         typer.echo(ranking_as_json(ranking))
     else:
         print_ranking(ranking, output())
+
+
+@app.command()
+@with_common_options
+def launch(
+    common: Common,
+    *,
+    name: Annotated[str, typer.Argument(metavar="MODEL", help="A built-in or registered model, such as qwen3.")],
+    engine: Annotated[
+        str | None, typer.Option("--engine", "-e", help="vllm, sglang, transformers, llama.cpp, mlx, …")
+    ] = None,
+    uid: Annotated[str | None, typer.Option("--uid", "-u", help="The UID to call it by.")] = None,
+    model_type: Annotated[
+        str, typer.Option("--type", "-t", help="LLM, embedding, rerank, image, audio, video.")
+    ] = "LLM",
+    size: Annotated[str | None, typer.Option("--size", help="Billions of parameters: 7, 0_5.")] = None,
+    model_format: Annotated[str | None, typer.Option("--format", help="pytorch, ggufv2, awq, gptq, mlx.")] = None,
+    quantization: Annotated[str | None, typer.Option("--quantization", help="none, Int4, Q4_K_M, …")] = None,
+    replica: Annotated[int, typer.Option(min=1, help="Replicas that answer in turn.")] = 1,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", metavar="NAME=VALUE", help="Whatever else the server takes.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it can be called.")] = True,
+    within: Annotated[float, typer.Option("--within", metavar="SECONDS", help="How long to wait.")] = 1800.0,
+) -> None:
+    """Launch a model and wait until it is ready. It takes a login: --username and --password."""
+    from xinference_bridge.cli.launch import extra_options, launched
+
+    with common.connection() as connection:
+        info = launched(
+            connection,
+            name,
+            wait=wait,
+            engine=engine,
+            uid=uid,
+            model_type=model_type,
+            size=size,
+            format=model_format,
+            quantization=quantization,
+            replica=replica,
+            timeout=within,
+            **extra_options(option or ()),
+        )
+    typer.echo(info.uid)
+
+
+@app.command()
+@with_common_options
+def stop(common: Common, *, uid: Annotated[str, typer.Argument(metavar="UID", help="The model's UID.")]) -> None:
+    """End a model. It takes a login: --username and --password."""
+    with common.connection() as connection:
+        connection.terminate(uid)
+    typer.echo(f"Ended {uid}.", err=True)
+
+
+@app.command()
+@with_common_options
+def status(common: Common, as_json: AsJson = False) -> None:
+    """List the models that were launched, ready or not, with their replicas and the reason of a failure."""
+    from xinference_bridge.cli.launch import print_statuses, statuses_as_json
+
+    with common.connection() as connection:
+        statuses = connection.status()
+    if as_json:
+        typer.echo(statuses_as_json(statuses))
+    elif statuses:
+        print_statuses(statuses, output())
+    else:
+        typer.echo(f"No model was launched at {connection.server_url}.", err=True)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from xinference_bridge.cli.console import complain, harmless, messages, output, speaks_unicode
-from xinference_bridge.cli.conversation import Conversation, ConversationEnd, obey
+from xinference_bridge.cli.console import complain, messages, output, speaks_unicode
+from xinference_bridge.cli.conversation import FAREWELLS, Conversation, ConversationEnd, obey
+from xinference_bridge.cli.history import kept_history
+from xinference_bridge.cli.option_names import with_option_names
 from xinference_bridge.cli.options import WRONG_USAGE
 from xinference_bridge.errors import XinferenceError
+from xinference_bridge.printable import harmless
 from xinference_bridge.protocol.chat.result import ChatResult
 
 _QUOTES = '"""'
@@ -39,13 +42,17 @@ def talk(conversation: Conversation, message: str | None, *, reasoning: bool | N
 
 
 def _converse(conversation: Conversation, console: Console, *, reasoning: bool, debug: bool) -> None:
-    with suppress(ImportError):
-        import readline  # noqa: F401 - imported, it gives `input` its editing and its history
     notes = messages()
     notes.print(
-        f"{conversation.model.uid} at {conversation.model.connection.server_url}. /help lists the commands.",
+        harmless(f"{conversation.model.uid} at {conversation.model.connection.server_url}. /help lists the commands."),
         style="dim",
     )
+    with kept_history():
+        _take_turns(conversation, console, reasoning=reasoning, debug=debug)
+
+
+def _take_turns(conversation: Conversation, console: Console, *, reasoning: bool, debug: bool) -> None:
+    notes = messages()
     prompt = "\u203a " if speaks_unicode(console) else "> "
     while True:
         try:
@@ -58,6 +65,8 @@ def _converse(conversation: Conversation, console: Console, *, reasoning: bool, 
             continue
         if not line.strip():
             continue
+        if line.strip().lower() in FAREWELLS:
+            return
         try:
             if line.startswith("/") and not line.startswith("//"):
                 notes.print(Text(harmless(obey(conversation, line)), style="dim"))
@@ -66,7 +75,7 @@ def _converse(conversation: Conversation, console: Console, *, reasoning: bool, 
         except ConversationEnd:
             return
         except XinferenceError as error:
-            complain(error, str(error), debug=debug)
+            complain(error, with_option_names(str(error)), debug=debug)
 
 
 def _read(prompt: str) -> str:
@@ -102,6 +111,34 @@ def _summed_up(final: ChatResult, seconds: float) -> str:
     return f"({', '.join([*counted, f'{seconds:.1f} s', *cut])})"
 
 
+class _Waiting:
+    """A sign on a terminal that the model is at work and has said nothing yet; nothing in a pipe."""
+
+    def __init__(self, console: Console) -> None:
+        notes = messages()
+        spinner = "dots" if speaks_unicode(notes) else "line"
+        shows = notes.is_terminal and console.is_terminal
+        self._status = notes.status("waiting for the first word", spinner=spinner) if shows else None
+
+    def __enter__(self) -> None:
+        if self._status is not None:
+            self._status.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def say(self, text: str) -> None:
+        """Say what the model does, as long as the sign is shown."""
+        if self._status is not None:
+            self._status.update(text)
+
+    def stop(self) -> None:
+        """Take the sign away; the line it stood on is free again."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
 class _Answer:
     """One answer on its way to the console."""
 
@@ -109,13 +146,15 @@ class _Answer:
         self._console = console
         self._reasoning = reasoning
         self._inside = False
+        self._waiting = _Waiting(console)
         self.text = ""
 
     def stream(self, conversation: Conversation, message: str) -> ChatResult | None:
         """Print the answer as it grows. Stopped midway, its stream is closed, which ends the generation too."""
         final = None
+        deltas_of = conversation.model.stream_chat
         try:
-            with closing(conversation.model.stream_chat(conversation.call(message))) as deltas:
+            with self._waiting, closing(deltas_of(conversation.call(message))) as deltas:
                 for delta in deltas:
                     if delta.reasoning:
                         self._think(delta.reasoning)
@@ -128,7 +167,9 @@ class _Answer:
         return final
 
     def _think(self, text: str) -> None:
-        if self._reasoning:
+        if not self._reasoning:
+            self._waiting.say("thinking")
+        else:
             self._inside = True
             self._write(text, "dim italic")
 
@@ -141,6 +182,7 @@ class _Answer:
 
     def _write(self, text: str, style: str | None) -> None:
         # A file gets the model's own characters; a terminal would act on some of them.
+        self._waiting.stop()
         shown = harmless(text) if self._console.is_terminal else text
         self._console.out(shown, style=style, end="", highlight=False)
         self._console.file.flush()

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from xinference_bridge.cli.model_argument import uid_of
+from xinference_bridge.cli.parameter_values import NAMES, parameter_value
+from xinference_bridge.cli.saved_conversation import load, save
 from xinference_bridge.connection import XinferenceConnection
+from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.models.chat import ChatHandle
 from xinference_bridge.protocol.chat.messages import WireMessage
 from xinference_bridge.protocol.chat.request import ChatCall
@@ -28,6 +32,8 @@ class Conversation:
     system: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     turns: list[WireMessage] = field(default_factory=list)
+    file: Path | None = None
+    """Where it was saved or loaded last."""
 
     @property
     def model(self) -> ChatHandle:
@@ -58,7 +64,12 @@ class SlashCommand:
 
 
 def obey(conversation: Conversation, line: str) -> str:
-    """Do what `/command argument` says, and return the reply; raises ConversationEnd and ValueError."""
+    """Do what `/command argument` says, and return the reply.
+
+    Raises:
+        ConversationEnd: The person leaves.
+        XinferenceError: The argument is invalid, or the server says no; nothing has changed.
+    """
     name, _, argument = line.removeprefix("/").strip().partition(" ")
     command = COMMANDS.get(name.lower()) or _ALIASES.get(name.lower())
     if command is None:
@@ -106,17 +117,12 @@ def _set(conversation: Conversation, argument: str) -> str:
     if value == "-":
         conversation.parameters.pop(name, None)
     elif value:
-        conversation.parameters[name] = _meant(value)
+        conversation.parameters[name] = parameter_value(name, value.strip())
+    elif name and name not in NAMES:
+        raise XinferenceConfigurationError(f"no parameter {name!r}{did_you_mean(name, NAMES)}")
     shown = {name: conversation.parameters.get(name)} if name else conversation.parameters
     words = (f"{key}: {'as the server chooses' if held is None else json.dumps(held)}" for key, held in shown.items())
     return ", ".join(words) or "nothing is set: all is as the server chooses"
-
-
-def _meant(value: str) -> Any:
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
 
 
 def _model(conversation: Conversation, argument: str) -> str:
@@ -128,6 +134,27 @@ def _model(conversation: Conversation, argument: str) -> str:
 def _models(conversation: Conversation, _argument: str) -> str:
     able = [model.uid for model in conversation.connection.models() if model.can("chat")]
     return f"chat models: {', '.join(able)}"
+
+
+def _save(conversation: Conversation, argument: str) -> str:
+    path = Path(argument).expanduser() if argument else conversation.file
+    if path is None:
+        return "/save takes the name of a file"
+    save(conversation, path)
+    return f"saved to {path}: {_counted(conversation)}"
+
+
+def _load(conversation: Conversation, argument: str) -> str:
+    if not argument:
+        return "/load takes the name of a file that /save wrote"
+    path = Path(argument).expanduser()
+    load(conversation, path)
+    return f"loaded from {path}: {_counted(conversation)}"
+
+
+def _counted(conversation: Conversation) -> str:
+    count = len(conversation.turns)
+    return f"{count} message{'' if count == 1 else 's'}"
 
 
 def _exit(_conversation: Conversation, _argument: str) -> str:
@@ -144,6 +171,10 @@ COMMANDS = {
     "set": SlashCommand("NAME VALUE", "any other parameter, such as top_p 0.9", _set),
     "model": SlashCommand("UID", "go on with another model", _model),
     "models": SlashCommand("", "the chat models that run", _models),
-    "exit": SlashCommand("", "leave; Ctrl-D does too", _exit),
+    "save": SlashCommand("FILE", "write the conversation to a file", _save),
+    "load": SlashCommand("FILE", "go on with a conversation that was saved", _load),
+    "exit": SlashCommand("", "leave; exit and Ctrl-D do too", _exit),
 }
+#: Typed alone, each leaves: what people type first who look for the way out.
+FAREWELLS = frozenset({"exit", "quit", "bye"})
 _ALIASES = {"quit": COMMANDS["exit"], "bye": COMMANDS["exit"], "?": COMMANDS["help"]}

@@ -57,14 +57,14 @@ def enforced(model: ModelInfo) -> Finding:
     tools, reasoning = model.can("tools"), _reasoning(model)
     facts = {
         "structured_output": engine.json_schema,
-        "forced_tools": tools and engine.tool_choice_required,
+        "forced_tools": tools and engine.json_schema,
         "streamed_tools": tools and engine.streams_tool_calls,
         "tools": tools,
         "reasoning": reasoning,
     }
     words = [_says("structured output", "enforced", engine.json_schema)]
     if tools:
-        words.append(_says("forced tools", "enforced", engine.tool_choice_required))
+        words.append(_says("forced tools", "enforced", engine.json_schema))
         words.append("streamed tools: " + ("parsed" if engine.streams_tool_calls else "as text, which is read here"))
     else:
         words.append("tools: none, the model takes none")
@@ -88,8 +88,8 @@ def _missing(engine: Engine, *, tools: bool) -> str | None:
     wishes = {}
     if not engine.json_schema:
         wishes["a JSON schema"] = engines_with("json_schema")
-    if tools and not engine.tool_choice_required:
-        wishes["a forced tool"] = engines_with("tool_choice_required")
+    if tools and not engine.json_schema:
+        wishes["a forced tool"] = engines_with("json_schema")
     if not wishes:
         return None
     able = "; ".join(f"{wish} is enforced by {', '.join(names)}" for wish, names in wishes.items())

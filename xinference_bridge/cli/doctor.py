@@ -14,7 +14,8 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from xinference_bridge.cli import diagnosis
-from xinference_bridge.cli.network_checks import LOOK, Reach
+from xinference_bridge.cli.network_checks import Reach, look_within
+from xinference_bridge.cli.option_names import with_option_names
 from xinference_bridge.cli.options import Common
 from xinference_bridge.client.transport import container
 from xinference_bridge.connection import XinferenceConnection
@@ -29,7 +30,6 @@ from xinference_bridge.errors import (
     XinferencePermissionError,
     XinferenceTimeoutError,
 )
-from xinference_bridge.models.base import ModelHandle
 from xinference_bridge.protocol.connection_errors import cannot_connect
 from xinference_bridge.protocol.http import Request
 from xinference_bridge.protocol.model_info import ModelInfo, find_model
@@ -63,6 +63,9 @@ class Examination:
         self._wanted = model
         self._reach = reach if reach is not None else Reach()
         self._connection = XinferenceConnection.model_construct()
+        #: `--timeout` bounds every step, so that a server which hangs is told of in time.
+        self._seconds: float | None = common.stated.get("timeout")
+        self._look = look_within(self._seconds)
         self._auth = False
         self._running: list[ModelInfo] | None = None
         self._model = ModelInfo("", "", "")
@@ -151,14 +154,14 @@ class Examination:
     def _xinference(self, name: str) -> Step:
         url = self._connection.server_url
         try:
-            data = self._connection.client.send(AUTH_NEEDED, LOOK).json()
+            data = self._connection.client.send(AUTH_NEEDED, self._look).json()
         except (XinferenceConfigurationError, XinferencePermissionError):
             raise  # a redirect, an address that is not allowed: each says itself what to do
         except XinferenceError as error:
             tls = isinstance(error, (XinferenceConnectionError, XinferenceTimeoutError))
             if tls and url.startswith("https:"):
                 return _failed(name, error)
-            return self._not_xinference(name, error.message)
+            return self._not_xinference(name, with_option_names(error.message))
         if not isinstance(data, dict) or not isinstance(data.get("auth"), bool):
             return self._not_xinference(name, f"{url}/v1/cluster/auth answered something else")
         self._auth = data["auth"]
@@ -185,7 +188,7 @@ class Examination:
 
     def _uptime(self) -> str:
         try:
-            data = self._connection.client.send(_STATUS, LOOK).json()
+            data = self._connection.client.send(_STATUS, self._look).json()
         except XinferenceError:
             return ""  # a gateway may pass /v1 alone; the other answer was proof enough
         seconds = data.get("uptime") if isinstance(data, dict) else None
@@ -213,7 +216,7 @@ class Examination:
     def _credential(self, name: str) -> Step:
         given = self._credential_given()
         try:
-            self._running = self._connection.client.run(self._connection.client.running.models(LOOK))
+            self._running = self._connection.client.run(self._connection.client.running.models(self._look))
         except XinferencePermissionError as error:
             if not self._auth or given is None or error.request_id is None:
                 raise
@@ -237,7 +240,7 @@ class Examination:
 
     def _version(self, name: str) -> Step:
         try:
-            data = self._connection.client.send(CLUSTER_VERSION, LOOK).json()
+            data = self._connection.client.send(CLUSTER_VERSION, self._look).json()
         except XinferencePermissionError:
             return Step(name, "skipped", "an administrator alone may ask for it")
         except XinferenceError as error:
@@ -279,7 +282,8 @@ class Examination:
             others = "" if len(running or []) == 1 else "; --model UID chooses another"
             return Step(name, "ok", f"{self._model.uid}, since none was named{others}", facts=self._facts())
         if running is None:
-            self._model = ModelHandle(self._connection, self._wanted).describe()
+            client = self._connection.client
+            self._model = client.run(client.running.describe(self._wanted, client.budget(self._look)))
         else:
             try:
                 self._model = find_model(self._wanted, running, self._connection.server_url)
@@ -303,8 +307,7 @@ class Examination:
         return Step(name, found.status, found.detail, found.next_step, found.facts)
 
     def _answer(self, name: str) -> Step:
-        seconds = self._connection.timeout if "timeout" in self._common.stated else _TRY_SECONDS
-        options = CallOptions(timeout=seconds, max_retries=0)
+        options = self._look if self._seconds is not None else CallOptions(timeout=_TRY_SECONDS, max_retries=0)
         begun = time.perf_counter()
         what = diagnosis.ask_one_thing(self._connection, self._model, options)
         took = (time.perf_counter() - begun) * 1000
@@ -325,7 +328,7 @@ class Examination:
 
 def _failed(name: str, error: XinferenceError) -> Step:
     """The step of an error, whose first sentence says what is wrong and whose others what to do."""
-    sentences = re.split(r"(?<=[^.][.?!]) (?=[A-Z`])", error.message, maxsplit=1)
+    sentences = re.split(r"(?<=[^.][.?!]) (?=[A-Z`])", with_option_names(error.message), maxsplit=1)
     advice = sentences[1] if len(sentences) > 1 else None
     facts = {"error": type(error).__name__, "status_code": error.status_code, "request_id": error.request_id}
     known = {key: value for key, value in facts.items() if value is not None}

@@ -6,14 +6,16 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from xinference_bridge.cli.console import messages
-from xinference_bridge.cli.inputs import STANDARD, Row, count_rows, rows_of
+from xinference_bridge.cli.inputs import STANDARD, Row, Skipped, count_rows, refuse_unreadable, rows_of
 from xinference_bridge.cli.options import UsageError
 from xinference_bridge.cli.vectors import JSONL_SUFFIXES, PARQUET_SUFFIXES, JsonlFile, ParquetFile, StandardOutput
 from xinference_bridge.models.batching import batches_of, run_batches_in_order
+from xinference_bridge.models.embedding import SameDimensions
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -37,16 +39,23 @@ class VectorFile(Protocol):
         """Let go of the file; what was written stays for the next time."""
 
 
-def embed_files(
-    model: EmbeddingHandle,
-    files: Sequence[Path],
-    out: Path,
-    *,
-    field: str,
-    batch_size: int,
-    concurrency: int,
-    overwrite: bool,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """How the texts are read and sent."""
+
+    field: str = "text"
+    """The field that holds the text."""
+    batch_size: int = 64
+    """Texts in one request."""
+    concurrency: int = 4
+    """Concurrent requests."""
+    overwrite: bool = False
+    """Whether an output that exists is begun anew."""
+    skip_bad: bool = False
+    """Whether entries without a text are left out, rather than an error."""
+
+
+def embed_files(model: EmbeddingHandle, files: Sequence[Path], out: Path, how: Embedding) -> None:
     """Embed every text of the files into `out`; texts whose vectors stand there already are not sent again.
 
     Raises what the server answers with; the vectors that came before it are in the file.
@@ -56,14 +65,16 @@ def embed_files(
             raise FileNotFoundError(2, "no such file", str(file))
         if file.exists() and out.exists() and file.samefile(out):
             raise UsageError(f"--out {out} is one of the inputs")
-    target = _target(out, model.uid, overwrite=overwrite)
-    rows = rows_of(files, field)
+        refuse_unreadable(file)
+    target = _target(out, model.uid, overwrite=how.overwrite)
+    bad = Skipped() if how.skip_bad else None
+    rows = rows_of(files, how.field, bad)
     written = length = 0
     try:
         skipped = target.skip_written(rows)
         with _progress() as progress:
             task = _task(progress, files, skipped)
-            for held, vectors in _embedded(model, rows, batch_size, concurrency):
+            for held, vectors in _embedded(model, rows, how.batch_size, how.concurrency):
                 target.write(held, vectors)
                 written, length = written + len(held), len(vectors[0])
                 if progress is not None and task is not None:
@@ -75,7 +86,9 @@ def embed_files(
         raise
     finally:
         target.close()
-    messages().print(_summed_up(out, written, skipped, length), soft_wrap=True)
+    for why in bad.first if bad is not None else ():
+        messages().print(f"left out: {why}", style="dim", soft_wrap=True)
+    messages().print(_summed_up(out, written, skipped, length, bad.count if bad is not None else 0), soft_wrap=True)
 
 
 def _target(out: Path, uid: str, *, overwrite: bool) -> VectorFile:
@@ -92,16 +105,19 @@ def _target(out: Path, uid: str, *, overwrite: bool) -> VectorFile:
 def _embedded(
     model: EmbeddingHandle, rows: Iterator[Row], batch_size: int, concurrency: int
 ) -> Iterator[tuple[list[Row], list[list[float]]]]:
-    under_way: deque[Row] = deque()
+    taken: deque[Row] = deque()
+    same = SameDimensions(model.uid)
 
     def texts() -> Iterator[str]:
         for row in rows:
-            under_way.append(row)
+            taken.append(row)
             yield row.text
 
     batches = batches_of(texts(), batch_size)
-    for batch, embeddings in run_batches_in_order(lambda held: model.embed(held, {}), batches, concurrency):
-        yield [under_way.popleft() for _ in batch.texts], embeddings.vectors
+    for batch, embeddings in run_batches_in_order(
+        lambda batch: model.embed(batch.texts, {}, start=batch.start), batches, concurrency
+    ):
+        yield [taken.popleft() for _ in batch.texts], same.checked(embeddings.vectors, batch.start)
 
 
 def _progress() -> AbstractContextManager[Progress | None]:
@@ -126,9 +142,10 @@ def _task(progress: Progress | None, files: Sequence[Path], skipped: int) -> Tas
     return None if progress is None else progress.add_task("embedding", total=count_rows(files), completed=skipped)
 
 
-def _summed_up(out: Path, written: int, skipped: int, length: int) -> str:
+def _summed_up(out: Path, written: int, skipped: int, length: int, bad: int) -> str:
     where = "standard output" if out == STANDARD else str(out)
+    left_out = f" {bad} {'entry' if bad == 1 else 'entries'} without a text left out." if bad else ""
     if not written:
-        return f"Nothing to do: {skipped} vectors stand in {where} already." if skipped else "No texts."
+        return (f"Nothing to do: {skipped} vectors stand in {where} already." if skipped else "No texts.") + left_out
     before = f", after {skipped} that stood there already" if skipped else ""
-    return f"{written} vectors of {length} dimensions written to {where}{before}."
+    return f"{written} vectors of {length} dimensions written to {where}{before}.{left_out}"

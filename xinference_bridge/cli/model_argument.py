@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xinference_bridge.connection import XinferenceConnection
-from xinference_bridge.errors import XinferencePermissionError
+from xinference_bridge.errors import XinferenceConfigurationError, XinferencePermissionError
 from xinference_bridge.protocol.http import Ability
 
 
@@ -19,3 +19,20 @@ def uid_of(connection: XinferenceConnection, uid_or_name: str, ability: Ability)
     except XinferencePermissionError:
         # A key may be allowed to call one model and not to list them; then it was given the UID.
         return uid_or_name
+
+
+def only_model(connection: XinferenceConnection, ability: Ability) -> str:
+    """Return the UID of the only running model that serves the ability, for a command that was given none.
+
+    Raises:
+        XinferenceConfigurationError: None runs, or several; the message lists them.
+    """
+    able = [model.uid for model in connection.models() if model.can(ability)]
+    if len(able) == 1:
+        return able[0]
+    if able:
+        raise XinferenceConfigurationError(f"several {ability} models run: name one of {', '.join(able)}")
+    url = connection.server_url
+    raise XinferenceConfigurationError(
+        f"no {ability} model runs at {url}: launch one with `xinference launch -e {url} --model-name …`"
+    )

@@ -14,6 +14,15 @@ from xinference_bridge.protocol.server import AUTH_NEEDED
 
 #: A look is one request, once: what is slow or refused now is what the doctor wants to tell.
 LOOK = CallOptions(timeout=10.0, connect_timeout=5.0, deadline=15.0, max_retries=0)
+
+
+def look_within(seconds: float | None) -> CallOptions:
+    """Return the options of a look that ends within this many seconds, or the usual ones for None."""
+    if seconds is None:
+        return LOOK
+    return CallOptions(timeout=seconds, connect_timeout=seconds, deadline=seconds, max_retries=0)
+
+
 _GLANCE = CallOptions(timeout=2.0, connect_timeout=1.0, deadline=3.0, max_retries=0)
 
 

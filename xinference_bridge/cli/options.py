@@ -4,7 +4,8 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from xinference_bridge.cli.console import complain, messages
+from xinference_bridge.cli.option_names import with_option_names
 from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.connection_settings import DEFAULT_SERVER_URL, normalise_server_url
 from xinference_bridge.environment import ENVIRONMENT_NAMES, from_environment
@@ -20,6 +22,7 @@ from xinference_bridge.errors import XinferenceConfigurationError, XinferenceErr
 P = ParamSpec("P")
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+_SHORTEST_TOKEN = 8
 _PANEL = "Connection"
 
 
@@ -62,13 +65,57 @@ def _common(
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", rich_help_panel=_PANEL, help="Seconds to wait for each byte of an answer."),
+        typer.Option(
+            metavar="SECONDS",
+            rich_help_panel=_PANEL,
+            help="Seconds to wait for the connection, and for each byte of an answer.",
+        ),
     ] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--header",
+            metavar="NAME:VALUE",
+            rich_help_panel=_PANEL,
+            help="A header for a gateway in front of the server. Repeat it for more.",
+        ),
+    ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            rich_help_panel=_PANEL,
+            help=f"Go through this proxy; else {_named('proxy')}, HTTP_PROXY or HTTPS_PROXY.",
+        ),
+    ] = None,
+    ca: Annotated[
+        str | None,
+        typer.Option(
+            "--ca",
+            metavar="FILE",
+            rich_help_panel=_PANEL,
+            help="The CA bundle (PEM) that signed the server's certificate; else REQUESTS_CA_BUNDLE or SSL_CERT_FILE.",
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option("--insecure", rich_help_panel=_PANEL, help="Do not check the server's certificate."),
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", rich_help_panel=_PANEL, help="Show tracebacks.")] = False,
 ) -> "Common":
-    stated = {"server_url": server_url, "api_key": api_key, "username": username, "password": password}
-    stated_too: dict[str, Any] = {**stated, "timeout": timeout}
-    return Common({name: value for name, value in stated_too.items() if value is not None}, debug)
+    stated: dict[str, Any] = {
+        "server_url": server_url,
+        "api_key": api_key,
+        "username": username,
+        "password": password,
+        "timeout": timeout,
+        "connect_timeout": timeout,
+        "headers": header or None,
+        "proxy": proxy,
+        "verify": False if insecure else ca,
+    }
+    both = ("--insecure and --ca contradict each other: give one of them",) if insecure and ca is not None else ()
+    return Common({name: value for name, value in stated.items() if value is not None}, debug, both)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +124,7 @@ class Common:
 
     stated: Mapping[str, Any]
     debug: bool = False
+    contradictions: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self.stated)})"
@@ -93,7 +141,16 @@ class Common:
 
         The password is asked for where a user was named without one.
         """
+        for contradiction in self.contradictions:
+            raise XinferenceConfigurationError(contradiction)
         settings = dict(self.stated)
+        if "headers" in settings:
+            settings["headers"] = _headers_from(settings["headers"])
+        if settings.get("verify") is False:
+            # urllib3 says at every request what --insecure says.
+            warnings.filterwarnings("ignore", message="Unverified HTTPS request")
+        if isinstance(settings.get("verify"), str) and not Path(settings["verify"]).is_file():
+            raise XinferenceConfigurationError(f"--ca {settings['verify']}: no such file")
         if "server_url" in settings:
             # By itself it says in fewer words what is wrong than as one of the connection's fields.
             settings["server_url"] = normalise_server_url(settings["server_url"])
@@ -118,7 +175,10 @@ class Common:
     def secrets(self) -> list[str]:
         """What must never be printed."""
         known = {**from_environment(), **self.stated}
-        values = (known.get(name) for name in ("api_key", "password", "proxy"))
+        headers = [value.partition(":")[2].strip() for value in self.stated.get("headers", ())]
+        # A short one is no token, and starring out every `a` would leave no message.
+        headers = [value for value in headers if len(value) >= _SHORTEST_TOKEN]
+        values = [*(known.get(name) for name in ("api_key", "password", "proxy")), *headers]
         return [
             value.get_secret_value() if hasattr(value, "get_secret_value") else str(value) for value in values if value
         ]
@@ -126,6 +186,14 @@ class Common:
 
 class UsageError(Exception):
     """What was typed is invalid."""
+
+
+def _headers_from(written: Sequence[str]) -> dict[str, str]:
+    pairs = [text.partition(":") for text in written]
+    if not all(colon and name.strip() for name, colon, _ in pairs):
+        # The text itself is not repeated: it may be a token.
+        raise XinferenceConfigurationError("--header takes NAME:VALUE, as in --header 'X-Team: search'")
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def with_common_options(command: Callable[Concatenate[Common, P], None]) -> Callable[..., None]:
@@ -168,10 +236,10 @@ _SHARED = tuple(inspect.signature(_common).parameters)
 
 def _in_one_line(error: Exception) -> str:
     if isinstance(error, (XinferenceError, UsageError)):
-        return str(error)
+        return with_option_names(str(error))
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return f"unexpected {type(error).__name__}: {error}. --debug shows where."
+    return f"unexpected {type(error).__name__}: {str(error).rstrip('.')}. --debug shows where."
 
 
 def _stands_in(path: Path, names: tuple[str, ...]) -> bool:

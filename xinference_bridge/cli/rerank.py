@@ -10,10 +10,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from xinference_bridge.cli.console import harmless, print_hanging
-from xinference_bridge.cli.inputs import Row, rows_of
+from xinference_bridge.cli.console import print_hanging
+from xinference_bridge.cli.inputs import Row, refuse_unreadable, rows_of
 from xinference_bridge.models.batching import batches_of, run_batches_in_order
 from xinference_bridge.models.rerank import RerankHandle
+from xinference_bridge.printable import harmless, harmless_json
 
 #: A reranker scores each document by itself, so a long file goes in parts and the scores still compare.
 _DOCUMENTS_A_REQUEST = 256
@@ -29,10 +30,13 @@ class Ranked:
 
 def ranked(model: RerankHandle, query: str, file: Path, *, field: str, top_n: int | None) -> list[Ranked]:
     """The texts of the file, the most relevant first; the best `top_n` of them where that is given."""
+    refuse_unreadable(file)
     rows = list(rows_of([file], field))
     found = []
     batches = batches_of((row.text for row in rows), _DOCUMENTS_A_REQUEST)
-    for batch, results in run_batches_in_order(lambda texts: model.rerank(query, texts, {}), batches, concurrency=2):
+    for batch, results in run_batches_in_order(
+        lambda batch: model.rerank(query, batch.texts, {}), batches, concurrency=2
+    ):
         found += [Ranked(result.relevance_score, rows[batch.start + result.index]) for result in results]
     return sorted(found, key=lambda one: -one.score)[:top_n]
 
@@ -42,7 +46,7 @@ def ranking_as_json(ranking: Sequence[Ranked]) -> str:
     entries = [
         {"score": one.score, "line": one.row.line, "text": one.row.text, "fields": one.row.fields} for one in ranking
     ]
-    return json.dumps(entries, indent=2, ensure_ascii=False)
+    return harmless_json(json.dumps(entries, indent=2, ensure_ascii=False))
 
 
 def print_ranking(ranking: Sequence[Ranked], console: Console) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from xinference_bridge.cli.inputs import Row, as_lines
+from xinference_bridge.cli.tables_of_texts import pyarrow
 from xinference_bridge.errors import XinferenceConfigurationError
 
 JSONL_SUFFIXES = frozenset({".jsonl", ".ndjson"})
@@ -92,7 +93,7 @@ class ParquetFile:
     """
 
     def __init__(self, path: Path, uid: str, *, overwrite: bool) -> None:
-        _pyarrow()
+        pyarrow()
         self._path = path
         self._uid = uid
         self._overwrite = overwrite
@@ -139,7 +140,7 @@ class ParquetFile:
 
 def _lines(uid: str, rows: Sequence[Row], vectors: Sequence[Sequence[float]]) -> bytes:
     return b"".join(
-        orjson.dumps(_stored(uid, row) | {"embedding": vector}, option=orjson.OPT_APPEND_NEWLINE)
+        orjson.dumps(_stored(uid, row) | {"embedding": vector}, default=str, option=orjson.OPT_APPEND_NEWLINE)
         for row, vector in zip(rows, vectors, strict=True)
     )
 
@@ -171,23 +172,13 @@ def _refuse_another(stored: dict[str, Any], row: Row | None, uid: str, path: Pat
     raise XinferenceConfigurationError(msg)
 
 
-def _pyarrow() -> Any:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet
-    except ModuleNotFoundError:
-        msg = "Parquet needs pyarrow: pip install pyarrow. Or let --out end in .jsonl"
-        raise XinferenceConfigurationError(msg) from None
-    return pa
-
-
 def _schema(arrow: Any) -> Any:
     columns = {"file": arrow.string(), "line": arrow.int64(), "text": arrow.string(), "fields": arrow.string()}
     return arrow.schema({**columns, "model": arrow.string(), "embedding": arrow.list_(arrow.float32())})
 
 
 def _to_parquet(part: Path, target: Path) -> None:
-    arrow = _pyarrow()
+    arrow = pyarrow()
     schema = _schema(arrow)
     with part.open("rb") as file, arrow.parquet.ParquetWriter(target, schema) as writer:
         rows = (orjson.loads(line) for line in as_lines(file))
@@ -198,7 +189,7 @@ def _to_parquet(part: Path, target: Path) -> None:
 
 
 def _stored_rows(path: Path) -> Iterable[dict[str, Any]]:
-    arrow = _pyarrow()
+    arrow = pyarrow()
     try:
         with arrow.parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(_ROWS_A_GROUP, columns=["file", "line", "text", "model"]):

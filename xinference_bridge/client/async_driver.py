@@ -7,7 +7,17 @@ from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from xinference_bridge.client.flow import Acquire, EnterGate, Flow, OpenStream, ReadFirstEvent, ReadRest, Send, Sleep
+from xinference_bridge.client.flow import (
+    Acquire,
+    EnterGate,
+    Flow,
+    OpenStream,
+    ReadFirstEvent,
+    ReadRest,
+    Send,
+    Sleep,
+    Via,
+)
 from xinference_bridge.client.transport.aiohttp_transport import AiohttpTransport
 
 Result = TypeVar("Result")
@@ -52,6 +62,8 @@ class AsyncDriver:
             return await effect.stream.read()
         if kind is Sleep:
             return await asyncio.sleep(effect.seconds)
+        if kind is Via:
+            return await effect.client.arun(effect.flow)
         if kind is EnterGate:
             return await effect.gate.await_permit(effect.timeout)
         return await self._acquire(effect)

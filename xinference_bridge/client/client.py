@@ -9,6 +9,7 @@ from xinference_bridge.client.async_driver import AsyncDriver
 from xinference_bridge.client.authentication import Authentication
 from xinference_bridge.client.description_cache import DescriptionCache
 from xinference_bridge.client.flow import Flow
+from xinference_bridge.client.launching import Launching
 from xinference_bridge.client.request_flow import RequestFlow
 from xinference_bridge.client.running_models import RunningModels
 from xinference_bridge.client.streaming import OpenedAnswer, aread_deltas, read_deltas
@@ -34,10 +35,13 @@ class Client:
         self._async_driver = AsyncDriver(self._async)
         self._authentication = Authentication(settings)
         descriptions = DescriptionCache()
-        self.requests = RequestFlow(settings, self._authentication, descriptions)
+        self._fallbacks = [Client(other) for other in settings.fallbacks]
+        self.requests = RequestFlow(settings, self._authentication, descriptions, self._fallbacks)
         """The flows of its requests."""
         self.running = RunningModels(settings, self.requests, descriptions)
         """Which models run there."""
+        self.launching = Launching(settings, self.requests, descriptions)
+        """Starts and ends models there."""
 
     def budget(self, options: CallOptions = DEFAULT_OPTIONS) -> Budget:
         """Return the budget of one verb, whose deadline begins now."""
@@ -71,13 +75,19 @@ class Client:
         """In a forked child: close its copies of the parent's idle sockets, without a word to the server."""
         self._sync.drop_after_fork()
         self._async.drop_after_fork()
+        for other in self._fallbacks:
+            other.drop_after_fork()
 
     def close(self) -> None:
         """Close every socket."""
         self._sync.close()
         self._async.abandon()
+        for other in self._fallbacks:
+            other.close()
 
     async def aclose(self) -> None:
         """Async version of `close`: this loop's sockets are closed with a proper goodbye."""
         self._sync.close()
         await self._async.aclose()
+        for other in self._fallbacks:
+            await other.aclose()

@@ -20,10 +20,19 @@ class DescriptionCache:
 
     def __init__(self) -> None:
         self._by_uid: dict[str, ModelInfo] = {}
+        self._uid_of_name: dict[str, str] = {}
 
     def get(self, uid: str) -> ModelInfo | None:
         """Return what is known of this model, or None."""
         return self._by_uid.get(uid)
+
+    def uid_of(self, uid_or_name: str) -> str:
+        """Return the UID that a unique model name was found to stand for, and else the same string."""
+        return self._uid_of_name.get(uid_or_name, uid_or_name)
+
+    def keep_name(self, name: str, uid: str) -> None:
+        """Keep which UID a unique model name stands for."""
+        self._uid_of_name[name] = uid
 
     def keep(self, info: ModelInfo, uid: str) -> ModelInfo:
         """Keep one model's description under its UID, and return it."""
@@ -35,7 +44,13 @@ class DescriptionCache:
         self._by_uid = {model.uid: model for model in models}
         return models
 
+    def forget(self, uid: str) -> None:
+        """Forget one model."""
+        self._by_uid.pop(uid, None)
+
     def learn_from(self, error: XinferenceError, uid: str | None) -> None:
         """Forget a model that is gone or was restarted: it may come back on another engine."""
         if uid is not None and isinstance(error, _GONE):
             self._by_uid.pop(uid, None)
+            for name in [name for name, known in self._uid_of_name.items() if known == uid]:
+                self._uid_of_name.pop(name, None)

@@ -51,6 +51,14 @@ class ReadFirstEvent:
 
 
 @dataclass(slots=True)
+class Via:
+    """Carry out a flow of another server's client → its result. A failover asks that server so."""
+
+    client: Any
+    flow: Flow[Any]
+
+
+@dataclass(slots=True)
 class Sleep:
     """Wait for so many seconds → None."""
 

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from tenacity import DoAttempt, DoSleep, RetryCallState
 
 from xinference_bridge.client.adaptive_limit import report_overload
 from xinference_bridge.client.authentication import Authentication
 from xinference_bridge.client.description_cache import DescriptionCache
-from xinference_bridge.client.flow import Acquire, EnterGate, Flow, OpenStream, ReadFirstEvent, ReadRest, Send, Sleep
+from xinference_bridge.client.flow import (
+    Acquire,
+    EnterGate,
+    Flow,
+    OpenStream,
+    ReadFirstEvent,
+    ReadRest,
+    Send,
+    Sleep,
+    Via,
+)
 from xinference_bridge.client.retry_policy import failure_of, retrying
+from xinference_bridge.client.servers import Servers, moves_on
 from xinference_bridge.client.transport.call import Budget, Call
 from xinference_bridge.connection_settings import ConnectionSettings
-from xinference_bridge.errors import XinferenceConnectionError, XinferenceError
+from xinference_bridge.errors import XinferenceConnectionError, XinferenceError, XinferenceModelNotFoundError
+from xinference_bridge.protocol.connection_errors import cut_short
 from xinference_bridge.protocol.error_responses import error_from_response, not_a_stream
 from xinference_bridge.protocol.event_stream import StreamEvents, is_event_stream
 from xinference_bridge.protocol.http import Request, Response
@@ -43,13 +56,24 @@ class OpenedStream:
     release: Callable[[], None]
 
 
+class OtherServer(Protocol):
+    """The client of a server to fall back on."""
+
+    requests: RequestFlow
+
+
 class RequestFlow:
     """The flows of all requests under one connection."""
 
     def __init__(
-        self, settings: ConnectionSettings, authentication: Authentication, descriptions: DescriptionCache
+        self,
+        settings: ConnectionSettings,
+        authentication: Authentication,
+        descriptions: DescriptionCache,
+        fallbacks: Sequence[OtherServer] = (),
     ) -> None:
-        self._settings = settings
+        self._servers: Servers[OtherServer | None] | None = Servers([None, *fallbacks]) if fallbacks else None
+        self.settings = settings
         self._authentication = authentication
         self._descriptions = descriptions
 
@@ -66,10 +90,10 @@ class RequestFlow:
         Raises:
             XinferenceError: The error that names what went wrong, after the retries that the budget allows.
         """
-        call = Call(self._settings, request, budget)
+        call = Call(self.settings, request, budget)
         release = yield from self._place(call)
         try:
-            return (yield from self._with_retries(self._whole, call))
+            return (yield from self._with_retries(self._whole if self._servers is None else self._whole_anywhere, call))
         except XinferenceError as error:
             failure = error
         finally:
@@ -82,11 +106,13 @@ class RequestFlow:
 
         Raises as `send` does. The caller closes the stream and calls `release`; nothing is retried from here on.
         """
-        call = Call(self._settings, request, budget)
+        call = Call(self.settings, request, budget)
         release = yield from self._place(call)
         opened = False
         try:
-            stream, chunks, events = yield from self._with_retries(self._begun, call)
+            stream, chunks, events = yield from self._with_retries(
+                self._begun if self._servers is None else self._begun_anywhere, call
+            )
             opened = True
             return OpenedStream(call, stream, chunks, events, release)
         except XinferenceError as error:
@@ -99,7 +125,7 @@ class RequestFlow:
 
     def send_once(self, request: Request, budget: Budget) -> Flow[Response]:
         """Return the answer of one attempt: no retry, and nothing asked to explain a failure."""
-        return (yield from self._whole(Call(self._settings, request, budget)))
+        return (yield from self._whole(Call(self.settings, request, budget)))
 
     def explain(self, failure: XinferenceError, request: Request, budget: Budget) -> Flow[XinferenceError]:
         """Return the failure with what one look at the running models tells; the look is taken where it can help."""
@@ -108,7 +134,7 @@ class RequestFlow:
             return failure
         try:
             response = yield from self.send_once(LIST_MODELS, look)
-            return explained(failure, request, models_from_response(response), self._settings.server_url)
+            return explained(failure, request, models_from_response(response), self.settings.server_url)
         except XinferenceError:
             return failure
 
@@ -119,7 +145,7 @@ class RequestFlow:
 
     def _place(self, call: Call) -> Flow[Callable[[], None]]:
         """At most `max_concurrency` calls at once; the others wait, no longer than their deadline."""
-        limit = self._settings.max_concurrency
+        limit = self.settings.max_concurrency
         if limit is None:
             return _nothing
         release: Callable[[], None] = yield Acquire("place", limit, call)
@@ -152,10 +178,51 @@ class RequestFlow:
                 state.prepare_for_next_attempt()
                 yield Sleep(todo)
 
+    # Failover: one round of the retries asks each server that does not rest, in order
+
+    def _whole_anywhere(self, call: Call) -> Flow[Response]:
+        return (yield from self._anywhere(call, lambda flow, here: flow._whole(here), opening_stream=False))  # noqa: SLF001 - of the same class
+
+    def _begun_anywhere(self, call: Call) -> Flow[tuple[Any, Any, StreamEvents]]:
+        return (yield from self._anywhere(call, lambda flow, here: flow._begun_for_sure(here), opening_stream=True))  # noqa: SLF001 - of the same class
+
+    def _anywhere(
+        self, call: Call, attempt: Callable[[RequestFlow, Call], Flow[Answer]], *, opening_stream: bool
+    ) -> Flow[Answer]:
+        """Ask one server after another until one answers; raise the first failure when none does."""
+        first: XinferenceError | None = None
+        for server in self._servers.in_turn() if self._servers is not None else ():
+            other = server.target
+            try:
+                answer: Answer
+                if other is None:
+                    answer = yield from attempt(self, call)
+                else:
+                    there = Call(other.requests.settings, call.request, call.budget)
+                    answer = yield Via(other, attempt(other.requests, there))
+            except XinferenceError as failure:
+                if not moves_on(failure, preferred=other is None, opening_stream=opening_stream):
+                    raise
+                if not isinstance(failure, XinferenceModelNotFoundError):
+                    server.failed()
+                first = first if first is not None else failure
+            else:
+                server.answered()
+                return answer
+        raise first if first is not None else AssertionError
+
+    def _begun_for_sure(self, call: Call) -> Flow[tuple[Any, Any, StreamEvents]]:
+        """Open a stream that has an event: one that ended before that was answered nothing, and may move."""
+        stream, chunks, events = yield from self._begun(call)
+        if not events.has_begun and not events.done:
+            stream.close()
+            raise cut_short(call.url, "before its first event", request_id=call.request_id)
+        return stream, chunks, events
+
     def _whole(self, call: Call) -> Flow[Response]:
         response: Response = yield from self._attempt(Send, call)
         if response.status >= 300:
-            raise error_from_response(call.request, response)
+            raise error_from_response(call.request, response, time.time())
         return response
 
     def _begun(self, call: Call) -> Flow[tuple[Any, Any, StreamEvents]]:
@@ -163,7 +230,7 @@ class RequestFlow:
         begun = False
         try:
             if stream.status != 200:
-                raise error_from_response(call.request, (yield ReadRest(stream)))
+                raise error_from_response(call.request, (yield ReadRest(stream)), time.time())
             if not is_event_stream(stream.headers):
                 raise not_a_stream(call.request, (yield ReadRest(stream)))
             events = StreamEvents(call.request, call.url, stream.request_id)

@@ -72,6 +72,16 @@ class RunningModels:
         """Return what was already learnt of this model; asks nothing."""
         return self._descriptions.get(uid)
 
+    def uid_of(self, uid_or_name: str) -> str:
+        """Return the UID that a unique model name was found to stand for, and else the same string; asks nothing."""
+        return self._descriptions.uid_of(uid_or_name)
+
+    def learn_name(self, name: str, error: XinferenceModelNotFoundError) -> str | None:
+        """Return the UID under which a model of this name runs, as the explaining look found it, and keep it."""
+        if error.known_as is not None:
+            self._descriptions.keep_name(name, error.known_as)
+        return error.known_as
+
     def describe(self, uid: str, budget: Budget) -> Flow[ModelInfo]:
         """Return the model's description: asked once, and kept until an answer says that the model is gone.
 

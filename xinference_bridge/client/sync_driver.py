@@ -7,7 +7,17 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-from xinference_bridge.client.flow import Acquire, EnterGate, Flow, OpenStream, ReadFirstEvent, ReadRest, Send, Sleep
+from xinference_bridge.client.flow import (
+    Acquire,
+    EnterGate,
+    Flow,
+    OpenStream,
+    ReadFirstEvent,
+    ReadRest,
+    Send,
+    Sleep,
+    Via,
+)
 from xinference_bridge.client.transport.requests_transport import RequestsTransport
 
 Result = TypeVar("Result")
@@ -61,6 +71,8 @@ class SyncDriver:
             return effect.stream.read()
         if kind is Sleep:
             return time.sleep(effect.seconds)
+        if kind is Via:
+            return effect.client.run(effect.flow)
         if kind is EnterGate:
             return effect.gate.wait(effect.timeout)
         return self._acquire(effect)

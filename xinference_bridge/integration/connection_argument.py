@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xinference_bridge.connection import XinferenceConnection
+from xinference_bridge.errors import XinferenceConfigurationError
 
 
 def connection_from(connection: XinferenceConnection | None, **stated: Any) -> XinferenceConnection:
@@ -12,6 +13,12 @@ def connection_from(connection: XinferenceConnection | None, **stated: Any) -> X
 
     A stated setting that is None is not stated. Without a connection the environment and the defaults fill the rest.
     """
+    if connection is not None and not isinstance(connection, XinferenceConnection):
+        msg = (
+            f"connection must be an XinferenceConnection, got {type(connection).__name__}: give an address as "
+            "server_url=, or XinferenceConnection(server_url)"
+        )
+        raise XinferenceConfigurationError(msg)
     changes = {name: value for name, value in stated.items() if value is not None}
     if connection is None:
         return XinferenceConnection(**changes)

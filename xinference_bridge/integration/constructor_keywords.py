@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from xinference_bridge.errors import XinferenceConfigurationError
-from xinference_bridge.integration.parameters import OPEN
+from xinference_bridge.integration.parameter_types import is_dropped, opened
+from xinference_bridge.integration.parameters import OPEN, check_values
 from xinference_bridge.suggestions import did_you_mean, is_near
+
+#: What other packages call the address and the key.
+_MEANT = {
+    **dict.fromkeys(
+        ("url", "endpoint", "host", "api_base", "openai_api_base", "openai_base_url", "xinference_endpoint", "server"),
+        "server_url",
+    ),
+    **dict.fromkeys(("openai_api_key", "xinference_api_key", "key", "token"), "api_key"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +40,8 @@ class Keywords:
     def sorted_out(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The values by field, with what goes to the server alone in `model_kwargs`; a value of None is not stated.
 
-        Raises XinferenceConfigurationError for a misspelt keyword, with the nearest known one, and for two values for
-        one field.
+        Raises XinferenceConfigurationError for a misspelt keyword, with the nearest known one, for two values for one
+        field, and for a value of the wrong type.
         """
         stated: dict[str, Any] = {}
         extra: dict[str, Any] = {}
@@ -39,14 +50,16 @@ class Keywords:
             if name in self.fields and name not in OPEN:
                 self._set(stated, name, keyword, value)
             elif name in OPEN:
-                extra.update(value or {})
+                extra.update(opened(keyword, value, self.owner))
             elif name in self.to_server:
                 extra[name] = value
             else:
                 self._refuse_misspelt(keyword)
                 extra[keyword] = value
+        extra = {name: value for name, value in extra.items() if not is_dropped(name, value, self.owner)}
         if extra:
             stated["model_kwargs"] = extra
+        check_values(stated, self.owner)
         return stated
 
     def _set(self, stated: dict[str, Any], name: str, keyword: str, value: Any) -> None:
@@ -58,6 +71,10 @@ class Keywords:
         stated[name] = value
 
     def _refuse_misspelt(self, keyword: str) -> None:
+        if meant := _MEANT.get(keyword):
+            # Sent on as a parameter, it would leave the default server to get the user's key.
+            msg = f"{self.owner} has no parameter {keyword!r}; it is called {meant} here: {meant}=…"
+            raise XinferenceConfigurationError(msg)
         known = [*self.fields, *self.aliases, *self.to_server]
         if not self.unknown_is_sent or is_near(keyword, known):
             msg = (
@@ -70,3 +87,29 @@ class Keywords:
             f"{{{keyword!r}: …}} says the same without a warning.",
             stacklevel=6,
         )
+
+
+def require_model(owner: str, stated: Mapping[str, Any], *, first: str) -> None:
+    """Raise XinferenceConfigurationError when no model is named, or a URL stands in the place of its UID.
+
+    `first` is the field that the constructor's first argument fills, for those who took it for the other one.
+    """
+    uid, url = stated.get("model_uid"), stated.get("server_url")
+    if not uid:
+        msg = f"{owner} needs model_uid= (or model=): the UID that `xinference list` prints."
+        if first == "server_url" and isinstance(url, str) and not _LIKE_A_URL.search(url):
+            msg = (
+                f"{owner}({url!r}): the first argument is the server's URL. Give the model by name: "
+                f"{owner}(model_uid={url!r})."
+            )
+        raise XinferenceConfigurationError(msg)
+    if isinstance(uid, str) and "://" in uid:
+        order = "server_url, model_uid" if first == "server_url" else "model_uid, server_url"
+        msg = (
+            f"{owner}: model_uid={uid!r} is a URL, not a UID. The first two arguments are {order}; name them: "
+            f"{owner}(model_uid=…, server_url={uid!r})."
+        )
+        raise XinferenceConfigurationError(msg)
+
+
+_LIKE_A_URL = re.compile(r"://|:\d+|^localhost$|^\d+\.\d+\.\d+\.\d+$")

@@ -4,57 +4,70 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from typing_extensions import TypedDict
 
-from xinference_bridge.integration.parameters import CHAT_ONLY, OPEN, SAMPLING
+from xinference_bridge.integration.parameters import CHAT_ONLY, OPEN, SAMPLING, response_format_of
 from xinference_bridge.protocol.http import JSON
 
 
+def _as_response_format(value: Any) -> Any:
+    return response_format_of(value) if isinstance(value, type) and issubclass(value, BaseModel) else value
+
+
+ResponseFormat = Annotated[JSON, BeforeValidator(_as_response_format)]
+
+
 class SamplingFields(BaseModel):
-    """What a bridge's model takes at construction and at call time; None leaves it to the server's default."""
+    """Generation parameters, set at construction or per call; None is not sent, so the server's default applies."""
 
     temperature: float | None = None
-    """0 for the most likely words, the same every time; higher for more surprise."""
+    """Sampling temperature: 0 always picks the most likely token, higher values vary more."""
     top_p: float | None = None
-    """Choose among the likeliest tokens that together have this probability."""
+    """Sample from the most likely tokens that together have this probability."""
     top_k: int | None = None
-    """Choose among this many of the likeliest tokens."""
+    """Sample from this many of the most likely tokens."""
     min_p: float | None = None
-    """Leave out tokens less likely than this part of the likeliest one."""
+    """Leave out tokens whose probability is below this fraction of the most likely one's."""
     max_tokens: int | None = None
-    """How many tokens the answer has at most."""
+    """The largest number of tokens in the answer."""
     stop: str | list[str] | None = None
-    """Texts that end the answer where they would come."""
+    """Strings that end the answer where they would appear."""
     seed: int | None = None
-    """The same seed draws the same tokens, where the engine honours it."""
+    """Seed of the sampling, for repeatable answers where the engine honours it."""
     presence_penalty: float | None = None
+    """Above 0 discourages tokens that have appeared already."""
     frequency_penalty: float | None = None
+    """Above 0 discourages tokens the more, the more often they have appeared."""
     repetition_penalty: float | None = None
-    """Above 1 discourages words that were there already."""
+    """Above 1 discourages repetition."""
     logprobs: bool | int | None = None
-    """Ask for the tokens' probabilities."""
+    """Return the log probabilities of the tokens."""
     top_logprobs: int | None = None
-    """How many likely tokens are told for each place; chat only."""
+    """How many alternatives to return per token, with their log probabilities; chat only."""
     lora_name: str | None = None
-    """The adapter to answer with."""
-    response_format: JSON | None = None
-    """Passed on as it is; structured output picks what the engine enforces by itself."""
+    """Name of the LoRA adapter to use."""
+    response_format: ResponseFormat | None = None
+    """OpenAI's dict, or a pydantic class; the methods for structured output set it where the engine enforces it."""
     enable_thinking: bool | None = None
-    """Whether a hybrid model thinks before it answers."""
+    """Whether a hybrid model reasons (thinks) before it answers."""
     chat_template_kwargs: JSON | None = None
-    """What the model's chat template takes."""
+    """Arguments of the model's chat template."""
     model_kwargs: JSON = Field(default_factory=dict)
-    """Whatever else goes into the request, unchecked."""
+    """Further parameters of the server; the values of names that are known are checked."""
     generate_config: JSON | None = None
     """The older packages' name for `model_kwargs`."""
     extra_body: JSON | None = None
     """The OpenAI client's name for `model_kwargs`."""
 
     def stated_parameters(self) -> JSON:
-        """What was stated at construction, by wire name, without what is unset."""
+        """Return the parameters that are set, by their names in the request.
+
+        Returns:
+            Parameter names and values, without those that are None.
+        """
         mine = self.__dict__
         return {name: value for name in _names() if (value := mine[name]) is not None}
 
@@ -73,7 +86,7 @@ class RareSamplingKeywords(TypedDict, total=False):
     logprobs: bool | int | None
     top_logprobs: int | None
     lora_name: str | None
-    response_format: dict[str, Any] | None
+    response_format: dict[str, Any] | type[BaseModel] | None
     enable_thinking: bool | None
     chat_template_kwargs: dict[str, Any] | None
     model_kwargs: Mapping[str, Any] | None

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 from xinference_bridge.client.client import Client
 from xinference_bridge.client.flow import Flow
 from xinference_bridge.client.registry import client_for
 from xinference_bridge.client.transport.call import Budget
-from xinference_bridge.connection_settings import ConnectionSettings
-from xinference_bridge.errors import XinferenceError, XinferencePermissionError, XinferenceProtocolError
+from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions, ConnectionSettings
+from xinference_bridge.errors import (
+    XinferenceError,
+    XinferenceModelNotFoundError,
+    XinferencePermissionError,
+    XinferenceProtocolError,
+)
 from xinference_bridge.protocol.http import Response
 from xinference_bridge.protocol.model_info import ModelInfo
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Result = TypeVar("Result")
 
 
 class ModelHandle:
@@ -28,6 +39,29 @@ class ModelHandle:
     def _client(self) -> Client:
         return client_for(self.connection)
 
+    def _within(self, options: CallOptions, ask: Callable[[Self, Budget], Flow[Result]]) -> Flow[Result]:
+        """Ask the model of this UID; where none runs under it, ask the only one that has it as its name.
+
+        The UID is kept, so that later calls by the name begin with it. One budget bounds all of it.
+        """
+        client = self._client
+        budget, running = client.budget(options), client.running
+        uid = running.uid_of(self.uid)
+        handle = self if uid == self.uid else type(self)(self.connection, uid)
+        try:
+            return (yield from ask(handle, budget))
+        except XinferenceModelNotFoundError as error:
+            found = running.learn_name(self.uid, error)
+            if found is None or found == uid:
+                raise
+        return (yield from ask(type(self)(self.connection, found), budget))
+
+    def _run(self, options: CallOptions, ask: Callable[[Self, Budget], Flow[Result]]) -> Result:
+        return self._client.run(self._within(options, ask))
+
+    async def _arun(self, options: CallOptions, ask: Callable[[Self, Budget], Flow[Result]]) -> Result:
+        return await self._client.arun(self._within(options, ask))
+
     def describe(self) -> ModelInfo:
         """Return the model's description, asked once for all who share the connection.
 
@@ -35,19 +69,22 @@ class ModelHandle:
             XinferenceModelNotFoundError: No model runs under this UID.
             XinferencePermissionError: The credential may not look at it.
         """
-        client = self._client
-        known = client.running.known(self.uid)
-        return client.run(client.running.describe(self.uid, client.budget())) if known is None else known
+        known = self.known_description()
+        return self._run(DEFAULT_OPTIONS, _describe_flow) if known is None else known
 
     async def adescribe(self) -> ModelInfo:
         """Async version of `describe`."""
-        client = self._client
-        known = client.running.known(self.uid)
-        return await client.arun(client.running.describe(self.uid, client.budget())) if known is None else known
+        known = self.known_description()
+        return await self._arun(DEFAULT_OPTIONS, _describe_flow) if known is None else known
+
+    def describe_flow(self, budget: Budget) -> Flow[ModelInfo]:
+        """Return the flow of `describe`, of this very UID."""
+        return self._client.running.describe(self.uid, budget)
 
     def known_description(self) -> ModelInfo | None:
         """Return the description if it was asked already; asks nothing."""
-        return self._client.running.known(self.uid)
+        running = self._client.running
+        return running.known(running.uid_of(self.uid))
 
     def _description_if_allowed(self, client: Client, budget: Budget) -> Flow[ModelInfo | None]:
         """Return the description, or None where the credential may use the model but not look at it."""
@@ -55,6 +92,10 @@ class ModelHandle:
             return (yield from client.running.describe(self.uid, budget))
         except XinferencePermissionError:
             return None
+
+
+def _describe_flow(handle: ModelHandle, budget: Budget) -> Flow[ModelInfo]:
+    return handle.describe_flow(budget)
 
 
 @contextmanager

@@ -44,28 +44,41 @@ class Batch:
 
 
 def batches_of(
-    texts: Iterable[str], size: int = DEFAULT_BATCH_SIZE, characters: int = DEFAULT_BATCH_CHARACTERS
+    texts: Iterable[str],
+    size: int = DEFAULT_BATCH_SIZE,
+    characters: int = DEFAULT_BATCH_CHARACTERS,
+    *,
+    prefix: str = "",
 ) -> Iterator[Batch]:
-    """Batches of at most `size` texts and about `characters` characters, in order; a longer text stands alone."""
+    """Yield batches of at most `size` texts and about `characters` characters, in order; a longer text stands alone.
+
+    Args:
+        texts: The texts, read as they are needed.
+        size: Texts a batch, at most.
+        characters: Characters a batch, about.
+        prefix: Put before each text: the instruction that some models were trained with.
+
+    Raises:
+        XinferenceConfigurationError: One is no string; the message names its place.
+    """
     held: list[str] = []
     length = start = 0
     for text in texts:
         if not isinstance(text, str):
-            msg = (
-                f"text {start + len(held)} of those to embed must be a string, got {type(text).__name__}: {text!r:.60}"
-            )
+            place = start + len(held)
+            msg = f"text {place} of those to embed must be a string, got {type(text).__name__}: {text!r:.60}"
             raise XinferenceConfigurationError(msg)
         if held and (len(held) == size or length + len(text) > characters):
             yield Batch(start, held)
             start, held, length = start + len(held), [], 0
-        held.append(text)
+        held.append(prefix + text)
         length += len(text)
     if held:
         yield Batch(start, held)
 
 
 def run_batches_in_order(
-    send: Callable[[list[str]], Result], batches: Iterable[Batch], concurrency: int = DEFAULT_CONCURRENCY
+    send: Callable[[Batch], Result], batches: Iterable[Batch], concurrency: int = DEFAULT_CONCURRENCY
 ) -> Generator[tuple[Batch, Result], None, None]:
     """Yield each batch with its result, in order; at most `concurrency` requests at once, fewer under overload.
 
@@ -77,14 +90,14 @@ def run_batches_in_order(
     if len(ahead) < 2 or concurrency == 1:  # one batch needs no threads
         for batch in chain(ahead, todo):
             with _naming_inputs(batch, batch):
-                result = send(batch.texts)
+                result = send(batch)
             yield batch, result
         return
     window: _Window[Result, Future[Result]] = _Window(concurrency)
 
-    def sent(texts: list[str]) -> Result:
+    def sent(batch: Batch) -> Result:
         with window.pace.turn():
-            return send(texts)
+            return send(batch)
 
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="xinference-embed")
     try:
@@ -92,7 +105,7 @@ def run_batches_in_order(
             while not window.has_room():
                 wait(window.in_flight(), return_when=FIRST_COMPLETED)
                 yield from window.ready()
-            window.add(batch, pool.submit(sent, batch.texts))
+            window.add(batch, pool.submit(sent, batch))
             yield from window.ready()
         while in_flight := window.in_flight():
             wait(in_flight, return_when=FIRST_COMPLETED)
@@ -104,16 +117,16 @@ def run_batches_in_order(
 
 
 async def arun_batches_in_order(
-    send: Callable[[list[str]], Awaitable[Result]],
+    send: Callable[[Batch], Awaitable[Result]],
     batches: Iterable[Batch],
     concurrency: int = DEFAULT_CONCURRENCY,
 ) -> AsyncGenerator[tuple[Batch, Result], None]:
     """Async version of `run_batches_in_order`."""
     window: _Window[Result, asyncio.Future[Result]] = _Window(concurrency)
 
-    async def sent(texts: list[str]) -> Result:
+    async def sent(batch: Batch) -> Result:
         with window.pace.turn():
-            return await send(texts)
+            return await send(batch)
 
     try:
         for batch in batches:
@@ -121,7 +134,7 @@ async def arun_batches_in_order(
                 await asyncio.wait(window.in_flight(), return_when=asyncio.FIRST_COMPLETED)
                 for answer in window.ready():
                     yield answer
-            window.add(batch, asyncio.ensure_future(sent(batch.texts)))
+            window.add(batch, asyncio.ensure_future(sent(batch)))
             for answer in window.ready():
                 yield answer
         while in_flight := window.in_flight():

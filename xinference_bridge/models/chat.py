@@ -43,13 +43,11 @@ class ChatHandle(ModelHandle):
             XinferenceUnsupportedError: The model or its engine cannot do what was asked.
             XinferenceError: Whatever else went wrong.
         """
-        client = self._client
-        return client.run(self.chat_flow(call, client.budget(options)))
+        return self._run(options, lambda found, budget: found.chat_flow(call, budget))
 
     async def achat(self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS) -> ChatResult:
         """Async version of `chat`."""
-        client = self._client
-        return await client.arun(self.chat_flow(call, client.budget(options)))
+        return await self._arun(options, lambda found, budget: found.chat_flow(call, budget))
 
     def stream_chat(
         self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS, *, stream_usage: bool = True
@@ -68,13 +66,17 @@ class ChatHandle(ModelHandle):
             XinferenceStreamError: The stream broke off after it had begun; `partial_text` has what came.
             XinferenceError: Whatever else went wrong, as for `chat`.
         """
-        return self._client.stream(self._open(call, options, stream_usage=stream_usage))
+        return self._client.stream(
+            self._within(options, lambda found, budget: found.opening_flow(call, budget, stream_usage=stream_usage))
+        )
 
     def astream_chat(
         self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS, *, stream_usage: bool = True
     ) -> AsyncGenerator[ChatDelta, None]:
         """Async version of `stream_chat`."""
-        return self._client.astream(self._open(call, options, stream_usage=stream_usage))
+        return self._client.astream(
+            self._within(options, lambda found, budget: found.opening_flow(call, budget, stream_usage=stream_usage))
+        )
 
     def count_tokens(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] = (), options: CallOptions = DEFAULT_OPTIONS
@@ -84,15 +86,13 @@ class ChatHandle(ModelHandle):
         Raises:
             XinferenceUnsupportedError: The model's engine does not count.
         """
-        client = self._client
-        return client.run(self._count(client, messages, tools, client.budget(options)))
+        return self._run(options, lambda found, budget: found.count_flow(messages, tools, budget))
 
     async def acount_tokens(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] = (), options: CallOptions = DEFAULT_OPTIONS
     ) -> int:
         """Async version of `count_tokens`."""
-        client = self._client
-        return await client.arun(self._count(client, messages, tools, client.budget(options)))
+        return await self._arun(options, lambda found, budget: found.count_flow(messages, tools, budget))
 
     def chat_flow(self, call: ChatCall, budget: Budget) -> Flow[ChatResult]:
         """Return the flow of `chat`."""
@@ -111,12 +111,9 @@ class ChatHandle(ModelHandle):
         with naming_request(response, self.uid):
             result = chat_result_from_wire(body, tools=plan.tools, start=plan.starts(model), family=family_of(model))
             result.request_id = response.request_id
+            plan.read(result)
             plan.check(result)
             return result
-
-    def _open(self, call: ChatCall, options: CallOptions, *, stream_usage: bool) -> Flow[OpenedAnswer]:
-        # The deadline begins when the stream is asked for its first delta, not when the generator is made.
-        return (yield from self.opening_flow(call, self._client.budget(options), stream_usage=stream_usage))
 
     def opening_flow(self, call: ChatCall, budget: Budget, *, stream_usage: bool = True) -> Flow[OpenedAnswer]:
         """Return the flow that opens the stream of `stream_chat`."""
@@ -127,7 +124,8 @@ class ChatHandle(ModelHandle):
         except XinferenceServerError as error:
             raise_explained_by_size(error, call, plan)
             raise
-        answer = ChatAccumulator(tools=plan.tools, start=plan.start, family=family_of(plan.model))
+        reader = ChatAccumulator(tools=plan.tools, start=plan.start, family=family_of(plan.model))
+        answer = plan.reading(reader)
         return OpenedAnswer(opened, AnswerStream(opened.events, answer, plan.check))
 
     def _plan(
@@ -139,20 +137,19 @@ class ChatHandle(ModelHandle):
             # None for a key that may chat but not look: nothing is assumed of the engine
             model = yield from self._description_if_allowed(client, budget)
         if model is not None and context_length.must_count(call, model, size):
-            context_length.refuse_overflow(call, model, (yield from self._prompt_tokens(client, call, budget)))
+            context_length.refuse_overflow(call, model, (yield from self._prompt_tokens(call, budget)))
         return plan_chat(self.uid, call, model, stream=stream, stream_usage=stream_usage)
 
-    def _prompt_tokens(self, client: Client, call: ChatCall, budget: Budget) -> Flow[int | None]:
+    def _prompt_tokens(self, call: ChatCall, budget: Budget) -> Flow[int | None]:
         """Of the call's words alone, where it has images too; None where the server does not count them."""
         try:
-            return (yield from self._count(client, without_media(call.messages), call.tools, budget))
+            return (yield from self.count_flow(without_media(call.messages), call.tools, budget))
         except context_length.NOT_COUNTED:
             return None
 
-    def _count(
-        self, client: Client, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any], budget: Budget
-    ) -> Flow[int]:
-        response = yield from client.requests.send(count_tokens_request(self.uid, messages, tools), budget)
+    def count_flow(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any], budget: Budget) -> Flow[int]:
+        """Return the flow of `count_tokens`."""
+        response = yield from self._client.requests.send(count_tokens_request(self.uid, messages, tools), budget)
         with naming_request(response, self.uid):
             return token_count_from_response(response)
 

@@ -44,13 +44,13 @@ class CompletionHandle(ModelHandle):
         Raises:
             XinferenceError: The error that names what went wrong.
         """
-        return self._client.run(self._complete(prompt, parameters, options))
+        return self._run(options, lambda found, budget: found.complete_flow(prompt, parameters, budget))
 
     async def acomplete(
         self, prompt: str, parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
     ) -> ChatResult:
         """Async version of `complete`."""
-        return await self._client.arun(self._complete(prompt, parameters, options))
+        return await self._arun(options, lambda found, budget: found.complete_flow(prompt, parameters, budget))
 
     def stream_complete(
         self, prompt: str, parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
@@ -61,17 +61,21 @@ class CompletionHandle(ModelHandle):
             XinferenceStreamError: The stream broke off after it had begun; `partial_text` has what came.
             XinferenceError: Whatever else went wrong.
         """
-        return self._client.stream(self._open(prompt, parameters, options))
+        return self._client.stream(
+            self._within(options, lambda found, budget: found.opening_flow(prompt, parameters, budget))
+        )
 
     def astream_complete(
         self, prompt: str, parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
     ) -> AsyncGenerator[ChatDelta, None]:
         """Async version of `stream_complete`."""
-        return self._client.astream(self._open(prompt, parameters, options))
+        return self._client.astream(
+            self._within(options, lambda found, budget: found.opening_flow(prompt, parameters, budget))
+        )
 
-    def _complete(self, prompt: str, parameters: Mapping[str, Any], options: CallOptions) -> Flow[ChatResult]:
+    def complete_flow(self, prompt: str, parameters: Mapping[str, Any], budget: Budget) -> Flow[ChatResult]:
+        """Return the flow of `complete`."""
         client = self._client
-        budget = client.budget(options)
         if (yield from self._only_chats(client, budget)):
             return (yield from self._as_chat_model().chat_flow(_as_chat(prompt, parameters), budget))
         response = yield from client.requests.send(completion_request(self.uid, prompt, parameters), budget)
@@ -80,9 +84,9 @@ class CompletionHandle(ModelHandle):
             result.request_id = response.request_id
             return result
 
-    def _open(self, prompt: str, parameters: Mapping[str, Any], options: CallOptions) -> Flow[OpenedAnswer]:
+    def opening_flow(self, prompt: str, parameters: Mapping[str, Any], budget: Budget) -> Flow[OpenedAnswer]:
+        """Return the flow that opens the stream of `stream_complete`."""
         client = self._client
-        budget = client.budget(options)
         if (yield from self._only_chats(client, budget)):
             return (yield from self._as_chat_model().opening_flow(_as_chat(prompt, parameters), budget))
         request = completion_request(self.uid, prompt, _streamed(parameters))

@@ -1,14 +1,33 @@
-"""The handle of an embedding model."""
+"""The handle of an embedding model: dense vectors as floats or as an array, and sparse ones."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from xinference_bridge.client.flow import Flow
+from xinference_bridge.client.transport.call import Budget
 from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions
+from xinference_bridge.errors import XinferenceProtocolError, XinferenceUnsupportedError
 from xinference_bridge.models.base import ModelHandle, naming_request
-from xinference_bridge.protocol.embedding import Embeddings, embeddings_from_response, embeddings_request
+from xinference_bridge.protocol.embedding import (
+    Embeddings,
+    Item,
+    SparseVector,
+    array_from_response,
+    embeddings_from_response,
+    embeddings_request,
+    sparse_from_response,
+    sparse_request,
+)
+from xinference_bridge.protocol.http import Request, Response
+from xinference_bridge.protocol.model_info import wrong_type
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Vectors = TypeVar("Vectors")
+Batch = TypeVar("Batch", bound="Sequence[Any] | np.ndarray[Any, Any]")
 
 
 class EmbeddingHandle(ModelHandle):
@@ -17,33 +36,259 @@ class EmbeddingHandle(ModelHandle):
     __slots__ = ()
 
     def embed(
-        self, texts: Sequence[str], parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
+        self,
+        inputs: Sequence[Item],
+        parameters: Mapping[str, Any],
+        options: CallOptions = DEFAULT_OPTIONS,
+        *,
+        start: int = 0,
     ) -> Embeddings:
-        """Return one vector a text, in input order, from one request; none for none, without a request.
+        """Return one vector an input, in input order, from one request; none for none, without a request.
 
         Args:
-            texts: The texts, as many as one request takes.
+            inputs: Texts, or objects such as `{"image": "data:image/png;base64,…"}`, as many as one request takes.
             parameters: Parameters under their wire names; absent is the server's default.
             options: What this call states differently from its connection.
+            start: The place of the first input among all inputs of the call, for errors to name.
 
         Returns:
-            `len(texts)` vectors of `dimensions` floats.
+            `len(inputs)` vectors of `dimensions` floats.
 
         Raises:
-            XinferenceProtocolError: A vector is missing, doubled, broken or of another length.
+            XinferenceProtocolError: A vector is missing, sparse, broken or of another length.
             XinferenceError: Whatever else went wrong.
         """
-        return self._client.run(self._embed(texts, parameters, options)) if texts else Embeddings([])
+        return (
+            self._run(options, lambda found, budget: found.dense_flow(inputs, parameters, budget, start))
+            if inputs
+            else Embeddings([])
+        )
 
     async def aembed(
-        self, texts: Sequence[str], parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
+        self,
+        inputs: Sequence[Item],
+        parameters: Mapping[str, Any],
+        options: CallOptions = DEFAULT_OPTIONS,
+        *,
+        start: int = 0,
     ) -> Embeddings:
         """Async version of `embed`."""
-        return await self._client.arun(self._embed(texts, parameters, options)) if texts else Embeddings([])
+        return (
+            await self._arun(options, lambda found, budget: found.dense_flow(inputs, parameters, budget, start))
+            if inputs
+            else Embeddings([])
+        )
 
-    def _embed(self, texts: Sequence[str], parameters: Mapping[str, Any], options: CallOptions) -> Flow[Embeddings]:
+    def embed_array(
+        self,
+        inputs: Sequence[Item],
+        parameters: Mapping[str, Any],
+        options: CallOptions = DEFAULT_OPTIONS,
+        *,
+        start: int = 0,
+    ) -> np.ndarray[Any, Any]:
+        """Return the vectors of `embed` as one array of float32, `(len(inputs), dimensions)`.
+
+        Raises:
+            XinferenceUnsupportedError: numpy is not installed.
+            XinferenceError: As `embed`.
+        """
+        numpy = numpy_or_refuse()
+        if not inputs:
+            empty: np.ndarray[Any, Any] = numpy.empty((0, 0), dtype=numpy.float32)
+            return empty
+        return self._run(options, lambda found, budget: found.array_flow(inputs, parameters, budget, start))
+
+    async def aembed_array(
+        self,
+        inputs: Sequence[Item],
+        parameters: Mapping[str, Any],
+        options: CallOptions = DEFAULT_OPTIONS,
+        *,
+        start: int = 0,
+    ) -> np.ndarray[Any, Any]:
+        """Async version of `embed_array`."""
+        numpy = numpy_or_refuse()
+        if not inputs:
+            empty: np.ndarray[Any, Any] = numpy.empty((0, 0), dtype=numpy.float32)
+            return empty
+        return await self._arun(options, lambda found, budget: found.array_flow(inputs, parameters, budget, start))
+
+    def embed_images(
+        self,
+        images: Sequence[Mapping[str, str]],
+        parameters: Mapping[str, Any],
+        options: CallOptions = DEFAULT_OPTIONS,
+        *,
+        start: int = 0,
+    ) -> Embeddings:
+        """Return one vector an image.
+
+        Args:
+            images: Objects of the form `{"image": "data:image/…;base64,…"}`.
+            parameters: Parameters under their wire names; absent is the server's default.
+            options: What this call states differently from its connection.
+            start: The place of the first image among all of the call, for errors to name.
+
+        Raises:
+            XinferenceModelTypeError: The model embeds no images.
+            XinferenceError: As `embed`.
+        """
+        return (
+            self._run(options, lambda found, budget: found.images_flow(images, parameters, budget, start))
+            if images
+            else Embeddings([])
+        )
+
+    async def aembed_images(
+        self,
+        images: Sequence[Mapping[str, str]],
+        parameters: Mapping[str, Any],
+        options: CallOptions = DEFAULT_OPTIONS,
+        *,
+        start: int = 0,
+    ) -> Embeddings:
+        """Async version of `embed_images`."""
+        return (
+            await self._arun(options, lambda found, budget: found.images_flow(images, parameters, budget, start))
+            if images
+            else Embeddings([])
+        )
+
+    def embed_sparse(
+        self,
+        texts: Sequence[str],
+        parameters: Mapping[str, Any],
+        options: CallOptions = DEFAULT_OPTIONS,
+        *,
+        start: int = 0,
+    ) -> list[SparseVector]:
+        """Return one sparse vector a text: token ids and their weights.
+
+        Only the server's engine `flag` makes them, of a model such as BGE-M3 that was launched with `return_sparse`.
+
+        Raises:
+            XinferenceProtocolError: The vectors are dense, or broken.
+            XinferenceError: Whatever else went wrong.
+        """
+        return (
+            self._run(options, lambda found, budget: found.sparse_flow(texts, parameters, budget, start))
+            if texts
+            else []
+        )
+
+    async def aembed_sparse(
+        self,
+        texts: Sequence[str],
+        parameters: Mapping[str, Any],
+        options: CallOptions = DEFAULT_OPTIONS,
+        *,
+        start: int = 0,
+    ) -> list[SparseVector]:
+        """Async version of `embed_sparse`."""
+        return (
+            await self._arun(options, lambda found, budget: found.sparse_flow(texts, parameters, budget, start))
+            if texts
+            else []
+        )
+
+    def dense_flow(
+        self, inputs: Sequence[Item], parameters: Mapping[str, Any], budget: Budget, start: int
+    ) -> Flow[Embeddings]:
+        """Return the flow of `embed`."""
+        request = embeddings_request(self.uid, inputs, parameters, start)
+        return self._read(request, budget, lambda response: embeddings_from_response(response, len(inputs), start))
+
+    def images_flow(
+        self, images: Sequence[Mapping[str, str]], parameters: Mapping[str, Any], budget: Budget, start: int
+    ) -> Flow[Embeddings]:
+        """Return the flow of `embed_images`."""
         client = self._client
-        request = embeddings_request(self.uid, texts, parameters)
-        response = yield from client.requests.send(request, client.budget(options))
+        model = yield from self._description_if_allowed(client, budget)
+        if model is not None and model.abilities and "embed_vision" not in model.abilities:
+            # 4.1.0 answers 500 "Modality 'image' is not supported", and older servers embed the URL as text.
+            raise wrong_type(model, [], self.connection.server_url, "embed_vision")
+        request = embeddings_request(self.uid, images, parameters, start)
+        response = yield from client.requests.send(request, budget)
         with naming_request(response, self.uid):
-            return embeddings_from_response(response, len(texts))
+            return embeddings_from_response(response, len(images), start)
+
+    def array_flow(
+        self, inputs: Sequence[Item], parameters: Mapping[str, Any], budget: Budget, start: int
+    ) -> Flow[np.ndarray[Any, Any]]:
+        """Return the flow of `embed_array`."""
+        request = embeddings_request(self.uid, inputs, parameters, start)
+        return self._read(request, budget, lambda response: array_from_response(response, len(inputs), start))
+
+    def sparse_flow(
+        self, texts: Sequence[str], parameters: Mapping[str, Any], budget: Budget, start: int
+    ) -> Flow[list[SparseVector]]:
+        """Return the flow of `embed_sparse`."""
+        request = sparse_request(self.uid, texts, parameters, start)
+        return self._read(request, budget, lambda response: sparse_from_response(response, len(texts), start))
+
+    def _read(self, request: Request, budget: Budget, read: Callable[[Response], Vectors]) -> Flow[Vectors]:
+        response = yield from self._client.requests.send(request, budget)
+        with naming_request(response, self.uid):
+            return read(response)
+
+
+class SameDimensions:
+    """Compares the length of the vectors over all batches of one call, with each other and with what was asked for."""
+
+    def __init__(self, uid: str, wanted: int | None = None) -> None:
+        self._uid = uid
+        self._wanted = wanted
+        self._first: int | None = None
+
+    def checked(self, vectors: Batch, start: int) -> Batch:
+        """Return the vectors of one batch, a list or an array, after `check`."""
+        if len(vectors):
+            self.check(len(vectors[0]), start)
+        return vectors
+
+    def check(self, dimensions: int, start: int) -> None:
+        """Compare one batch, whose vectors are of one length.
+
+        Args:
+            dimensions: The length of its vectors.
+            start: The place of its first input among all inputs of the call.
+
+        Raises:
+            XinferenceProtocolError: The length is not the wanted one, or not that of the batches before.
+        """
+        if self._wanted is not None and dimensions != self._wanted:
+            msg = (
+                f"{self._uid!r} was asked for vectors of {self._wanted} dimensions and gave {dimensions}: its engine "
+                "ignores dimensions=. Leave it out, or give the model's own."
+            )
+            raise XinferenceProtocolError(msg, model_uid=self._uid)
+        if self._first is None:
+            self._first = dimensions
+        elif dimensions != self._first:
+            msg = (
+                f"{self._uid!r} gave vectors of {dimensions} dimensions from input {start} on, and of {self._first} "
+                "before: the model behind this UID changed, or its replicas differ. Embed all texts again."
+            )
+            raise XinferenceProtocolError(msg, model_uid=self._uid)
+
+
+def stacked(arrays: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    """Return the arrays of all batches as one; `(0, 0)` for none."""
+    numpy = numpy_or_refuse()
+    vectors: np.ndarray[Any, Any] = numpy.concatenate(arrays) if arrays else numpy.empty((0, 0), dtype=numpy.float32)
+    return vectors
+
+
+def numpy_or_refuse() -> Any:
+    """Return the module numpy.
+
+    Raises:
+        XinferenceUnsupportedError: It is not installed.
+    """
+    try:
+        import numpy as np
+    except ImportError:
+        msg = "An array of vectors needs numpy: pip install numpy"
+        raise XinferenceUnsupportedError(msg) from None
+    return np

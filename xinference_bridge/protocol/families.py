@@ -138,7 +138,7 @@ REASONING_TAGS: dict[str, tuple[str, str]] = {
     "skywork-or1": ("<think>", "</think>"),
 }
 
-#: Families whose chat template writes the opening tag into the prompt, so that the answer begins without it.
+#: Families whose template writes the opening tag into the prompt, so that the answer begins without it.
 OPENED_BY_TEMPLATE: frozenset[str] = frozenset(
     [
         "GLM-4.7-Flash",

@@ -28,6 +28,8 @@ class Request:
     ability: Ability | None = None
     """What the model is asked for, so that an error can name models that could do it."""
     headers: tuple[tuple[str, str], ...] = ()
+    first_input: int = 0
+    """The place of the body's first `input` among all inputs of the call, for errors to name."""
     anonymous: bool = False
     """Sent without a credential: logging in, and asking whether one is needed."""
 

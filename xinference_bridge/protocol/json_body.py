@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,14 +18,22 @@ def encode(request: Request) -> bytes:
     try:
         body = orjson.dumps(request.json)
     except TypeError as refused:
-        place = _first_unencodable(request.json)
+        place = _in_call(_first_unencodable(request.json), request)
         msg = f"{place or 'the request'} cannot be sent as JSON ({refused}); it was not sent"
         raise XinferenceBadRequestError(msg, model_uid=request.model_uid) from None
     # orjson writes `null` for a float that is no number, which the server takes for a parameter left alone.
     if b"null" in body and (place := _first_without_number(request.json)) is not None:
+        place = _in_call(place, request)
         msg = f"{place} is NaN or infinite, which cannot be sent as JSON; it was not sent"
         raise XinferenceBadRequestError(msg, model_uid=request.model_uid)
     return body
+
+
+def _in_call(place: str | None, request: Request) -> str | None:
+    """Number an input by its place in the call, not in its batch: input 3 of a batch that began at 64 is input 67."""
+    if place is None or not request.first_input:
+        return place
+    return re.sub(r"^input\[(\d+)\]", lambda found: f"input[{int(found[1]) + request.first_input}]", place)
 
 
 def _first_without_number(value: Any, place: str = "") -> str | None:

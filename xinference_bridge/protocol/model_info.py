@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from xinference_bridge.errors import (
+    XinferenceConfigurationError,
     XinferenceError,
     XinferenceModelNotFoundError,
     XinferenceModelTypeError,
@@ -21,11 +22,10 @@ from xinference_bridge.suggestions import nearest_first
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What the server says of one running model; None where it does not say.
+    """The server's description of one running model, from `GET /v1/models`; None where the server does not say.
 
     `type` is the server's word ("LLM", "embedding", "rerank", "image", …); `abilities` are its `model_ability`
     ("generate", "chat", "tools", "vision", "reasoning", "hybrid", …). `context_length` and `max_tokens` count tokens.
-    Source: `GET /v1/models`.
     """
 
     uid: str
@@ -46,7 +46,14 @@ class ModelInfo:
     """Whether the model's template refuses a system message that is not the first."""
 
     def can(self, ability: str) -> bool:
-        """Whether the model serves this: "chat", "generate", "embed", "rerank", or one of the server's own words."""
+        """Return whether the model has an ability.
+
+        Args:
+            ability: "chat", "generate", "embed", "rerank", or one of the server's own words, such as "vision".
+
+        Returns:
+            True where the server lists the ability, or lists none at all (as 1.17.1 does for some language models).
+        """
         if ability in _TYPE_FOR:
             return self.type == _TYPE_FOR[ability]
         if self.type != "LLM":
@@ -106,12 +113,14 @@ def find_model(uid_or_name: str, running: list[ModelInfo], server_url: str) -> M
     if len(named) == 1:
         return named[0]
     if named:
-        msg = (
-            f"{len(named)} models named {uid_or_name!r} run at {server_url}: {_listed(named)}. Give the UID of the one "
-            "that is meant."
-        )
-        raise XinferenceModelNotFoundError(msg, url=server_url, model_uid=uid_or_name)
+        raise ambiguous(uid_or_name, named, server_url)
     raise not_found(uid_or_name, running, server_url, None)
+
+
+def ambiguous(name: str, named: list[ModelInfo], server_url: str) -> XinferenceModelNotFoundError:
+    """Return the error for a name that several running models have; it lists the candidates."""
+    msg = f"{len(named)} models named {name!r} run at {server_url}: {_listed(named)}. Give the UID of one of them."
+    return XinferenceModelNotFoundError(msg, url=server_url, model_uid=name)
 
 
 def not_found(
@@ -166,9 +175,22 @@ def models_from_response(response: Response) -> list[ModelInfo]:
     return [model_from_wire(entry) for entry in entries]
 
 
+def quoted_uid(uid: str) -> str:
+    """Return a UID as it stands in a path.
+
+    Raises:
+        XinferenceConfigurationError: It holds half of a surrogate pair, which no URL can.
+    """
+    try:
+        return quote(uid, safe="")
+    except UnicodeEncodeError:
+        msg = f"model_uid={uid!r} is not valid Unicode text; take the UID that `xinference list` prints"
+        raise XinferenceConfigurationError(msg) from None
+
+
 def describe_request(uid: str, ability: Ability | None = None) -> Request:
     """Ask for one model's description; it does not count as a use, and does not feed the server's memory of 404s."""
-    return Request("GET", f"/v1/models/{quote(uid, safe='')}", model_uid=uid, ability=ability)
+    return Request("GET", f"/v1/models/{quoted_uid(uid)}", model_uid=uid, ability=ability)
 
 
 def model_from_response(response: Response, uid: str) -> ModelInfo:
@@ -194,7 +216,12 @@ def explained(error: XinferenceError, request: Request, running: list[ModelInfo]
     uid = request.model_uid or ""
     model = next((model for model in running if model.uid == uid), None)
     better: XinferenceError
-    if model is None:
+    named = [other for other in running if other.name == uid]
+    if model is None and named:
+        better = ambiguous(uid, named, server_url) if len(named) > 1 else not_found(uid, running, server_url, None)
+        if len(named) == 1 and isinstance(better, XinferenceModelNotFoundError):
+            better.known_as = named[0].uid
+    elif model is None:
         better = not_found(uid, running, server_url, request.ability)
     elif request.ability is not None and not model.can(request.ability):
         better = wrong_type(model, running, server_url, request.ability)

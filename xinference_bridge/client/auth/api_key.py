@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from xinference_bridge.client.auth.gate import UNAUTHORIZED, Clock, CredentialGate, Get, Permit, Turn, proves_credential
 from xinference_bridge.client.auth.refusals import MOST_REFUSALS, REFUSAL_WINDOW, ServerRefusals, refused_message
 from xinference_bridge.errors import XinferenceAuthenticationError
+from xinference_bridge.protocol.error_responses import what_the_server_said
 from xinference_bridge.redaction import Secret
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ class KeyGate(CredentialGate):
                         self.refused_message(),
                         url=self.server_url + LIGHT_PROBE_PATH,
                         status_code=status,
-                        body=body.decode("utf-8", "replace"),
+                        body=what_the_server_said(body),
                     )
                 )
             elif proves_credential(status):

@@ -109,6 +109,17 @@ class Call:
         """Seconds to wait for the connection itself."""
         return self.budget.connect_timeout
 
+    def connect_patience(self) -> float | None:
+        """Return the seconds to wait for the connection: connect_timeout, or what is left of the deadline."""
+        left = self.remaining()
+        patience = self.budget.connect_timeout
+        return patience if left is None or (patience is not None and patience < left) else left
+
+    def is_late(self) -> bool:
+        """Return whether a wait that has just ended was ended by the deadline."""
+        left = self.budget.left()
+        return left is not None and left <= _SHORTEST_WAIT * 10
+
     @property
     def deadline(self) -> float | None:
         """The deadline that was stated, in seconds from the verb's beginning."""
@@ -141,7 +152,6 @@ class Call:
 
     def timed_out(self) -> XinferenceTimeoutError:
         """Return the error for a wait that ended without a byte: the timeout's, or the deadline's."""
-        left = self.budget.left()
-        if left is not None and left <= 0.01:
+        if self.is_late():
             return self.deadline_passed()
         return connection_errors.read_timed_out(self.url, self.budget.timeout, request_id=self.request_id)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from xinference_bridge.errors import XinferenceStreamError
+from xinference_bridge.protocol.chat.logprobs import check_logprobs
 from xinference_bridge.protocol.chat.result import ChatDelta, ChatResult, Usage
 from xinference_bridge.protocol.chat.tags import Piece, Start, TagSplitter
 from xinference_bridge.protocol.chat.tool_calls import ToolCallReader
@@ -300,9 +301,7 @@ class ChatAccumulator:
             raise wrong_shape("logprobs.content", "a list", entries)
         if not entries:
             return None
-        for entry in entries:
-            if type(entry) is not dict:
-                raise wrong_shape("an entry of logprobs", "an object", entry)
+        check_logprobs(entries)
         if self._logprobs is None:
             self._logprobs = []
         self._logprobs += entries

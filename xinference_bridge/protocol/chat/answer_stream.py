@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from xinference_bridge.errors import XinferenceError, XinferenceStreamError
-from xinference_bridge.protocol.chat.accumulator import ChatAccumulator
+from xinference_bridge.protocol.chat.forced_call import GrowingAnswer
 from xinference_bridge.protocol.chat.result import ChatDelta, ChatResult
 from xinference_bridge.protocol.event_stream import StreamEvents
 from xinference_bridge.protocol.http import JSON
@@ -15,7 +15,7 @@ class AnswerStream:
     """Reads one stream for both transports. `check` raises when the whole answer is not what was asked for."""
 
     def __init__(
-        self, events: StreamEvents, answer: ChatAccumulator, check: Callable[[ChatResult], None] | None = None
+        self, events: StreamEvents, answer: GrowingAnswer, check: Callable[[ChatResult], None] | None = None
     ) -> None:
         self._events = events
         self._answer = answer

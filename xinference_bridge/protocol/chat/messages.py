@@ -68,6 +68,21 @@ def tool_message(content: str | list[JSON], tool_call_id: str) -> WireMessage:
     return {"role": "tool", "tool_call_id": tool_call_id, "content": content}
 
 
+def with_tool_names(messages: Sequence[WireMessage]) -> list[WireMessage]:
+    """Return the messages, those of tools with the `name` of the call that they answer; a name that is there stays.
+
+    The templates of qwen1.5-chat and qwen2-instruct, among others, refuse a tool message without one: an opaque 500.
+    """
+    names: dict[str, str] = {}
+    named: list[WireMessage] = []
+    for message in messages:
+        # Some servers number their calls anew in each answer: of two calls under one id the last one is answered.
+        names.update({call["id"]: call["function"]["name"] for call in message.get("tool_calls") or ()})
+        name = names.get(message.get("tool_call_id") or "") if message["role"] == "tool" else None
+        named.append({**message, "name": name} if name and not message.get("name") else message)
+    return named
+
+
 def tool_call_to_wire(call_id: str, name: str, arguments: Mapping[str, Any] | str) -> WireToolCall:
     """A tool call of the history; arguments that are JSON text already stay as they are."""
     text = arguments if isinstance(arguments, str) else arguments_to_json(arguments)

@@ -10,6 +10,14 @@ from typing import Any
 import orjson
 
 from xinference_bridge.errors import XinferenceBadRequestError, XinferenceUnsupportedError
+from xinference_bridge.protocol.chat.enforced_schema import closed, refuse_dangling, schema_of_calls
+from xinference_bridge.protocol.chat.forced_call import (
+    ForcedCallAnswer,
+    GrowingAnswer,
+    read_call,
+    with_call_instruction,
+    with_system_words,
+)
 from xinference_bridge.protocol.chat.messages import WireMessage, WireTool
 from xinference_bridge.protocol.chat.reading import start_of
 from xinference_bridge.protocol.chat.request import (
@@ -24,7 +32,7 @@ from xinference_bridge.protocol.chat.request import (
 )
 from xinference_bridge.protocol.chat.result import ChatResult
 from xinference_bridge.protocol.chat.tags import Start
-from xinference_bridge.protocol.engines import Engine, engine_named
+from xinference_bridge.protocol.engines import Engine, engine_named, engines_with
 from xinference_bridge.protocol.http import JSON, Request
 from xinference_bridge.protocol.model_info import ModelInfo
 
@@ -43,6 +51,19 @@ class ChatPlan:
     engine: str = ""
     model: ModelInfo | None = None
     """What was known of the model."""
+    call_as_json: bool = False
+    """Whether the engine was made to answer with the JSON of a tool call."""
+
+    def reading(self, answer: GrowingAnswer) -> GrowingAnswer:
+        """Return what reads the stream: the accumulator, made to tell JSON as a tool call where it is one."""
+        if not self.call_as_json:
+            return answer
+        return ForcedCallAnswer(answer, reasoning_is_answer=engine_named(self.engine).schema_from_the_first_token)
+
+    def read(self, result: ChatResult) -> None:
+        """Turn a whole answer's JSON into the tool call that it is, in place."""
+        if self.call_as_json:
+            read_call(result, reasoning_is_answer=engine_named(self.engine).schema_from_the_first_token)
 
     @property
     def tools(self) -> Sequence[Any] | bool:
@@ -56,9 +77,10 @@ class ChatPlan:
         return start_of(model, self.request.json or {}, engine_named(model.engine))
 
     def _enforcement(self) -> str:
-        if engine_named(self.engine).tool_choice_required:
-            return f"The engine {self.engine} enforces a call, but lets words come before it: allow more max_tokens."
-        return f"The engine {self.engine} does not enforce a choice of tool; llama.cpp does."
+        if self.call_as_json:
+            return f"The engine {self.engine} was given a schema of the call, which it should enforce."
+        enforcing = ", ".join(engines_with("json_schema"))
+        return f"The engine {self.engine} does not enforce a choice of tool; {enforcing} do."
 
     def check(self, result: ChatResult) -> None:
         """Raise XinferenceUnsupportedError when a forced tool was not called: it is never ignored in silence."""
@@ -93,35 +115,45 @@ def plan_chat(
     engine = engine_named(model.engine if model is not None else None)
     if model is not None:
         _refuse_media(call.messages, model)
+    for tool in call.tools:
+        refuse_dangling(tool["function"].get("parameters"), f"The tool {tool['function'].get('name')!r}")
     call = _structured(call, engine, model)
     parameters: JSON = dict(call.parameters)
-    forced = _choose_tools(parameters, call)
+    _close(parameters)
+    forced, as_json = _choose_tools(parameters, call, engine)
+    messages = with_call_instruction(call.messages, as_json) if as_json else call.messages
     _warn_of_ignored(parameters, engine)
     if stream:
         parameters["stream"] = True
         if stream_usage:
             parameters.setdefault("stream_options", {"include_usage": True})
     return ChatPlan(
-        request=chat_request(uid, call.messages, parameters),
-        reads_tools=bool(call.tools) and call.tool_choice != "none",
+        request=chat_request(uid, messages, parameters),
+        reads_tools=bool(call.tools) and call.tool_choice != "none" and not as_json,
         start=start_of(model, parameters, engine),
-        forced=forced,
+        # A structured answer is refused by its own reader, who also takes JSON text for it.
+        forced=forced if call.structured is None else None,
+        call_as_json=bool(as_json),
         engine=engine.name,
         model=model,
     )
 
 
-def _choose_tools(parameters: JSON, call: ChatCall) -> ToolChoice | None:
-    """Put tools and choice on the wire as this engine honours them; the choice that is left to check afterwards."""
+def _choose_tools(parameters: JSON, call: ChatCall, engine: Engine) -> tuple[ToolChoice | None, Sequence[WireTool]]:
+    """Put tools and choice on the wire as this engine honours them.
+
+    Returns:
+        The choice that is left to check afterwards, and the tools that a schema was made of instead of being sent.
+    """
     choice = call.tool_choice
     if not call.tools:
         if choice not in (None, "auto", "none"):
             msg = f"tool_choice={_written(choice)!r} needs tools, and none were given"
             raise XinferenceBadRequestError(msg)
-        return None
+        return None, ()
     if choice == "none":
         # llama.cpp and transformers leave the tools in the prompt and may call one all the same: they are not sent.
-        return None
+        return None, ()
     tools: Sequence[WireTool] = call.tools
     if isinstance(choice, NamedTool):
         # No engine of 4.1.0 honours a name on this endpoint (llama.cpp was asked for `alpha` and called `beta`), but
@@ -131,13 +163,45 @@ def _choose_tools(parameters: JSON, call: ChatCall) -> ToolChoice | None:
             names = ", ".join(str(tool["function"].get("name")) for tool in call.tools)
             msg = f"tool_choice names {choice.name!r}, which is not among the tools: {names}"
             raise XinferenceBadRequestError(msg)
+    forced = choice not in (None, "auto")
+    _refuse_two_grammars(parameters, engine, forced=forced)
+    if forced and engine.json_schema:
+        parameters.pop("parallel_tool_calls", None)  # one call is all that the schema admits
+        wanted = {"name": "tool_call", "schema": schema_of_calls(tools), "strict": True}
+        parameters["response_format"] = {"type": "json_schema", "json_schema": wanted}
+        return choice, tools
     parameters["tools"] = list(tools)
-    if choice is None or choice == "auto":
-        if choice is not None:
-            parameters["tool_choice"] = choice
-        return None
-    parameters["tool_choice"] = "required"
-    return choice
+    if forced:
+        parameters["tool_choice"] = "required"
+    elif choice is not None:
+        parameters["tool_choice"] = choice
+    return (choice if forced else None), ()
+
+
+def _refuse_two_grammars(parameters: Mapping[str, Any], engine: Engine, *, forced: bool) -> None:
+    """Refuse a schema for the answer beside tools where the engine takes one of them: an opaque 500 on llama.cpp."""
+    wanted = parameters.get("response_format")
+    if not isinstance(wanted, Mapping) or wanted.get("type") != "json_schema" or not engine.json_schema:
+        return
+    if forced:
+        msg = "response_format asks for one JSON answer and tool_choice for another: leave one of them out."
+        raise XinferenceUnsupportedError(msg)
+    if not engine.json_schema_beside_tools:
+        msg = (
+            f"The engine {engine.name} takes a response_format with a schema or tools, not both in one call: leave one "
+            "of them out, or give the answer's form as a tool."
+        )
+        raise XinferenceUnsupportedError(msg)
+
+
+def _close(parameters: JSON) -> None:
+    """Close the objects of a schema in `response_format`, and refuse one that is not whole."""
+    wanted = parameters.get("response_format")
+    inner = wanted.get("json_schema") if isinstance(wanted, Mapping) else None
+    schema = inner.get("schema") if isinstance(inner, Mapping) else None
+    if isinstance(wanted, Mapping) and isinstance(inner, Mapping) and isinstance(schema, Mapping):
+        refuse_dangling(schema, "The schema of the answer")
+        parameters["response_format"] = {**wanted, "json_schema": {**inner, "schema": closed(dict(schema))}}
 
 
 def _written(choice: ToolChoice | None) -> str | None:
@@ -159,9 +223,8 @@ def _structured(call: ChatCall, engine: Engine, model: ModelInfo | None) -> Chat
         return _with_parameters(call, response_format=_json_schema(replace(wanted, schema={"type": "object"})))
     if way == "function":
         tool: WireTool = {"type": "function", "function": _function(wanted)}
-        # Not forced to the letter: an answer in JSON text is read too, and what is neither is refused by its reader.
-        parameters = {**call.parameters, "tool_choice": "required"}
-        return replace(call, tools=[tool], tool_choice=None, parameters=parameters)
+        refuse_dangling(wanted.schema, f"The schema of {wanted.name!r}")
+        return replace(call, tools=[tool], tool_choice="required")
     if way == "prompt":
         return replace(call, messages=_with_instruction(call.messages, wanted))
     return call  # json_mode on an engine without it: the caller's own prompt says the form, the reader checks it
@@ -197,12 +260,9 @@ def _function(wanted: StructuredOutput) -> Any:
 
 def _with_instruction(messages: Sequence[WireMessage], wanted: StructuredOutput) -> list[WireMessage]:
     schema = orjson.dumps(wanted.schema).decode()
-    instruction = f"Answer with one JSON object that satisfies this JSON schema, and nothing else:\n{schema}"
-    first = messages[0] if messages else None
-    if first is not None and first["role"] == "system" and isinstance(first.get("content"), str):
-        merged: WireMessage = {"role": "system", "content": f"{first['content']}\n\n{instruction}"}
-        return [merged, *messages[1:]]
-    return [{"role": "system", "content": instruction}, *messages]
+    return with_system_words(
+        messages, f"Answer with one JSON object that satisfies this JSON schema, and nothing else:\n{schema}"
+    )
 
 
 def _with_parameters(call: ChatCall, **parameters: Any) -> ChatCall:

@@ -25,9 +25,9 @@ class ToolForm(ABC):
     def plausible(self, inside: str) -> bool | None:
         """Return whether a call follows the opening tag; None while too little of it is known."""
 
+    @abstractmethod
     def closes(self, inside: str) -> bool:
         """Return whether a closing tag that stands here ends the call, rather than being part of an argument."""
-        return True
 
     @abstractmethod
     def read(self, inside: str, offered: Offered, *, closed: bool) -> list[WrittenCall] | None:
@@ -56,8 +56,8 @@ def parts(
     """Return each opening tag and its content: up to a closing tag that is followed as the form has it.
 
     A closing tag that is followed by anything else is part of the content: code may hold the very tags that it is
-    written in. Where none is followed so before the next opening tag, the first one holds. An unclosed last part is left
-    out.
+    written in. Where none is followed so before the next opening tag, the first one holds. An unclosed last part is
+    left out.
     """
     found = []
     position = 0

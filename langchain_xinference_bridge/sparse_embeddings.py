@@ -1,0 +1,108 @@
+"""XinferenceSparseEmbeddings: texts in, sparse vectors out, as Qdrant's hybrid search takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import aclosing, closing
+
+from pydantic import Field, SecretStr
+from typing_extensions import Unpack
+
+from langchain_xinference_bridge._base import XinferenceFields
+from langchain_xinference_bridge._constructor_kwargs import SparseEmbeddingsSettings
+from langchain_xinference_bridge.errors import translated_errors
+from xinference_bridge.errors import XinferenceConfigurationError
+from xinference_bridge.models.batching import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_CONCURRENCY,
+    arun_batches_in_order,
+    batches_of,
+    run_batches_in_order,
+)
+from xinference_bridge.models.embedding import EmbeddingHandle
+from xinference_bridge.protocol.embedding import SparseVector
+
+try:
+    from langchain_qdrant.sparse_embeddings import SparseEmbeddings as _SparseEmbeddings
+except ImportError:  # optional: anything that asks for `indices` and `values` takes these vectors too
+
+    class _SparseEmbeddings:  # type: ignore[no-redef]
+        """Stands for the base class of langchain-qdrant, which is not installed."""
+
+
+class XinferenceSparseEmbeddings(XinferenceFields, _SparseEmbeddings):
+    """A sparse embedding model on a Xinference server: BGE-M3 on the engine `flag`, launched with `return_sparse`.
+
+    A vector holds the ids of a text's tokens and their weights. `QdrantVectorStore` takes this as `sparse_embedding`.
+
+    Examples:
+        >>> sparse = XinferenceSparseEmbeddings(model="bge-m3")
+        >>> vector = sparse.embed_query("Where is the lighthouse?")
+        >>> len(vector.indices) == len(vector.values) > 0
+        True
+    """
+
+    batch_size: int = Field(default=DEFAULT_BATCH_SIZE, ge=1)
+    """Texts a request, at most."""
+    max_concurrency: int = Field(default=DEFAULT_CONCURRENCY, ge=1)
+    """Concurrent requests."""
+
+    def __init__(
+        self,
+        server_url: str | None = None,
+        model_uid: str | None = None,
+        api_key: SecretStr | str | None = None,
+        **settings: Unpack[SparseEmbeddingsSettings],
+    ) -> None:
+        super().__init__(server_url, model_uid, api_key, **settings)
+
+    def embed_documents(self, texts: Iterable[str]) -> list[SparseVector]:  # type: ignore[override] # has its fields
+        """Return one sparse vector a text, in the order of the texts.
+
+        Args:
+            texts: The texts, in a list or any other iterable.
+
+        Returns:
+            As many vectors as texts; each has `indices`, ascending token ids, and `values`, their weights.
+
+        Raises:
+            XinferenceProtocolError: The model answers dense vectors.
+            XinferenceError: Whatever else went wrong; the message names the inputs that were not embedded.
+        """
+        handle = self._handle(EmbeddingHandle)
+        with translated_errors:
+            answers = run_batches_in_order(
+                lambda batch: handle.embed_sparse(batch.texts, self.model_kwargs, start=batch.start),
+                batches_of(_several(texts), self.batch_size),
+                self.max_concurrency,
+            )
+            with closing(answers):
+                return [vector for _, answer in answers for vector in answer]
+
+    async def aembed_documents(self, texts: Iterable[str]) -> list[SparseVector]:  # type: ignore[override] # as above
+        """Async version of `embed_documents`."""
+        handle = self._handle(EmbeddingHandle)
+        with translated_errors:
+            async with aclosing(
+                arun_batches_in_order(
+                    lambda batch: handle.aembed_sparse(batch.texts, self.model_kwargs, start=batch.start),
+                    batches_of(_several(texts), self.batch_size),
+                    self.max_concurrency,
+                )
+            ) as answers:
+                return [vector async for _, answer in answers for vector in answer]
+
+    def embed_query(self, text: str) -> SparseVector:  # type: ignore[override] # as above
+        """Return the sparse vector of a query."""
+        return self.embed_documents([text])[0]
+
+    async def aembed_query(self, text: str) -> SparseVector:  # type: ignore[override] # as above
+        """Async version of `embed_query`."""
+        return (await self.aembed_documents([text]))[0]
+
+
+def _several(texts: Iterable[str]) -> Iterable[str]:
+    if isinstance(texts, str):
+        msg = f"a list of texts is embedded, not one text ({texts[:40]!r}): give [text], or use embed_query"
+        raise XinferenceConfigurationError(msg)
+    return texts

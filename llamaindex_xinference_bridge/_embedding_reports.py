@@ -1,0 +1,73 @@
+"""What callbacks, events and a progress bar are told while many texts are embedded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from llama_index.core.base.embeddings.base import Embedding
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.callbacks.schema import CBEventType, EventPayload
+from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent, EmbeddingStartEvent
+from llama_index.core.utils import get_tqdm_iterable
+from llama_index_instrumentation import get_dispatcher
+from typing_extensions import Self
+
+from xinference_bridge.models.batching import Batch
+
+dispatcher = get_dispatcher(__name__)
+
+
+class Reports:
+    """Reports each batch to callbacks and events: that it begins, and what came of it. What begins ends."""
+
+    def __init__(self, callbacks: CallbackManager, payload: dict[str, Any]) -> None:
+        self._callbacks = callbacks
+        self._payload = payload
+        self._open: dict[int, tuple[str, list[str]]] = {}
+
+    def begun(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Yield the same batches, reported as they are taken."""
+        for batch in batches:
+            dispatcher.event(EmbeddingStartEvent(model_dict=self._payload))
+            event_id = self._callbacks.on_event_start(
+                CBEventType.EMBEDDING, payload={EventPayload.SERIALIZED: self._payload}
+            )
+            self._open[batch.start] = (event_id, batch.texts)
+            yield batch
+
+    def end(self, batch: Batch, vectors: list[Embedding]) -> None:
+        """Report that this batch was answered."""
+        event_id, texts = self._open.pop(batch.start)
+        self._close(event_id, texts, {EventPayload.CHUNKS: texts, EventPayload.EMBEDDINGS: vectors}, vectors)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        payload: dict[str, Any] = {} if error is None else {EventPayload.EXCEPTION: error}
+        for event_id, texts in self._open.values():
+            self._close(event_id, texts, {EventPayload.CHUNKS: texts, EventPayload.EMBEDDINGS: [], **payload}, [])
+        self._open.clear()
+
+    def _close(self, event_id: str, texts: list[str], payload: dict[str, Any], vectors: list[Embedding]) -> None:
+        self._callbacks.on_event_end(CBEventType.EMBEDDING, payload=payload, event_id=event_id)
+        # Its validation would look at every number once more: a third of the time of embedding.
+        dispatcher.event(EmbeddingEndEvent.model_construct(chunks=texts, embeddings=vectors))
+
+
+class Progress:
+    """A progress bar over the texts, where one is wanted, that moves as answers come."""
+
+    def __init__(self, texts: Iterable[str], shown: bool) -> None:
+        counted = texts if isinstance(texts, (list, tuple)) else []
+        self._bar = iter(get_tqdm_iterable(counted, shown, "Generating embeddings"))
+
+    def done(self, batch: Batch) -> None:
+        """Move on by one batch."""
+        for _ in batch.texts:
+            next(self._bar, None)
+
+    def close(self) -> None:
+        """Finish the line: asked for one more, the bar does."""
+        next(self._bar, None)

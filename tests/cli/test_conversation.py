@@ -1,0 +1,185 @@
+"""The commands of a conversation: what is set is checked, what was said is saved, typed lines are kept."""
+
+from __future__ import annotations
+
+import json
+import stat
+
+import pytest
+
+from tests.cli.test_chat import asked, at_a_terminal, converse, streamed, talker  # noqa: F401 - a fixture
+from tests.cli.tools import model, run, without_colours, xinference
+from xinference_bridge.cli.conversation import Conversation, obey
+from xinference_bridge.cli.history import history_file
+from xinference_bridge.cli.parameter_values import NAMES
+from xinference_bridge.connection import XinferenceConnection
+from xinference_bridge.errors import XinferenceConfigurationError
+
+pytestmark = pytest.mark.fault_server
+
+
+@pytest.fixture
+def conversation(talker):  # noqa: F811
+    with XinferenceConnection(talker.url) as connection:
+        yield Conversation(connection, "c")
+
+
+# Parameters
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("/set tempratur 1", "no parameter 'tempratur'; did you mean 'temperature'?"),
+        ("/set tempratur", "no parameter 'tempratur'; did you mean 'temperature'?"),
+        ("/set temperature hot", "temperature takes a number from 0, not hot"),
+        ("/temperature -1", "temperature takes a number from 0, not -1"),
+        ("/temperature true", "temperature takes a number from 0, not true"),
+        ("/set top_p 1.5", "top_p takes a number from 0 to 1, not 1.5"),
+        ("/max_tokens 0", "max_tokens takes a whole number, 1 or more, not 0"),
+        ("/set max_tokens 2.5", "max_tokens takes a whole number, 1 or more, not 2.5"),
+        ("/set stop 7", 'stop takes a text, or a JSON list of texts, such as ["END"], not 7'),
+        ("/set enable_thinking maybe", "enable_thinking takes on or off, not maybe"),
+        ("/set response_format json", 'response_format takes a JSON object, such as {"type": "json_object"}, not json'),
+    ],
+)
+def test_a_value_that_no_model_takes_is_refused_and_nothing_is_set(conversation, line, complaint):
+    with pytest.raises(XinferenceConfigurationError) as caught:
+        obey(conversation, line)
+    assert str(caught.value) == complaint
+    assert conversation.parameters == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "parameters"),
+    [
+        ("/set top_p 0.5", {"top_p": 0.5}),
+        ("/set top_k -1", {"top_k": -1}),
+        ("/set stop END", {"stop": "END"}),
+        ('/set stop ["END", "."]', {"stop": ["END", "."]}),
+        ("/set enable_thinking off", {"enable_thinking": False}),
+        ("/set logprobs on", {"logprobs": True}),
+        ('/set response_format {"type": "json_object"}', {"response_format": {"type": "json_object"}}),
+        ("/set reasoning_effort low", {"reasoning_effort": "low"}),
+    ],
+)
+def test_a_value_is_read_as_json_where_it_is_json(conversation, line, parameters):
+    obey(conversation, line)
+    assert conversation.parameters == parameters
+    obey(conversation, f"/set {next(iter(parameters))} -")
+    assert conversation.parameters == {}
+
+
+def test_what_can_be_set_is_what_the_bridges_take():
+    assert {"temperature", "top_p", "seed", "enable_thinking", "reasoning_effort"} <= set(NAMES)
+
+
+# Saved, loaded, left
+
+
+def test_a_conversation_that_was_saved_goes_on_elsewhere(conversation, tmp_path):
+    for line in ("/system Be terse.", "/temperature 0"):
+        obey(conversation, line)
+    conversation.keep("Hi", "Hello.")
+    path = tmp_path / "talk.json"
+    assert obey(conversation, f"/save {path}") == f"saved to {path}: 2 messages"
+    other = Conversation(conversation.connection, "another")
+    assert obey(other, f"/load {path}") == f"loaded from {path}: 2 messages"
+    assert (other.uid, other.system, other.parameters) == ("another", "Be terse.", {"temperature": 0})
+    assert other.turns == conversation.turns
+    other.keep("And now?", "Now.")
+    assert obey(other, "/save") == f"saved to {path}: 4 messages"
+    assert json.loads(path.read_text())["messages"] == other.turns
+
+
+def test_another_file_is_not_written_over(conversation, tmp_path):
+    path = tmp_path / "thesis.txt"
+    path.write_text("years of work")
+    with pytest.raises(XinferenceConfigurationError, match="is no saved conversation; give another name"):
+        obey(conversation, f"/save {path}")
+    assert path.read_text() == "years of work"
+
+
+@pytest.mark.parametrize("content", [None, "years of work", "{}", '{"format": "xinference-bridge conversation 1"}'])
+def test_what_is_no_conversation_is_not_loaded(conversation, tmp_path, content):
+    path = tmp_path / "talk.json"
+    if content is not None:
+        path.write_text(content)
+    conversation.keep("Hi", "Hello.")
+    with pytest.raises(XinferenceConfigurationError, match=str(path)):
+        obey(conversation, f"/load {path}")
+    assert len(conversation.turns) == 2
+
+
+@pytest.mark.parametrize("command", ["/save", "/load"])
+def test_without_a_name_they_say_what_they_take(conversation, command):
+    assert obey(conversation, command).startswith(f"{command} takes the name of a file")
+
+
+@pytest.mark.parametrize("word", ["exit", "quit", " EXIT ", "/exit"])
+def test_exit_leaves_with_and_without_a_slash(conversation, talker, monkeypatch, capsys, word):  # noqa: F811
+    converse(conversation, monkeypatch, capsys, word, "not said any more")
+    assert asked(talker) == []
+
+
+def test_a_wrong_command_says_so_and_the_conversation_goes_on(conversation, talker, monkeypatch, capsys):  # noqa: F811
+    printed = converse(conversation, monkeypatch, capsys, "/set top_p 7", "Hi")
+    assert "error: top_p takes a number from 0 to 1, not 7" in printed.err
+    assert printed.out == "Hello.\n"
+
+
+# At a terminal
+
+
+def test_it_says_that_it_waits_and_then_takes_the_sign_away(talker):  # noqa: F811
+    talker.on("/v1/chat/completions", (0.3, streamed({"content": "</think>Hello."})))
+    printed = at_a_terminal("chat", "-e", talker.url, "c", "--no-reasoning", typed=["Hi\n", "\x04"])
+    assert "waiting for the first word" in printed
+    assert "\x1b[2K" in printed.partition("waiting for the first word")[2].partition("Hello.")[0]
+    assert "Hello." in without_colours(printed)
+
+
+def test_reasoning_that_is_not_shown_is_told_of(talker):  # noqa: F811
+    printed = at_a_terminal("chat", "-e", talker.url, "c", "--no-reasoning", typed=["Hi\n", "\x04"])
+    assert "thinking" in printed
+    assert "They greet" not in printed
+
+
+def test_what_was_typed_is_kept_for_the_next_time_and_for_its_owner_alone(talker):  # noqa: F811
+    at_a_terminal("chat", "-e", talker.url, "c", typed=["Hi there\n", "\x04"])
+    assert "Hi there" in history_file().read_text().splitlines()
+    assert stat.S_IMODE(history_file().stat().st_mode) == 0o600
+    again = at_a_terminal("chat", "-e", talker.url, "c", typed=["\x1b[A\n", "\x04"])
+    assert "Hi there" in again
+    assert [call["messages"][-1]["content"] for call in asked(talker)] == ["Hi there", "Hi there"]
+
+
+def test_a_pipe_keeps_no_history_and_shows_no_sign(talker):  # noqa: F811
+    ran = run("chat", "-e", talker.url, "c", "-m", "Hi")
+    assert (ran.out, ran.err) == ("Hello.\n", "")
+    assert not history_file().exists()
+
+
+# Which model
+
+
+def test_the_only_chat_model_need_not_be_named(server):
+    xinference(server, model("e", "embedding"), model("c"))
+    server.on("/v1/chat/completions", streamed({"content": "Hello."}))
+    assert run("chat", "-e", server.url, "-m", "Hi").out == "Hello.\n"
+    assert asked(server)[0]["model"] == "c"
+
+
+@pytest.mark.parametrize(
+    ("models", "words"),
+    [
+        ([model("a"), model("b")], "several chat models run: name one of a, b"),
+        ([model("e", "embedding")], "no chat model runs at"),
+        ([], "no chat model runs at"),
+    ],
+)
+def test_none_or_several_are_listed(server, models, words):
+    xinference(server, *models)
+    ran = run("chat", "-e", server.url, "-m", "Hi")
+    assert ran.status == 1
+    assert words in ran.err

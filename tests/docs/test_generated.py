@@ -1,0 +1,20 @@
+"""The tables that the code knows are on the pages as the code would write them; `make docs-tables` renews them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.generated import GENERATED, ROOT, pages, renewed
+
+
+@pytest.mark.parametrize("path", pages(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_generated_table_is_as_the_code_writes_it(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text == renewed(text)
+
+
+def test_each_generated_table_stands_on_a_page() -> None:
+    everywhere = "".join(path.read_text(encoding="utf-8") for path in pages())
+    assert [name for name in GENERATED if f"<!-- generated: {name} -->" not in everywhere] == []

@@ -1,0 +1,52 @@
+"""Error messages in the words of the command line: its options in the place of Python's arguments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+#: Setting of the connection → the option that states it.
+OPTIONS = {
+    "server_url": "--server-url",
+    "api_key": "--api-key",
+    "username": "--username",
+    "password": "--password",
+    "timeout": "--timeout",
+    "connect_timeout": "--timeout",
+    "headers": "--header",
+    "proxy": "--proxy",
+    "verify": "--ca",
+}
+
+_NAMES = "|".join(OPTIONS)
+
+
+def _option(match: re.Match[str]) -> str:
+    return OPTIONS[match[1]]
+
+
+#: In this order; what stands first is the more special.
+_REPLACEMENTS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
+    # The error of an invalid setting names a class that no user of the command has seen.
+    (re.compile(rf"XinferenceConnection cannot use ({_NAMES})\b"), _option),
+    (re.compile(r"verify=False"), lambda _: "--insecure"),
+    (re.compile(rf"\b({_NAMES})=(?=\S)(?![,.;:)])"), lambda match: f"{_option(match)} "),
+    (re.compile(rf"\b({_NAMES})="), _option),
+    # `username` and `password` are English words too: only where the variable's name stands beside them.
+    (re.compile(rf"\b({_NAMES})(?= (?:/|\(or) (?:the variable )?XINFERENCE_)"), _option),
+    (re.compile(r"\b(server_url|api_key|connect_timeout)\b"), _option),
+    (
+        re.compile(
+            r"Wait for it with connection\.wait_until_ready\(.*?\)\."
+            r"|Fewer requests at once \(max_concurrency=\) or more max_retries= help\."
+        ),
+        lambda _: "Try again later.",
+    ),
+)
+
+
+def with_option_names(message: str) -> str:
+    """Return the message with each setting named as its option: `--server-url`, not `server_url=`."""
+    for pattern, replacement in _REPLACEMENTS:
+        message = pattern.sub(replacement, message)
+    return message

@@ -1,0 +1,102 @@
+"""Failover: which of several servers a call goes to, and which of them rest after a failure.
+
+Servers are asked in the order in which they were given. One that could not answer rests, for longer each time, and is
+asked last meanwhile; when its rest is over, one call tries it, and the others follow once it has answered.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from xinference_bridge.errors import (
+    XinferenceConnectionError,
+    XinferenceError,
+    XinferenceModelLoadingError,
+    XinferenceModelNotFoundError,
+    XinferenceServerError,
+    XinferenceTimeoutError,
+)
+
+Target = TypeVar("Target")
+
+#: Seconds that a server rests after its first failure; doubled at each further one.
+FIRST_REST = 5.0
+LONGEST_REST = 60.0
+#: While one call tries a server whose rest is over, the others pass it over for so many seconds.
+TRIAL = 5.0
+
+
+class Server(Generic[Target]):
+    """One server and its health; safe for threads."""
+
+    def __init__(self, target: Target, clock: Callable[[], float] = time.monotonic) -> None:
+        self.target = target
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._rest = 0.0
+        self._until = 0.0
+
+    @property
+    def resting(self) -> bool:
+        """Whether it rests now."""
+        return self._clock() < self._until
+
+    def take(self) -> bool:
+        """Return whether a call may go here now; after a rest the first call may, as a trial."""
+        if not self._rest:
+            return True
+        with self._lock:
+            now = self._clock()
+            if now < self._until:
+                return False
+            self._until = now + TRIAL
+            return True
+
+    def failed(self) -> None:
+        """Let it rest, twice as long as the last time."""
+        with self._lock:
+            self._rest = min(LONGEST_REST, 2 * self._rest) if self._rest else FIRST_REST
+            self._until = self._clock() + self._rest
+
+    def answered(self) -> None:
+        """It is well: calls go here again."""
+        if self._rest:
+            with self._lock:
+                self._rest = self._until = 0.0
+
+
+class Servers(Generic[Target]):
+    """The servers of one connection, the first one preferred."""
+
+    def __init__(self, targets: list[Target], clock: Callable[[], float] = time.monotonic) -> None:
+        self._servers = [Server(target, clock) for target in targets]
+
+    def in_turn(self) -> Iterator[Server[Target]]:
+        """Yield the servers that one call may try, in order; those that rest come last, for when no other answers."""
+        passed_over = []
+        for server in self._servers:
+            if server.take():
+                yield server
+            else:
+                passed_over.append(server)
+        yield from passed_over
+
+
+def moves_on(failure: XinferenceError, *, preferred: bool, opening_stream: bool) -> bool:
+    """Return whether another server may answer what this one could not.
+
+    Args:
+        failure: What the server could not do.
+        preferred: Whether this is the first server: a model that it does not know is the caller's mistake.
+        opening_stream: Whether a stream was opened, of which no event has come: nothing was answered yet.
+    """
+    if isinstance(failure, XinferenceModelLoadingError):
+        return True
+    if isinstance(failure, XinferenceConnectionError):
+        return failure.retryable or opening_stream
+    if isinstance(failure, (XinferenceServerError, XinferenceTimeoutError)):
+        return failure.retryable  # 502, 503, 504; no connection in time
+    return isinstance(failure, XinferenceModelNotFoundError) and not preferred

@@ -1,0 +1,99 @@
+"""Images, sound and video as data URLs: the type told by the first bytes, the size bounded. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+from xinference_bridge.errors import XinferenceConfigurationError
+
+#: 4.1.0 refuses a larger file.
+MAX_MEDIA_BYTES = 64 * 2**20
+
+#: What a file begins with → its type. RIFF and ISO containers say theirs a little later.
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"BM", "image/bmp"),
+    (b"II*\0", "image/tiff"),
+    (b"MM\0*", "image/tiff"),
+    (b"fLaC", "audio/flac"),
+    (b"OggS", "audio/ogg"),
+    (b"ID3", "audio/mpeg"),
+    (b"\xff\xfb", "audio/mpeg"),
+    (b"\xff\xf3", "audio/mpeg"),
+    (b"\xff\xf2", "audio/mpeg"),
+    (b"\xff\xf1", "audio/aac"),
+    (b"\xff\xf9", "audio/aac"),
+    (b"\x1aE\xdf\xa3", "video/webm"),
+    (b"%PDF-", "application/pdf"),
+)
+_RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}
+_ISO_BRANDS = {b"avif": "image/avif", b"heic": "image/heic", b"M4A ": "audio/mp4", b"qt  ": "video/quicktime"}
+_DATA_URL = re.compile(r"data:([a-zA-Z0-9.+-]+/[a-zA-Z0-9.+-]+)?(?:;[^,;]*)*?;base64,", re.ASCII)
+
+
+def media_type_of(data: bytes) -> str | None:
+    """Return the media type that the first bytes of a file tell, such as `image/png`; None when they tell none."""
+    if data[:4] == b"RIFF":
+        return _RIFF.get(data[8:12])
+    if data[4:8] == b"ftyp":
+        return _ISO_BRANDS.get(data[8:12], "video/mp4")
+    return next((kind for magic, kind in _MAGIC if data.startswith(magic)), None)
+
+
+def data_url_of(data: bytes, family: str, what: str) -> str:
+    """Return a file's bytes as a data URL.
+
+    Args:
+        data: The whole file.
+        family: What it must be: `image`, `audio` or `video`.
+        what: The name of the input, for errors.
+
+    Raises:
+        XinferenceConfigurationError: The file is empty, too large, or of another kind.
+    """
+    if not data:
+        raise XinferenceConfigurationError(f"{what} is empty")
+    refuse_too_large(len(data), what)
+    kind = media_type_of(data)
+    if kind is None or not kind.startswith(f"{family}/"):
+        found = f"a file of type {kind}" if kind else f"no {family} that is known by its first bytes ({data[:8]!r})"
+        raise XinferenceConfigurationError(f"{what} must be {_article(family)} {family}, got {found}")
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def checked_data_url(url: str, family: str, what: str) -> str:
+    """Return a data URL with its media type; a missing one is told by the bytes.
+
+    A server takes `data:;base64,…` for text, and embeds that (4.1.0, CLIP).
+
+    Raises:
+        XinferenceConfigurationError: It is no base64 data URL, or of another kind.
+    """
+    head = _DATA_URL.match(url[:256])
+    if head is None:
+        raise XinferenceConfigurationError(f"{what} must be a data URL in base64 (data:{family}/…;base64,…)")
+    refuse_too_large(len(url) * 3 // 4, what)
+    try:
+        data = base64.b64decode(url[head.end() :], validate=True)
+    except binascii.Error as broken:
+        raise XinferenceConfigurationError(f"{what} is not valid base64: {broken}") from None
+    kind = head.group(1)
+    if kind and kind.startswith(f"{family}/") and data:
+        return url
+    return data_url_of(data, family, what)
+
+
+def refuse_too_large(size: int, what: str, limit: int = MAX_MEDIA_BYTES) -> None:
+    """Raise XinferenceConfigurationError when a file of this many bytes is larger than the limit."""
+    if size > limit:
+        msg = f"{what} has {size / 2**20:.1f} MiB, and at most {limit / 2**20:g} MiB are sent"
+        raise XinferenceConfigurationError(msg)
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "aeiou" else "a"
