@@ -20,7 +20,17 @@ from xinference_bridge.models.base import ModelHandle
 Handle = TypeVar("Handle", bound=ModelHandle)
 
 #: Other words for a field, as users of LangChain write them.
-_ALIASES = {"model": "model_uid", "base_url": "server_url"}
+_ALIASES = {"model": "model_uid", "base_url": "server_url", "headers": "default_headers"}
+
+
+class ResolvedUrl(str):
+    """A server's address that the model was not given: it gives way to a connection that comes later."""
+
+    __slots__ = ()
+
+
+class ResolvedKey(SecretStr):
+    """A key that the model was not given: it stays with the server that it was resolved with."""
 
 
 class XinferenceFields(Serializable):
@@ -44,6 +54,8 @@ class XinferenceFields(Serializable):
     """Seconds without a byte from the server. None: the connection's."""
     max_retries: int | None = None
     """Retries after a transient failure. None: the connection's."""
+    default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
+    """Headers of every request, beside the connection's; `headers=` is the same. They may hold a secret."""
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Parameters for the server alone, passed through unchecked."""
 
@@ -68,15 +80,39 @@ class XinferenceFields(Serializable):
         with translated_errors:
             settings = self._sorted(settings)
             connection = _connection_of(settings)
-            if settings.get("connection") is None:
-                # Kept, so that the model written out says which server it asks, and a secret is known to be one.
-                settings["server_url"] = connection.server_url
-                settings["api_key"] = connection.api_key
+            if settings.get("connection") is not None:
+                settings = {name: value for name, value in settings.items() if not _was_resolved(value)}
             try:
                 super().__init__(**settings)
             except ValidationError as invalid:
                 raise unusable_fields(type(self).__name__, invalid) from None
+        if self.connection is None:
+            self._show(connection)
         self._resolved = (self._stated(), connection)
+
+    def _show(self, connection: XinferenceConnection) -> None:
+        """Keep the server and the key, so that the model written out says which server it asks, and has a secret."""
+        mine = self.__dict__
+        if mine["server_url"] is None or _was_resolved(mine["server_url"]):
+            mine["server_url"] = ResolvedUrl(connection.server_url)
+        else:
+            mine["server_url"] = connection.server_url
+        if mine["api_key"] is None or _was_resolved(mine["api_key"]):
+            key = connection.api_key
+            mine["api_key"] = None if key is None else ResolvedKey(key.get_secret_value())
+        else:
+            mine["api_key"] = connection.api_key
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "connection":
+            self._forget_what_was_resolved()
+
+    def _forget_what_was_resolved(self) -> None:
+        if self.connection is not None:
+            for name in ("server_url", "api_key"):
+                if _was_resolved(self.__dict__[name]):
+                    self.__dict__[name] = None
 
     @classmethod
     def _sorted(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -86,6 +122,22 @@ class XinferenceFields(Serializable):
         settings.update({name: None for name in cls._none_is_said if name in given and given[name] is None})
         require_model(cls.__name__, settings, first="server_url")
         return settings
+
+    @property
+    def model(self) -> str:
+        """The model's UID, under the name that other LangChain classes give it.
+
+        Examples:
+            >>> from langchain_xinference_bridge import XinferenceEmbeddings
+            >>> XinferenceEmbeddings(model="minilm").model
+            'minilm'
+        """
+        return self.model_uid
+
+    @property
+    def model_name(self) -> str:
+        """The model's UID, under the name that tracing tools look for."""
+        return self.model_uid
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy with some fields changed.
@@ -105,10 +157,18 @@ class XinferenceFields(Serializable):
         copied = super().model_copy(update=update, deep=deep)
         # LangChain keeps a model written out, as the key of its cache: a copy would find the answers of the original.
         copied.__dict__.pop("_serialized", None)
+        copied._forget_what_was_resolved()  # noqa: SLF001 - of the same class
         return copied
 
     def _stated(self) -> tuple[Any, ...]:
-        return (self.connection, self.server_url, self.api_key, self.timeout, self.max_retries)
+        return (
+            self.connection,
+            self.server_url,
+            self.api_key,
+            self.timeout,
+            self.max_retries,
+            self.default_headers,
+        )
 
     def _connection(self) -> XinferenceConnection:
         """The connection that this model's calls take, made anew when a field it stands on was changed by a copy."""
@@ -116,7 +176,7 @@ class XinferenceFields(Serializable):
         # Not `self._resolved`, which pydantic looks for in Python: half of the time that this takes.
         resolved = (self.__pydantic_private__ or {}).get("_resolved")
         if resolved is None or not all(map(is_, stated, resolved[0])):
-            names = ("connection", "server_url", "api_key", "timeout", "max_retries")
+            names = ("connection", "server_url", "api_key", "timeout", "max_retries", "default_headers")
             resolved = self._resolved = (stated, _connection_of(dict(zip(names, stated, strict=True))))
         connection: XinferenceConnection = resolved[1]
         return connection
@@ -171,13 +231,23 @@ class XinferenceFields(Serializable):
         return attributes
 
 
+def _was_resolved(value: Any) -> bool:
+    return isinstance(value, (ResolvedUrl, ResolvedKey))
+
+
 def _connection_of(settings: Mapping[str, Any]) -> XinferenceConnection:
+    connection, server_url, api_key = settings.get("connection"), settings.get("server_url"), settings.get("api_key")
+    if connection is not None:
+        # A key stays with its server: what came from the environment is no part of a connection that was stated.
+        server_url = None if _was_resolved(server_url) else server_url
+        api_key = None if _was_resolved(api_key) else api_key
     return connection_from(
-        settings.get("connection"),
-        server_url=settings.get("server_url"),
-        api_key=settings.get("api_key"),
+        connection,
+        server_url=server_url,
+        api_key=api_key,
         timeout=settings.get("timeout"),
         max_retries=settings.get("max_retries"),
+        headers=settings.get("default_headers"),
     )
 
 

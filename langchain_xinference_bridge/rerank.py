@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from types import EllipsisType
 from typing import Any, ClassVar, TypedDict
@@ -16,10 +16,14 @@ from langchain_xinference_bridge._base import XinferenceFields
 from langchain_xinference_bridge._constructor_kwargs import RerankSettings
 from langchain_xinference_bridge.errors import XinferenceConfigurationError, translated_errors
 from xinference_bridge.connection_settings import CallOptions
+from xinference_bridge.integration.image_input import ranked_item
 from xinference_bridge.integration.parameters import RERANK, merged, options_from
 from xinference_bridge.models.rerank import RerankHandle
 from xinference_bridge.protocol.http import JSON
-from xinference_bridge.protocol.rerank import RerankResult
+from xinference_bridge.protocol.rerank import RerankItem, RerankResult
+
+#: A text, a `Document`, or an object: `{"image": path, bytes or URL}`, `{"text": …}`, `{"video": URL}`.
+Rankable = str | Document | Mapping[str, Any]
 
 
 class Ranked(TypedDict):
@@ -45,6 +49,8 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
     """How many documents to keep. None: all of them."""
     score_threshold: float | None = None
     """Leave out documents with a lower score. None: keep them."""
+    instruction: str | None = None
+    """What counts as relevant, for models that are told: Qwen3-Reranker, Qwen3-VL-Reranker."""
 
     _none_is_said: ClassVar[frozenset[str]] = frozenset({"top_n"})
 
@@ -59,8 +65,8 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
 
     def rerank(
         self,
-        query: str,
-        documents: Sequence[str | Document],
+        query: str | Mapping[str, Any],
+        documents: Sequence[Rankable],
         *,
         top_n: int | EllipsisType | None = ...,
         score_threshold: float | EllipsisType | None = ...,
@@ -69,17 +75,19 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         """Rank documents by their relevance to a query.
 
         Args:
-            query: What the documents should be relevant to.
-            documents: Texts or `Document` objects.
+            query: What the documents should be relevant to: a text, or an object such as `{"image": "cat.png"}`.
+            documents: Texts, `Document` objects, or objects such as `{"image": "cat.png"}`, mixed as they come.
             top_n: How many to keep; None keeps all. Left out: the field's value.
             score_threshold: Leave out lower scores; None keeps them. Left out: the field's value.
-            **keywords: Further parameters of the server, and `timeout`, `deadline`, `max_retries` of this call.
+            **keywords: Further parameters of the server (`instruction`, …), and `timeout`, `deadline`, `max_retries`
+                of this call.
 
         Returns:
             The best first: `index` is the place in `documents`, `relevance_score` the model's score.
 
         Raises:
-            XinferenceConfigurationError: A keyword is unknown, or a document is neither a string nor a `Document`.
+            XinferenceConfigurationError: A keyword is unknown, or a document is of another kind.
+            XinferenceModelTypeError: The model ranks no images.
             XinferenceError: The request failed.
 
         Examples:
@@ -90,13 +98,13 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         """
         with translated_errors:
             parameters, options = self._asked(top_n, keywords)
-            results = self._handle(RerankHandle).rerank(query, _texts(documents), parameters, options)
+            results = self._handle(RerankHandle).rerank(_query(query), _items(documents), parameters, options)
             return self._kept(results, score_threshold)
 
     async def arerank(
         self,
-        query: str,
-        documents: Sequence[str | Document],
+        query: str | Mapping[str, Any],
+        documents: Sequence[Rankable],
         *,
         top_n: int | EllipsisType | None = ...,
         score_threshold: float | EllipsisType | None = ...,
@@ -112,7 +120,7 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         """
         with translated_errors:
             parameters, options = self._asked(top_n, keywords)
-            results = await self._handle(RerankHandle).arerank(query, _texts(documents), parameters, options)
+            results = await self._handle(RerankHandle).arerank(_query(query), _items(documents), parameters, options)
             return self._kept(results, score_threshold)
 
     @override
@@ -162,7 +170,9 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         if most is not None and (type(most) is not int or most < 0):
             msg = f"top_n={most!r} is no number of documents: 0 or more, or None for all of them"
             raise XinferenceConfigurationError(msg)
-        parameters = {} if most is None else {"top_n": most}
+        parameters: JSON = {} if most is None else {"top_n": most}
+        if self.instruction is not None:
+            parameters["instruction"] = self.instruction
         return {**parameters, **self.model_kwargs, **merged(RERANK, own, where="rerank")}, options
 
     def _kept(self, results: list[RerankResult], score_threshold: float | EllipsisType | None) -> list[Ranked]:
@@ -174,15 +184,27 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         ]
 
 
-def _texts(documents: Iterable[str | Document]) -> list[str]:
-    if isinstance(documents, str):
-        # Its letters would be ranked one by one.
-        msg = f"a list of documents is ranked, not one text ({documents[:40]!r}): give [text]"
+def _query(query: str | Mapping[str, Any]) -> RerankItem:
+    if isinstance(query, Mapping):
+        return ranked_item(query, "the query")
+    if not isinstance(query, str):
+        msg = f"the query must be a string or an object, got {type(query).__name__}: {query!r:.60}"
         raise XinferenceConfigurationError(msg)
-    return [_text(place, document) for place, document in enumerate(documents)]
+    return query
 
 
-def _text(place: int, document: object) -> str:
+def _items(documents: Iterable[Rankable]) -> list[RerankItem]:
+    if isinstance(documents, (str, Mapping)):
+        # Its letters, or its keys, would be ranked one by one.
+        kind = "one text" if isinstance(documents, str) else "one object"
+        msg = f"a list of documents is ranked, not {kind} ({documents!r:.60}): put it into a list"
+        raise XinferenceConfigurationError(msg)
+    return [_item(place, document) for place, document in enumerate(documents)]
+
+
+def _item(place: int, document: object) -> RerankItem:
+    if isinstance(document, Mapping):
+        return ranked_item(document, f"document {place}")
     text = document.page_content if isinstance(document, Document) else document
     if not isinstance(text, str):
         msg = f"document {place} is neither a text nor a Document but of type {type(text).__name__}: {text!r:.60}"

@@ -24,6 +24,8 @@ class SharedSettings(TypedDict, total=False):
     server_url: str | None
     api_key: SecretStr | str | None
     max_retries: int | None
+    headers: Mapping[str, str] | None
+    default_headers: Mapping[str, str] | None
 
 
 class LLMSettings(SharedSettings, RareSamplingKeywords, total=False):
@@ -74,5 +76,6 @@ class RerankSettings(SharedSettings, total=False):
     callback_manager: CallbackManager | None
     timeout: float | None
     metadata_mode: MetadataMode
+    instruction: str | None
     model_kwargs: Mapping[str, Any] | None
     extra_body: Mapping[str, Any] | None

@@ -16,10 +16,12 @@ from typing_extensions import Unpack
 
 from llamaindex_xinference_bridge._base import ServedModelFields
 from llamaindex_xinference_bridge._constructor_kwargs import RerankSettings
+from llamaindex_xinference_bridge._images import image_of
 from xinference_bridge.errors import XinferenceConfigurationError
+from xinference_bridge.integration.image_input import image_input
 from xinference_bridge.models.rerank import RerankHandle
 from xinference_bridge.protocol.http import JSON
-from xinference_bridge.protocol.rerank import RerankResult
+from xinference_bridge.protocol.rerank import RerankItem, RerankResult
 
 dispatcher = get_dispatcher(__name__)
 
@@ -27,7 +29,8 @@ dispatcher = get_dispatcher(__name__)
 class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
     """A rerank model that runs on a Xinference server, as a node postprocessor.
 
-    A query engine takes it as `index.as_query_engine(node_postprocessors=[reranker])`. It returns new nodes with the
+    A node with an image is ranked by its image where the model takes images, and by its text elsewhere. A query engine
+    takes it as `index.as_query_engine(node_postprocessors=[reranker])`. It returns new nodes with the
     model's scores, best first; the nodes given to it stay as they are.
 
     Raises:
@@ -45,6 +48,8 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
     """How many nodes to keep. None: all of them."""
     metadata_mode: MetadataMode = MetadataMode.EMBED
     """Which metadata is sent along with a node's text."""
+    instruction: str | None = None
+    """What counts as relevant, for models that are told: Qwen3-Reranker, Qwen3-VL-Reranker."""
     model_kwargs: JSON = Field(default_factory=dict)
     """Further parameters of the server, passed through unchecked."""
 
@@ -74,7 +79,8 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         query = _query_of(query_bundle)
         with self._told(nodes, query_bundle, query) as best:
-            results = self._handle(RerankHandle).rerank(query, self._documents(nodes), self._parameters())
+            items, captions = self._documents(nodes)
+            results = self._handle(RerankHandle).rerank(query, items, self._parameters(), captions=captions)
             best.extend(_reranked(nodes, results))
         return best
 
@@ -83,15 +89,29 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         query = _query_of(query_bundle)
         with self._told(nodes, query_bundle, query) as best:
-            results = await self._handle(RerankHandle).arerank(query, self._documents(nodes), self._parameters())
+            items, captions = self._documents(nodes)
+            results = await self._handle(RerankHandle).arerank(query, items, self._parameters(), captions=captions)
             best.extend(_reranked(nodes, results))
         return best
 
-    def _documents(self, nodes: list[NodeWithScore]) -> list[str]:
-        return [node.node.get_content(metadata_mode=self.metadata_mode) for node in nodes]
+    def _documents(self, nodes: list[NodeWithScore]) -> tuple[list[RerankItem], dict[int, str]]:
+        """Return what is ranked, and the captions of images, for a model that ranks text alone."""
+        items: list[RerankItem] = []
+        captions: dict[int, str] = {}
+        for place, node in enumerate(nodes):
+            text = node.node.get_content(metadata_mode=self.metadata_mode)
+            image = image_of(node.node)
+            if image is None:
+                items.append(text)
+                continue
+            items.append(image_input(image, what=f"the image of node {place}"))
+            if node.node.get_content(metadata_mode=MetadataMode.NONE).strip():
+                captions[place] = text
+        return items, captions
 
     def _parameters(self) -> JSON:
-        return self.model_kwargs if self.top_n is None else {"top_n": self.top_n, **self.model_kwargs}
+        own: JSON = {"top_n": self.top_n, "instruction": self.instruction}
+        return {**{name: value for name, value in own.items() if value is not None}, **self.model_kwargs}
 
     @contextmanager
     def _told(

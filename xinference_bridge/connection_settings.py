@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from xinference_bridge.environment import ENVIRONMENT_NAMES, from_environment
+from xinference_bridge.environment import ENVIRONMENT_NAMES, from_environment, proxy_from_environment
 from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.suggestions import did_you_mean
 
@@ -26,6 +26,8 @@ class CallOptions:
     connect_timeout: float | None = None
     deadline: float | None = None
     max_retries: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    """Headers of this call, before the connection's own of the same names."""
 
 
 DEFAULT_OPTIONS = CallOptions()
@@ -79,7 +81,12 @@ def _as_pairs(value: Any) -> Any:
     return tuple((str(name), str(content)) for name, content in value.items()) if isinstance(value, Mapping) else value
 
 
-def _as_header_pairs(value: Any) -> Any:
+def header_pairs(value: Any) -> Any:
+    """Return headers as a tuple of pairs, which can be hashed.
+
+    Raises:
+        XinferenceConfigurationError: A name or a content cannot be sent.
+    """
     pairs = _as_pairs(value)
     for name, content in pairs if isinstance(pairs, tuple) else ():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_TEXT.fullmatch(content):
@@ -115,6 +122,28 @@ def _as_key(value: Any) -> Any:
         msg = "this key is empty, or has characters that no key has"
         raise XinferenceConfigurationError(msg)
     return SecretStr(key)
+
+
+def _as_proxy(value: Any) -> Any:
+    """Check a proxy's URL; without a scheme it is meant as http://. Errors never repeat it: it may hold a password."""
+    if not isinstance(value, str) or not value:
+        return value
+    url = value.strip() if "://" in value else f"http://{value.strip()}"
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", url)
+    except ValueError:
+        usable = False
+    if not usable:
+        msg = "the proxy's URL names no host and port; it takes one such as http://proxy.example:3128"
+        raise XinferenceConfigurationError(msg)
+    if parts.scheme.lower() not in {"http", "https"}:
+        msg = (
+            f"the proxy has the scheme {parts.scheme!r}; HTTP proxies are supported, as http://proxy.example:3128. A "
+            "SOCKS proxy that the environment names is left aside with NO_PROXY, or by proxy= of an HTTP one"
+        )
+        raise XinferenceConfigurationError(msg)
+    return url
 
 
 SecretSetting = Annotated[SecretStr, BeforeValidator(_as_secret)]
@@ -209,15 +238,15 @@ class ConnectionSettings(BaseModel):
     """Concurrent requests: in the process for sync callers, in each event loop for async ones."""
     pool_size: int = Field(100, ge=1)
     """Idle connections kept for the next call; an event loop has no more than these, and its other callers wait."""
+    max_response_bytes: int | None = Field(256 * 1024 * 1024, ge=1)
+    """The most bytes of one answer, or of one stream, after decoding; a larger one is an error. None: no limit."""
     verify: bool | str = True
     """Whether the server's certificate is checked, or the path of the CA bundle to check it with."""
     cert: str | tuple[str, str] | None = None
     """A client certificate: the path of a PEM file, or of certificate and key."""
-    headers: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_as_header_pairs)] = Field(
-        (), exclude=True, repr=False
-    )
+    headers: Annotated[tuple[tuple[str, str], ...], BeforeValidator(header_pairs)] = Field((), exclude=True, repr=False)
     """Headers sent with every request, for a gateway in front of the server."""
-    proxy: str | None = Field(None, exclude=True, repr=False)
+    proxy: Annotated[str | None, BeforeValidator(_as_proxy)] = Field(None, exclude=True, repr=False)
     """The proxy to go through. None: as `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say."""
     fallbacks: tuple[ConnectionSettings, ...] = ()
     """Servers to ask when this one cannot answer (no connection, 503, a loading model), in order: URLs or connections.
@@ -245,6 +274,14 @@ class ConnectionSettings(BaseModel):
             )
             msg = f"to log in, {missing} is needed too: give {missing}= or set {name}"
             raise XinferenceConfigurationError(msg, url=self.server_url)
+
+    def proxy_to_use(self) -> str | None:
+        """Return the URL of the proxy to go through, stated or from the environment; None is none.
+
+        Raises:
+            XinferenceConfigurationError: The environment names one that is not supported.
+        """
+        return self.proxy or _as_proxy(proxy_from_environment(self.server_url)) or None
 
     def derive(self, **changes: Any) -> Self:
         """Return a connection with some settings changed; the rest stay as they are.

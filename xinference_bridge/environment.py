@@ -7,12 +7,15 @@ when a `.env` holds the server's own `XINFERENCE_HOME`, or, told to ignore extra
 from __future__ import annotations
 
 import os
+import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from xinference_bridge.errors import XinferenceConfigurationError
 
 #: Field of the connection → the variables that may hold it, the first that is set wins.
 #: `XINFERENCE_ENDPOINT` is the server's own name for its URL, so it comes first.
@@ -33,7 +36,7 @@ _SECRETS_DIR = Path("/run/secrets")
 
 
 class _Environment(BaseSettings):
-    model_config = SettingsConfigDict(extra="ignore", env_file=".env", env_file_encoding="utf-8")
+    model_config = SettingsConfigDict(extra="ignore", env_file=".env", env_file_encoding="utf-8-sig")
 
     server_url: str | None = Field(None, validation_alias=AliasChoices(*ENVIRONMENT_NAMES["server_url"]))
     api_key: SecretStr | None = Field(None, validation_alias=AliasChoices(*ENVIRONMENT_NAMES["api_key"]))
@@ -48,10 +51,20 @@ def from_environment() -> dict[str, Any]:
     A variable of the process comes before the `.env` of the working directory, and that before a Docker secret
     (`/run/secrets/xinference_api_key`). An empty value counts as not stated. Read anew only when one of them has
     changed: reading costs 0.5 ms, and a model is built in less.
+
+    Raises:
+        XinferenceConfigurationError: The `.env` or a secret cannot be read.
     """
     names = (name for names in ENVIRONMENT_NAMES.values() for name in names)
     values = tuple(os.environ.get(name) for name in (*names, *_CA_BUNDLE_NAMES))
-    return dict(_read(values, str(Path.cwd()), _changed(Path(".env")), _changed(_SECRETS_DIR)))
+    return dict(_read(values, _working_directory(), _changed(Path(".env")), _changed(_SECRETS_DIR)))
+
+
+def _working_directory() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it was deleted; then there is no `.env` in it
+        return ""
 
 
 def proxy_from_environment(url: str) -> str | None:
@@ -71,10 +84,37 @@ def _proxy_for(url: str, _values: tuple[str | None, ...]) -> str | None:
 
 @lru_cache(maxsize=8)
 def _read(_values: tuple[str | None, ...], _folder: str, _dotenv: float, secrets: float) -> tuple[tuple[str, Any], ...]:
-    environment = _Environment(_secrets_dir=_SECRETS_DIR if secrets else None)
+    try:
+        environment = _Environment(_secrets_dir=_SECRETS_DIR if secrets else None)
+    except (OSError, ValueError) as unreadable:
+        # ValueError: of another encoding, or no text at all. What it repeats of the file may be a key.
+        why = unreadable.strerror if isinstance(unreadable, OSError) else "it must be UTF-8 text with NAME=value lines"
+        raise XinferenceConfigurationError(f"{Path(_folder) / '.env'} cannot be read: {why}") from None
+    _warn_of_redirected_credentials(environment, _folder)
     stated = [(name, getattr(environment, name)) for name in ENVIRONMENT_NAMES]
     bundle = next((os.environ[name] for name in _CA_BUNDLE_NAMES if os.environ.get(name)), None)
     return tuple((name, value) for name, value in (*stated, ("verify", bundle)) if _is_stated(value))
+
+
+def _warn_of_redirected_credentials(environment: _Environment, folder: str) -> None:
+    """Warn where a `.env` that lies in the working directory decides where a credential of the environment goes.
+
+    Such a file comes along with whatever repository a program is started in.
+    """
+    held = [name for name in (*ENVIRONMENT_NAMES["api_key"], *ENVIRONMENT_NAMES["password"]) if os.environ.get(name)]
+    if not held:
+        return
+    for field in ("server_url", "proxy"):
+        value = getattr(environment, field)
+        names = ENVIRONMENT_NAMES[field]
+        if value and not any(os.environ.get(name) for name in names):
+            # Without user and password: a proxy's URL may hold them.
+            shown = str(value).rpartition("@")[2]
+            msg = (
+                f"{Path(folder) / '.env'} sets {names[0]} to {shown}, and {held[0]} comes from the environment: the "
+                f"credential will be sent there. If that is meant, set {names[0]} in the environment, too."
+            )
+            warnings.warn(msg, UserWarning, stacklevel=2)
 
 
 def _is_stated(value: Any) -> bool:

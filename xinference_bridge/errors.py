@@ -25,6 +25,8 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xinference_bridge.printable import harmless
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -62,13 +64,15 @@ class XinferenceError(Exception):
         retryable: bool | None = None,
         retry_after: float | None = None,
     ) -> None:
+        # What a server said stands in both: printed, it must not move a cursor or reorder the line.
+        message = harmless(message)
         super().__init__(message)
         self.message = message
         self.url = url
         self.model_uid = model_uid
         self.status_code = status_code
         self.request_id = request_id
-        self.body = body
+        self.body = harmless(body) if body is not None else None
         self.retry_after = retry_after
         if retryable is not None:
             self.retryable = retryable
@@ -109,7 +113,7 @@ class XinferenceError(Exception):
             This error.
         """
         ended = self.message.endswith((".", "!", "?", "…", ")", "]"))
-        self.message += f"{'' if ended else '.'} {note}"
+        self.message += f"{'' if ended else '.'} {harmless(note)}"
         self.args = (self.message,)
         return self
 

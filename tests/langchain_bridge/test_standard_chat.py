@@ -70,7 +70,7 @@ class TestOnLlamaCpp(OnTheLab):
     other_uid = "tiny-chat-hf"
 
     @pytest.mark.xfail(
-        reason="The forced call is begun, and the toy, which was taught no bare JSON, babbles in a string to max_tokens.",
+        reason="The forced call is begun; the toy was taught no bare JSON, and fills a string up to max_tokens.",
         strict=False,
     )
     def test_unicode_tool_call_integration(self, model: BaseChatModel) -> None:

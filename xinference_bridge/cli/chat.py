@@ -10,12 +10,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from xinference_bridge.cli.console import complain, harmless, messages, output, speaks_unicode
+from xinference_bridge.cli.console import complain, messages, output, speaks_unicode
 from xinference_bridge.cli.conversation import FAREWELLS, Conversation, ConversationEnd, obey
 from xinference_bridge.cli.history import kept_history
 from xinference_bridge.cli.option_names import with_option_names
 from xinference_bridge.cli.options import WRONG_USAGE
 from xinference_bridge.errors import XinferenceError
+from xinference_bridge.printable import harmless
 from xinference_bridge.protocol.chat.result import ChatResult
 
 _QUOTES = '"""'
@@ -43,7 +44,7 @@ def talk(conversation: Conversation, message: str | None, *, reasoning: bool | N
 def _converse(conversation: Conversation, console: Console, *, reasoning: bool, debug: bool) -> None:
     notes = messages()
     notes.print(
-        f"{conversation.model.uid} at {conversation.model.connection.server_url}. /help lists the commands.",
+        harmless(f"{conversation.model.uid} at {conversation.model.connection.server_url}. /help lists the commands."),
         style="dim",
     )
     with kept_history():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import traceback
 from collections.abc import Iterable
@@ -10,8 +9,8 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
-#: A terminal acts on these; text that came from a server or a model must not. Tab and newline stay.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+from xinference_bridge.printable import harmless
+
 #: Piped output is never folded: `grep` and `awk` want one line for each thing.
 _UNFOLDED = 10_000
 _NARROWEST = 20
@@ -34,11 +33,6 @@ def output() -> Console:
 def messages() -> Console:
     """The console on standard error: errors, progress, notes."""
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
-
-
-def harmless(text: str) -> str:
-    """The text with its control characters made visible, so that it cannot move the cursor or fake a prompt."""
-    return _CONTROL.sub(lambda match: "" if match[0] == "\r" else f"\\x{ord(match[0]):02x}", text)
 
 
 def speaks_unicode(console: Console) -> bool:
@@ -65,7 +59,7 @@ def complain(error: BaseException, text: str, *, debug: bool, secrets: Iterable[
     console = messages()
     trace = "".join(traceback.format_exception(error)) if debug else ""
     if trace:
-        console.print(Text(_starred(trace, secrets).rstrip(), style="dim"), soft_wrap=True)
+        console.print(Text(harmless(_starred(trace, secrets)).rstrip(), style="dim"), soft_wrap=True)
     line = " ".join(harmless(_starred(text, secrets)).split())
     console.print(Text.assemble(("error: ", "bold red"), line), soft_wrap=True)
 

@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from xinference_bridge.cli.console import harmless, messages
+from xinference_bridge.cli.console import messages
 from xinference_bridge.cli.options import UsageError
 from xinference_bridge.connection import XinferenceConnection
+from xinference_bridge.printable import harmless
 from xinference_bridge.protocol.launch import LaunchProgress, ModelStatus
 from xinference_bridge.protocol.model_info import ModelInfo
 

@@ -9,8 +9,9 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.text import Text
 
-from xinference_bridge.cli.console import harmless, mark, print_hanging, speaks_unicode
+from xinference_bridge.cli.console import mark, print_hanging, speaks_unicode
 from xinference_bridge.cli.doctor import Examination, Step
+from xinference_bridge.printable import harmless, harmless_json
 from xinference_bridge.version import __version__
 
 _NAME_WIDTH = len("type and engine")
@@ -55,7 +56,7 @@ def steps_as_json(examination: Examination) -> tuple[str, bool]:
         "bridge_version": __version__,
         "steps": [asdict(step) for step in steps],
     }
-    return json.dumps(report, indent=2, ensure_ascii=False), well
+    return harmless_json(json.dumps(report, indent=2, ensure_ascii=False)), well
 
 
 def _print_step(step: Step, console: Console) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from xinference_bridge.cli.console import harmless, print_hanging
+from xinference_bridge.cli.console import print_hanging
 from xinference_bridge.cli.inputs import Row, refuse_unreadable, rows_of
 from xinference_bridge.models.batching import batches_of, run_batches_in_order
 from xinference_bridge.models.rerank import RerankHandle
+from xinference_bridge.printable import harmless, harmless_json
 
 #: A reranker scores each document by itself, so a long file goes in parts and the scores still compare.
 _DOCUMENTS_A_REQUEST = 256
@@ -45,7 +46,7 @@ def ranking_as_json(ranking: Sequence[Ranked]) -> str:
     entries = [
         {"score": one.score, "line": one.row.line, "text": one.row.text, "fields": one.row.fields} for one in ranking
     ]
-    return json.dumps(entries, indent=2, ensure_ascii=False)
+    return harmless_json(json.dumps(entries, indent=2, ensure_ascii=False))
 
 
 def print_ranking(ranking: Sequence[Ranked], console: Console) -> None:

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from xinference_bridge.cli.console import harmless
+from xinference_bridge.printable import harmless, harmless_json
 from xinference_bridge.protocol.model_info import ModelInfo
 
 
@@ -53,7 +53,7 @@ _ROOMY = 10_000
 
 def models_as_json(models: Sequence[ModelInfo]) -> str:
     """Every model with all that is known of it."""
-    return json.dumps([asdict(model) for model in models], indent=2, ensure_ascii=False)
+    return harmless_json(json.dumps([asdict(model) for model in models], indent=2, ensure_ascii=False))
 
 
 def print_models(models: Sequence[ModelInfo], console: Console) -> None:

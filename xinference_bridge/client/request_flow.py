@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -221,7 +222,7 @@ class RequestFlow:
     def _whole(self, call: Call) -> Flow[Response]:
         response: Response = yield from self._attempt(Send, call)
         if response.status >= 300:
-            raise error_from_response(call.request, response)
+            raise error_from_response(call.request, response, time.time())
         return response
 
     def _begun(self, call: Call) -> Flow[tuple[Any, Any, StreamEvents]]:
@@ -229,7 +230,7 @@ class RequestFlow:
         begun = False
         try:
             if stream.status != 200:
-                raise error_from_response(call.request, (yield ReadRest(stream)))
+                raise error_from_response(call.request, (yield ReadRest(stream)), time.time())
             if not is_event_stream(stream.headers):
                 raise not_a_stream(call.request, (yield ReadRest(stream)))
             events = StreamEvents(call.request, call.url, stream.request_id)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from xinference_bridge.errors import XinferenceConfigurationError
@@ -13,17 +15,18 @@ from xinference_bridge.protocol.media import checked_data_url, data_url_of, refu
 ImageLike = str | bytes | os.PathLike[str]
 
 
-def image_input(image: ImageLike, place: int | None = None) -> dict[str, str]:
+def image_input(image: ImageLike, place: int | None = None, *, what: str = "the image") -> dict[str, str]:
     """Return `{"image": "data:image/…;base64,…"}`; an http(s) URL stays as it is, for the server to fetch.
 
     Args:
         image: A path, a `file://` URL, a data URL, an http(s) URL, or the bytes of a file.
         place: Its place among the inputs of the call, for errors.
+        what: What it is, for errors, where it has no place.
 
     Raises:
         XinferenceConfigurationError: It cannot be read, is empty, larger than 64 MiB, or no image.
     """
-    what = "the image" if place is None else f"image {place}"
+    what = what if place is None else f"image {place}"
     if isinstance(image, (bytes, bytearray, memoryview)):
         return {"image": data_url_of(bytes(image), "image", what)}
     if isinstance(image, str):
@@ -44,3 +47,24 @@ def image_input(image: ImageLike, place: int | None = None) -> dict[str, str]:
         reason = getattr(failure, "strerror", None) or failure
         raise XinferenceConfigurationError(f"{what} cannot be read from {str(image)[:200]!r}: {reason}") from None
     return {"image": data_url_of(data, "image", what)}
+
+
+def ranked_item(item: Mapping[str, Any], what: str) -> dict[str, str]:
+    """Return `{"text": …}`, `{"image": …}` or `{"video": …}` as the server ranks it, an image as a data URL.
+
+    Raises:
+        XinferenceConfigurationError: It has another key or none, or its value is invalid.
+    """
+    if not item or not set(item) <= {"text", "image", "video"}:
+        msg = f'{what} must be {{"text": …}}, {{"image": …}} or {{"video": …}}, got the keys {sorted(map(str, item))}'
+        raise XinferenceConfigurationError(msg)
+    own: dict[str, str] = {}
+    for kind, value in item.items():
+        if kind == "image":
+            own |= image_input(value, what=f"the image of {what}")
+        elif isinstance(value, str):
+            own[kind] = value
+        else:
+            msg = f"the {kind} of {what} must be a string, got {type(value).__name__}"
+            raise XinferenceConfigurationError(msg)
+    return own

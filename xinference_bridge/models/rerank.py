@@ -9,7 +9,17 @@ from xinference_bridge.client.flow import Flow
 from xinference_bridge.client.transport.call import Budget
 from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions
 from xinference_bridge.models.base import ModelHandle, naming_request
-from xinference_bridge.protocol.rerank import RerankResult, rerank_from_response, rerank_request
+from xinference_bridge.protocol.model_info import wrong_type
+from xinference_bridge.protocol.rerank import (
+    RerankItem,
+    RerankResult,
+    has_images,
+    rerank_from_response,
+    rerank_request,
+    with_captions,
+)
+
+_NO_CAPTIONS: Mapping[int, str] = {}
 
 
 class RerankHandle(ModelHandle):
@@ -19,50 +29,71 @@ class RerankHandle(ModelHandle):
 
     def rerank(
         self,
-        query: str,
-        documents: Sequence[str],
+        query: RerankItem,
+        documents: Sequence[RerankItem],
         parameters: Mapping[str, Any],
         options: CallOptions = DEFAULT_OPTIONS,
+        *,
+        captions: Mapping[int, str] = _NO_CAPTIONS,
     ) -> list[RerankResult]:
         """Return the documents' scores, best first.
 
         Args:
             query: What the documents are compared with.
-            documents: The documents' texts.
+            documents: Texts, or objects such as `{"image": "data:image/png;base64,…"}`.
             parameters: Parameters under their wire names; `top_n` bounds how many come back.
             options: What this call states differently from its connection.
+            captions: By place, the texts to rank instead of images where the model ranks text alone.
 
         Returns:
             One result a document, or `top_n` of them.
 
         Raises:
+            XinferenceModelTypeError: The model ranks no images.
             XinferenceProtocolError: The answer names documents that were not sent, or leaves some out.
             XinferenceError: Whatever else went wrong.
         """
         return (
-            self._run(options, lambda found, budget: found.rerank_flow(query, documents, parameters, budget))
+            self._run(options, lambda found, budget: found.rerank_flow(query, documents, parameters, budget, captions))
             if documents
             else []
         )
 
     async def arerank(
         self,
-        query: str,
-        documents: Sequence[str],
+        query: RerankItem,
+        documents: Sequence[RerankItem],
         parameters: Mapping[str, Any],
         options: CallOptions = DEFAULT_OPTIONS,
+        *,
+        captions: Mapping[int, str] = _NO_CAPTIONS,
     ) -> list[RerankResult]:
         """Async version of `rerank`."""
         return (
-            await self._arun(options, lambda found, budget: found.rerank_flow(query, documents, parameters, budget))
+            await self._arun(
+                options, lambda found, budget: found.rerank_flow(query, documents, parameters, budget, captions)
+            )
             if documents
             else []
         )
 
     def rerank_flow(
-        self, query: str, documents: Sequence[str], parameters: Mapping[str, Any], budget: Budget
+        self,
+        query: RerankItem,
+        documents: Sequence[RerankItem],
+        parameters: Mapping[str, Any],
+        budget: Budget,
+        captions: Mapping[int, str] = _NO_CAPTIONS,
     ) -> Flow[list[RerankResult]]:
         """Return the flow of `rerank`."""
+        if has_images(query, documents):
+            model = yield from self._description_if_allowed(self._client, budget)
+            if model is not None and model.type == "rerank" and "rerank_vision" not in model.abilities:
+                documents = with_captions(documents, captions)
+                if has_images(query, documents):
+                    # 4.1.0 answers an opaque 500, or ranks the data URL as text.
+                    running = yield from self._client.running.models()
+                    raise wrong_type(model, running, self.connection.server_url, "rerank_vision")
         request = rerank_request(self.uid, query, documents, parameters)
         response = yield from self._client.requests.send(request, budget)
         with naming_request(response, self.uid):

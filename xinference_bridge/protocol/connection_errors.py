@@ -116,6 +116,12 @@ def deadline_passed(url: str, seconds: float | None) -> XinferenceTimeoutError:
     return XinferenceTimeoutError(msg, url=url)
 
 
+def out_of_memory(url: str, *, request_id: str | None = None) -> XinferenceProtocolError:
+    """The answer does not fit into the memory of this process."""
+    msg = f"The answer of {url} does not fit into memory; max_response_bytes= bounds what is read of an answer."
+    return XinferenceProtocolError(msg, url=url, request_id=request_id)
+
+
 def not_http(url: str, why: str, *, request_id: str | None = None) -> XinferenceProtocolError:
     """Something answered, but it does not speak HTTP."""
     msg = (

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
@@ -14,6 +17,9 @@ from xinference_bridge.protocol.connection_errors import base_of, port_hint
 from xinference_bridge.protocol.http import Request, Response
 
 _LONGEST_QUOTE = 600
+#: What is read of a page that is no JSON: cut first, then looked at.
+_LONGEST_PAGE = 65536
+_MOST_FIELDS = 20
 
 # Seen on 4.1.0; each stands in the text of an answer, whose status alone does not tell the case.
 _NOT_FOUND = re.compile(
@@ -63,8 +69,8 @@ _NO_SUCH_PATH = frozenset({404, 405})
 PASSING_STATUS = frozenset({502, 503, 504})
 
 
-def error_from_response(request: Request, response: Response) -> e.XinferenceError:
-    """The typed error that an answer with a status of 300 or more stands for."""
+def error_from_response(request: Request, response: Response, now: float | None = None) -> e.XinferenceError:
+    """The typed error that an answer with a status of 300 or more stands for; `now` as in `seconds_to_wait`."""
     if response.status < 400:
         return _redirect(request, response)
     said = what_the_server_said(response.body)
@@ -76,7 +82,7 @@ def error_from_response(request: Request, response: Response) -> e.XinferenceErr
         status_code=response.status,
         request_id=response.request_id,
         body=said,
-        retry_after=_seconds(response.headers.get("retry-after")),
+        retry_after=seconds_to_wait(response.headers, now),
     )
     if isinstance(error, e.XinferenceServerError):
         error.replica_gone = bool(_REPLICA_GONE.search(said))
@@ -152,7 +158,7 @@ def what_the_server_said(body: bytes) -> str:
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
-        text = body.decode("utf-8", "replace").strip()
+        text = body[:_LONGEST_PAGE].decode("utf-8", "replace").strip()
         return (_page_in_words(text) if text[:1] == "<" else text)[:_LONGEST_QUOTE]
     if isinstance(data, dict):
         for name in ("detail", "error", "message"):
@@ -162,28 +168,50 @@ def what_the_server_said(body: bytes) -> str:
 
 
 def _page_in_words(page: str) -> str:
-    """What a page says to a reader: a proxy's few words, or of a long one (Xinference's own for a 404) the title."""
-    title = re.search(r"<title[^>]*>(.*?)</title>", page, re.IGNORECASE | re.DOTALL)
+    """What a page says to a reader: a proxy's few words, or of a long one (Xinference's own for a 404) the title.
+
+    No pattern here looks for its end beyond the next `<`, or from more than one beginning: a gap that can end anywhere
+    took more than a minute over a page of `<`.
+    """
     text = re.sub(r"<(script|style|head)\b.*?(</\1>|$)", " ", page, flags=re.IGNORECASE | re.DOTALL)
-    words = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text)).strip()
-    name = re.sub(r"\s+", " ", title[1]).strip() if title else ""
+    words = re.sub(r"\s+", " ", re.sub(r"<[^<>]*>", " ", text)).strip()
+    name = _title_of(page)
     return f"a page titled {name!r}" if name and (len(words) > _LONGEST_QUOTE or not words) else words or "a page"
+
+
+def _title_of(page: str) -> str:
+    begin = re.search(r"<title\b[^<>]*>", page, re.IGNORECASE)
+    end = page.lower().find("</title", begin.end()) if begin is not None else -1
+    if begin is None or end < 0:
+        return ""
+    return " ".join(page[begin.end() : end].split())[:_LONGEST_QUOTE]
 
 
 def _text_of(said: Any) -> str:
     if isinstance(said, str):
         return said[:_LONGEST_QUOTE]
     if isinstance(said, list):  # FastAPI's 422: one entry a field
-        return "; ".join(_field_error(entry) for entry in said)[:_LONGEST_QUOTE]
+        return "; ".join(_field_error(entry) for entry in said[:_MOST_FIELDS])[:_LONGEST_QUOTE]
     if isinstance(said, dict) and isinstance(said.get("message"), str):
         return str(said["message"])[:_LONGEST_QUOTE]
-    return orjson.dumps(said, default=str).decode()[:_LONGEST_QUOTE]
+    return _as_json(said)
 
 
 def _field_error(entry: Any) -> str:
-    if isinstance(entry, dict) and "msg" in entry:
-        return f"{'.'.join(str(part) for part in entry.get('loc', ()))}: {entry['msg']}"
-    return _text_of(entry)
+    if isinstance(entry, str):
+        return entry[:_LONGEST_QUOTE]
+    if not isinstance(entry, dict) or not isinstance(entry.get("msg"), str):
+        return _as_json(entry)
+    place = entry.get("loc")
+    parts = place[:_MOST_FIELDS] if isinstance(place, list) else []
+    return f"{'.'.join(str(part) for part in parts if isinstance(part, (str, int)))}: {entry['msg'][:_LONGEST_QUOTE]}"
+
+
+def _as_json(said: Any) -> str:
+    try:
+        return orjson.dumps(said).decode()[:_LONGEST_QUOTE]
+    except TypeError:  # it reads JSON that is deeper than it writes
+        return "JSON that is nested too deeply to be shown"
 
 
 def _kind(status: int, said: str, request: Request) -> type[e.XinferenceError]:
@@ -297,7 +325,7 @@ _SENTENCES: dict[type[e.XinferenceError], Callable[[str, Request, Response], str
 
 def _redirect(request: Request, response: Response) -> e.XinferenceError:
     # Following it would carry the credential and the caller's headers to a host that nobody named.
-    target = response.headers.get("location", "an address it does not name")
+    target = _without_secrets(response.headers.get("location"))
     msg = (
         f"{_asked(request, response)}: a redirect to {target}, which is not followed, because it would carry the "
         "credential along. If that is the server, give it as server_url."
@@ -305,10 +333,39 @@ def _redirect(request: Request, response: Response) -> e.XinferenceError:
     return e.XinferenceConfigurationError(msg, url=response.url, status_code=response.status, body=target)
 
 
-def _seconds(header: str | None) -> float | None:
+def _without_secrets(location: str | None) -> str:
+    """Return where a redirect leads, without user, query and fragment: login pages put tokens there."""
     try:
-        return max(0.0, float(header)) if header is not None else None
-    except ValueError:  # an HTTP date; no Xinference sends one
+        parts = urlsplit((location or "")[:_LONGEST_QUOTE])
+    except ValueError:
+        return "an address that is malformed"
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", "")) or "an address it does not name"
+
+
+def seconds_to_wait(headers: Mapping[str, str], now: float | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for, stated as a number or as a date.
+
+    Args:
+        headers: The answer's headers.
+        now: The client's clock in seconds since 1970, for an answer without a Date header of its own.
+    """
+    header = headers.get("retry-after")
+    if header is None:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        until, since = _moment(header), _moment(headers.get("date"))
+        since = now if since is None else since
+        return max(0.0, until - since) if until is not None and since is not None else None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _moment(date: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(date).timestamp() if date else None
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xinference_bridge.protocol.http import Request, Response
+from xinference_bridge.errors import XinferenceConfigurationError
+from xinference_bridge.protocol.http import JSON, Request, Response
 from xinference_bridge.protocol.shape_errors import unexpected_answer
+
+#: A text, or an object such as `{"image": "data:image/png;base64,…"}`.
+RerankItem = str | Mapping[str, str]
+
+_MEDIA = ("image", "video")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +26,59 @@ class RerankResult:
     relevance_score: float
 
 
-def rerank_request(uid: str, query: str, documents: Sequence[str], parameters: Mapping[str, Any]) -> Request:
-    """How relevant each document is to the query."""
-    body = {"model": uid, "query": query, "documents": documents, **parameters}
+def rerank_request(
+    uid: str, query: RerankItem, documents: Sequence[RerankItem], parameters: Mapping[str, Any]
+) -> Request:
+    """Return the request for how relevant each document is to the query.
+
+    Args:
+        uid: The model.
+        query: A text or an object.
+        documents: Texts or objects, mixed as they come.
+        parameters: Parameters under their wire names; `instruction` goes into `kwargs`, where the server reads it.
+    """
+    body: JSON = {"model": uid, "query": query, "documents": documents, **_with_instruction(parameters)}
     return Request("POST", "/v1/rerank", body, model_uid=uid, ability="rerank")
 
 
-def rerank_from_response(response: Response, count: int, top_n: int | None = None) -> list[RerankResult]:
-    """The server's ranking, best first: of each of `count` documents, or of the best `top_n`.
+def _with_instruction(parameters: Mapping[str, Any]) -> JSON:
+    """4.1.0 reads an instruction from `kwargs`, a JSON string, and ignores one beside it in silence."""
+    own = dict(parameters)
+    instruction = own.pop("instruction", None)
+    more = own.get("kwargs")
+    if isinstance(more, str) and instruction is not None:
+        try:
+            more = json.loads(more)
+        except ValueError:
+            raise XinferenceConfigurationError(f"kwargs must be a JSON object, got {more[:60]!r}") from None
+    if instruction is not None:
+        if not isinstance(instruction, str):
+            msg = f"instruction must be a string, got {type(instruction).__name__}"
+            raise XinferenceConfigurationError(msg)
+        more = {**(more or {}), "instruction": instruction}
+    if isinstance(more, Mapping):
+        own["kwargs"] = json.dumps(more, ensure_ascii=False)
+    return own
 
-    Raises XinferenceProtocolError when it names documents that were not sent, or leaves out some that were.
+
+def has_images(query: RerankItem, documents: Sequence[RerankItem]) -> bool:
+    """Return whether anything but text is to be ranked."""
+    return any(not isinstance(item, str) and any(kind in item for kind in _MEDIA) for item in (query, *documents))
+
+
+def with_captions(documents: Sequence[RerankItem], captions: Mapping[int, str]) -> list[RerankItem]:
+    """Return the documents, with the caption in place of each image that has one."""
+    return [
+        captions[place] if place in captions and not isinstance(document, str) else document
+        for place, document in enumerate(documents)
+    ]
+
+
+def rerank_from_response(response: Response, count: int, top_n: int | None = None) -> list[RerankResult]:
+    """Return the server's ranking, best first: of each of `count` documents, or of the best `top_n`.
+
+    Raises:
+        XinferenceProtocolError: It names documents that were not sent, or leaves out some that were.
     """
     data = response.json()
     entries = data.get("results") if isinstance(data, Mapping) else None
@@ -50,4 +100,5 @@ def rerank_from_response(response: Response, count: int, top_n: int | None = Non
     wanted = count if top_n is None or top_n < 0 else min(count, top_n)
     if len(results) < wanted:
         raise unexpected_answer(response, f"a score for {wanted} of {count} documents; it has {len(results)}")
-    return sorted(results, key=lambda result: -result.relevance_score)
+    # Cut here too: some engines send every document back, whatever top_n says.
+    return sorted(results, key=lambda result: -result.relevance_score)[:wanted]

@@ -1,10 +1,11 @@
-"""User and password: one login for everybody, its token renewed ahead of time and never twice at once."""
+"""User and password: one login for all callers, its token renewed ahead of time and never twice at once."""
 
 from __future__ import annotations
 
 import base64
 import json
 import math
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ SLACK_SHARE = 0.05
 SLACK_AT_MOST = 5.0
 # A renewal ahead of time that got no answer is retried after this pause, not by the very next caller.
 RENEWAL_PAUSE = 5.0
+# What an Authorization header can hold; a line break in it would begin a header of its own.
+_SENDABLE = re.compile(r"[\x21-\x7e]+")
 _OK, _TOO_MANY_REQUESTS, _SERVER_ERRORS = 200, 429, 500
 # A server without authentication has no such route; one with the web UI in its place answers 405.
 _NO_SUCH_ROUTE = frozenset({404, 405})
@@ -52,7 +55,7 @@ def expiry_of(token: str) -> float | None:
         payload = token.split(".")[1]
         exp = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"]
         return float(exp) if math.isfinite(exp) else None
-    except (IndexError, KeyError, TypeError, ValueError):
+    except (IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
 
 
@@ -62,7 +65,7 @@ def server_time(headers: Mapping[str, str]) -> float | None:
         if name.lower() == "date":
             try:
                 return parsedate_to_datetime(value).timestamp()
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 return None
     return None
 
@@ -227,10 +230,12 @@ class LoginGate(CredentialGate):
             answer = json.loads(body)
             refresh = answer.get("refresh_token")
             access = Secret(answer["access_token"].strip())
-        except (AttributeError, KeyError, TypeError, ValueError):
+            if not _SENDABLE.fullmatch(access):
+                raise ValueError
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             raise XinferenceProtocolError(
-                f"{self.server_url}{path} answered 200 without an access token. Check that the URL is that of a "
-                "Xinference server.",
+                f"{self.server_url}{path} answered 200 without an access token that can be sent. Check that the URL is that "
+                "of a Xinference server.",
                 url=self.server_url + path,
                 status_code=_OK,
             ) from None

@@ -6,16 +6,19 @@ import asyncio
 import contextlib
 import ssl
 import threading
+import time
 from collections.abc import AsyncIterator
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from xinference_bridge.client.transport import container
+from xinference_bridge.client.transport.socket_history import carried_before
 from xinference_bridge.connection_settings import ConnectionSettings
-from xinference_bridge.environment import proxy_from_environment
 from xinference_bridge.errors import XinferenceConfigurationError, XinferenceConnectionError, XinferenceError
 from xinference_bridge.protocol import connection_errors
+from xinference_bridge.protocol.body import BodyReader
 from xinference_bridge.protocol.http import Response
 from xinference_bridge.redaction import Secret, without_frames
 
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 _KEEP_IDLE_SECONDS = 4.0
 #: How long the end of a stream that has said `[DONE]` is waited for, so that its socket can be kept.
 _GRACE_SECONDS = 0.2
+#: A server that had closed a pooled socket is noticed at once; one that hangs up later has read the request.
+_STALE_WITHIN = 1.0
 
 
 class AiohttpTransport:
@@ -39,34 +44,34 @@ class AiohttpTransport:
         self._settings = settings
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
         self._lock = threading.Lock()  # loops of several threads add to the pools and look through them
-        proxy = settings.proxy or proxy_from_environment(settings.server_url)
+        self._limit = settings.max_response_bytes
+        proxy = settings.proxy_to_use()
         self._proxy = Secret(proxy) if proxy else None
 
     async def send(self, call: Call, authorization: str | None) -> Response:
         """The whole answer, whatever its status. Raises XinferenceConnectionError or XinferenceTimeoutError."""
-        pool = self._open_one() or await self._open_pool()
-        answer = await self._open(pool, call, authorization)
+        stream = await self.stream(call, authorization)
         try:
-            body = await answer.read()
-        except _failures() as failure:
-            answer.close()
-            raise _while_reading(call, failure) from without_frames(failure)
+            return await stream.read()
         except BaseException:  # a cancelled caller: the socket is closed, and with it the generation ends
-            answer.close()
+            stream.close()
             raise
-        pool.has_answered = True
-        return Response(answer.status, body, answer.headers, call.url, _request_id(answer, call))
 
     async def stream(self, call: Call, authorization: str | None) -> AiohttpStream:
         """The answer's head, with its bytes to come."""
         pool = self._open_one() or await self._open_pool()
         answer = await self._open(pool, call, authorization)
-        pool.has_answered = True
-        return AiohttpStream(answer, call)
+        try:
+            return AiohttpStream(answer, call, self._limit)
+        except XinferenceError:
+            answer.close()
+            raise
 
     async def _open(self, pool: _Pool, call: Call, authorization: str | None) -> aiohttp.ClientResponse:
         import aiohttp
 
+        began = time.monotonic()
+        carried_before.set(False)
         try:
             return await pool.session.request(
                 call.request.method,
@@ -76,12 +81,13 @@ class AiohttpTransport:
                 allow_redirects=False,
                 proxy=self._proxy,
                 # The deadline bounds all of it: the wait for a socket of the pool, and a body that drips.
-                timeout=_client_timeout(call.remaining(), call.connect_timeout, call.read_timeout()),
+                timeout=_client_timeout(call.remaining(), call.connect_timeout, call.budget.timeout),
             )
         except aiohttp.ClientResponseError as failure:  # the first line of the answer, or a header, is none
             what_came = _one_line(failure.message)
         except _failures() as failure:
-            raise _while_opening(call, failure, stale=pool.has_answered) from without_frames(failure)
+            stale = carried_before.get() and time.monotonic() - began < _STALE_WITHIN
+            raise _while_opening(call, failure, stale=stale) from without_frames(failure)
         # Raised out here, and without its cause, which carries the request with its headers.
         raise connection_errors.not_http(call.url, what_came, request_id=call.request_id)
 
@@ -136,10 +142,6 @@ class _Pool:
     """
 
     session: aiohttp.ClientSession
-
-    def __init__(self) -> None:
-        self.has_answered = False
-        """Whether an exchange has succeeded, so that a pooled socket may have gone stale since."""
 
     @classmethod
     async def open(cls, settings: ConnectionSettings) -> _Pool:
@@ -211,12 +213,14 @@ def _close_below(transport: Any) -> None:
 async def _keep_session(settings: ConnectionSettings) -> AsyncGenerator[aiohttp.ClientSession, None]:
     import aiohttp
 
+    from xinference_bridge.client.transport.aiohttp_connector import BoundedResponse, Connector
+
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=settings.pool_size, keepalive_timeout=_KEEP_IDLE_SECONDS, ssl=_tls_context(settings)
-        ),
+        connector=Connector(limit=settings.pool_size, keepalive_timeout=_KEEP_IDLE_SECONDS, ssl=_tls_context(settings)),
+        response_class=BoundedResponse,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
+        auto_decompress=False,  # it knows no limit; BodyReader does
         read_bufsize=2**18,
     )
     try:
@@ -226,10 +230,10 @@ async def _keep_session(settings: ConnectionSettings) -> AsyncGenerator[aiohttp.
 
 
 def _tls_context(settings: ConnectionSettings) -> ssl.SSLContext | bool:
+    if settings.server_url.startswith("http:"):
+        return True
     if settings.verify is False and settings.cert is None:
         return False
-    if settings.verify is True and settings.cert is None and settings.server_url.startswith("http:"):
-        return True
     try:
         return _loaded_tls_context(settings)
     except OSError as failure:
@@ -242,7 +246,8 @@ def _loaded_tls_context(settings: ConnectionSettings) -> ssl.SSLContext:
 
     # The same authorities as the sync transport trusts, not the system's.
     bundle = settings.verify if isinstance(settings.verify, str) else certifi.where()
-    context = ssl.create_default_context(cafile=bundle)
+    folder = bundle if Path(bundle).is_dir() else None
+    context = ssl.create_default_context(cafile=None if folder else bundle, capath=folder)
     if settings.verify is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -256,24 +261,43 @@ def _loaded_tls_context(settings: ConnectionSettings) -> ssl.SSLContext:
 class AiohttpStream:
     """The bytes of one answer as they come. Closing it, or cancelling its reader, closes the socket at once."""
 
-    def __init__(self, answer: aiohttp.ClientResponse, call: Call) -> None:
+    def __init__(self, answer: aiohttp.ClientResponse, call: Call, limit: int | None) -> None:
         self._answer = answer
         self._call = call
         self.status = answer.status
         self.headers = answer.headers
         self.request_id = _request_id(answer, call)
+        self._body = BodyReader(answer.headers, limit, call.url, self.request_id)
+        # None when all of it has come, and the socket went back to the pool.
+        self._socket: Any = answer.connection.protocol if answer.connection is not None else None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        body, socket = self._body, self._socket
         try:
-            async for chunk in self._answer.content.iter_any():
-                yield chunk
+            async for data in self._answer.content.iter_any():
+                if socket is not None:
+                    socket.overhead = 0
+                if content := body.feed(data):
+                    yield content
         except _failures() as failure:
             raise _while_reading(self._call, failure) from without_frames(failure)
+        body.end()
 
     async def read(self) -> Response:
-        """The rest as one answer: how an error under a stream's URL is read."""
-        body = b"".join([chunk async for chunk in self])
-        return Response(self.status, body, self.headers, self._call.url, self.request_id)
+        """The rest as one answer, whatever its status."""
+        return Response(self.status, await self._whole(), self.headers, self._call.url, self.request_id)
+
+    async def _whole(self) -> bytes:
+        try:
+            if self._body.length is None:
+                return b"".join([content async for content in self])
+            if self._socket is not None:
+                self._socket.overhead = -self._body.length
+            return await self._answer.read()
+        except _failures() as failure:
+            raise _while_reading(self._call, failure) from without_frames(failure)
+        except MemoryError:
+            raise connection_errors.out_of_memory(self._call.url, request_id=self.request_id) from None
 
     async def finish(self, chunks: AsyncIterator[bytes]) -> None:
         """Async version of `RequestsStream.finish`."""
@@ -296,14 +320,17 @@ def _client_timeout(total: float | None, connect: float | None, read: float | No
 @cache
 def _failures() -> tuple[type[BaseException], ...]:
     import aiohttp
+    from aiohttp.http import HttpProcessingError
 
-    return (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError, OSError)
+    return (aiohttp.ClientError, HttpProcessingError, TimeoutError, asyncio.TimeoutError, OSError)
 
 
 def _while_opening(call: Call, failure: BaseException, *, stale: bool) -> XinferenceError:
     import aiohttp
 
-    if isinstance(failure, (aiohttp.ConnectionTimeoutError,)):
+    if isinstance(failure, aiohttp.ConnectionTimeoutError):
+        if call.is_late():
+            return call.deadline_passed()
         return connection_errors.connect_timed_out(
             call.url, call.connect_timeout, in_container=container.inside_container()
         )
@@ -329,8 +356,12 @@ def _one_line(text: str) -> str:
 
 
 def _while_reading(call: Call, failure: BaseException) -> XinferenceError:
+    from aiohttp.http import HttpProcessingError
+
     if isinstance(failure, (TimeoutError, asyncio.TimeoutError)):
         return call.timed_out()
+    if isinstance(failure, HttpProcessingError):
+        return connection_errors.not_http(call.url, failure.message, request_id=call.request_id)
     return connection_errors.cut_short(call.url, str(failure) or type(failure).__name__, request_id=call.request_id)
 
 

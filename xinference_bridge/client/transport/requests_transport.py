@@ -5,19 +5,19 @@ from __future__ import annotations
 import http.client
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.hooks import default_hooks
 from requests.structures import CaseInsensitiveDict
 
 from xinference_bridge.client.transport import container
+from xinference_bridge.client.transport.watched_sockets import TooMuchOverhead, Watch, WatchedAdapter, WatchTimeout
 from xinference_bridge.connection_settings import ConnectionSettings
-from xinference_bridge.environment import proxy_from_environment
 from xinference_bridge.errors import XinferenceConfigurationError, XinferenceConnectionError, XinferenceError
 from xinference_bridge.protocol import connection_errors
+from xinference_bridge.protocol.body import BodyReader
 from xinference_bridge.protocol.http import Response
 from xinference_bridge.redaction import Secret, without_frames
 
@@ -38,40 +38,35 @@ class RequestsTransport:
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:
-        self._adapter = HTTPAdapter(
+        self._adapter = WatchedAdapter(
             pool_connections=4, pool_maxsize=settings.pool_size, max_retries=0, pool_block=False
         )
+        over_tls = settings.server_url.startswith("https:")
         self._verify = settings.verify
-        self._cert = settings.cert
-        proxy = settings.proxy or proxy_from_environment(settings.server_url)
+        self._cert = settings.cert if over_tls else None
+        self._limit = settings.max_response_bytes
+        proxy = settings.proxy_to_use()
         # A proxy's URL may hold a password.
         self._proxies = {"http": Secret(proxy), "https": Secret(proxy)} if proxy else {}
-        self.has_answered = False
-        """Whether an exchange has succeeded, so that a pooled socket may have gone stale since."""
 
     def send(self, call: Call, authorization: str | None) -> Response:
         """The whole answer, whatever its status. Raises XinferenceConnectionError or XinferenceTimeoutError."""
-        answer = self._open(call, authorization)
+        stream = self.stream(call, authorization)
         try:
-            # Under a deadline piece by piece, so that a server which drips cannot draw the answer out.
-            body = (
-                answer.raw.read(decode_content=True) if call.deadline is None else RequestsStream(answer, call).body()
-            )
-            _refuse_cut_head(answer, call, body)
-        except _READ_FAILURES as failure:
-            answer.close()
-            raise _while_reading(call, failure) from without_frames(failure)
+            return stream.read()
         except BaseException:
-            answer.close()
+            stream.close()
             raise
-        self.has_answered = True
-        return Response(answer.status_code, body, answer.headers, call.url, _request_id(answer, call))
 
     def stream(self, call: Call, authorization: str | None) -> RequestsStream:
         """The answer's head, with its bytes to come."""
-        stream = RequestsStream(self._open(call, authorization), call)
-        self.has_answered = True
-        return stream
+        watch = Watch(call.budget.timeout, call.remaining())
+        answer = self._open(call, authorization, watch)
+        try:
+            return RequestsStream(answer, call, watch, self._limit)
+        except XinferenceError:
+            answer.close()
+            raise
 
     def close(self) -> None:
         """Close every pooled socket."""
@@ -89,18 +84,22 @@ class RequestsTransport:
                 if connection is not None and connection.sock is not None:
                     connection.sock.close()
 
-    def _open(self, call: Call, authorization: str | None) -> requests.Response:
+    def _open(self, call: Call, authorization: str | None, watch: Watch) -> requests.Response:
         try:
             return self._adapter.send(
                 _prepared(call, authorization),
                 stream=True,
-                timeout=(call.connect_timeout, call.read_timeout()),  # type: ignore[arg-type] # None is taken for both
+                timeout=WatchTimeout(watch, call.connect_patience()),  # type: ignore[arg-type] # as urllib3 takes it
                 verify=self._verify,
                 cert=self._cert,
                 proxies=self._proxies,
             )
         except requests.RequestException as failure:
-            raise _while_opening(call, failure, stale=self.has_answered) from without_frames(failure)
+            raise _while_opening(call, failure, watch) from without_frames(failure)
+        except (ValueError, urllib3.exceptions.HTTPError) as failure:  # a URL or a header that cannot be written
+            raise _unusable(call, failure) from without_frames(failure)
+        except TimeoutError as failure:
+            raise call.timed_out() from without_frames(failure)
         except OSError as failure:  # a CA bundle or client certificate that is not there
             raise _unusable_file(call, failure) from without_frames(failure)
 
@@ -108,36 +107,47 @@ class RequestsTransport:
 class RequestsStream:
     """The bytes of one answer as they come. Closing it, or leaving it, closes the socket at once."""
 
-    def __init__(self, answer: requests.Response, call: Call) -> None:
+    def __init__(self, answer: requests.Response, call: Call, watch: Watch, limit: int | None) -> None:
         self._answer = answer
         self._call = call
+        self._watch = watch
         self.status = answer.status_code
         self.headers = answer.headers
         self.request_id = _request_id(answer, call)
+        self._body = BodyReader(answer.headers, limit, call.url, self.request_id)
 
     def __iter__(self) -> Iterator[bytes]:
+        raw, watch, body = self._answer.raw, self._watch, self._body
         try:
             # Not `stream`, which waits for the whole of a chunk, or, without chunks, for a full buffer.
-            while chunk := self._answer.raw.read1(_READ_SIZE, decode_content=True):
-                yield chunk
-                if self._call.deadline is not None:
-                    _wait_at_most(self._answer.raw, self._call.read_timeout())
+            while data := raw.read1(_READ_SIZE, decode_content=False):
+                watch.overhead = 0
+                if content := body.feed(data):
+                    yield content
         except _READ_FAILURES as failure:
             raise _while_reading(self._call, failure) from without_frames(failure)
-
-    def body(self) -> bytes:
-        """All of it."""
-        return b"".join(self)
+        body.end()
 
     def read(self) -> Response:
-        """The rest as one answer: how an error under a stream's URL is read."""
-        body = self.body()
-        _refuse_cut_head(self._answer, self._call, body)
-        return Response(self.status, body, self.headers, self._call.url, self.request_id)
+        """The rest as one answer, whatever its status."""
+        return Response(self.status, self._whole(), self.headers, self._call.url, self.request_id)
+
+    def _whole(self) -> bytes:
+        length = self._body.length
+        try:
+            if length is None:
+                return b"".join(self)
+            # Of a length that was found to be within the limit: all of it in one read.
+            self._watch.overhead = -length
+            return self._answer.raw.read(decode_content=False)  # type: ignore[no-any-return] # of urllib3's response
+        except _READ_FAILURES as failure:
+            raise _while_reading(self._call, failure) from without_frames(failure)
+        except MemoryError:
+            raise connection_errors.out_of_memory(self._call.url, request_id=self.request_id) from None
 
     def finish(self, chunks: Iterator[bytes]) -> None:
         """Read the end of a stream that has said all, so that its socket can be kept; not for long, and never fail."""
-        _wait_at_most(self._answer.raw, _GRACE_SECONDS)
+        self._watch.end_within(_GRACE_SECONDS)
         with suppress(XinferenceError):
             next(chunks, None)
 
@@ -167,8 +177,10 @@ def _prepared(call: Call, authorization: str | None) -> requests.PreparedRequest
     return prepared
 
 
-def _while_opening(call: Call, failure: requests.RequestException, *, stale: bool) -> XinferenceError:
+def _while_opening(call: Call, failure: requests.RequestException, watch: Watch) -> XinferenceError:
     if isinstance(failure, requests.ConnectTimeout):
+        if call.is_late():
+            return call.deadline_passed()
         return connection_errors.connect_timed_out(
             call.url, call.connect_timeout, in_container=container.inside_container()
         )
@@ -179,20 +191,37 @@ def _while_opening(call: Call, failure: requests.RequestException, *, stale: boo
     if isinstance(failure, requests.exceptions.ProxyError):
         return XinferenceConnectionError(f"The proxy on the way to {call.url} does not answer.", url=call.url)
     if isinstance(failure, requests.ConnectionError):
-        reason = _reason(failure)
-        if isinstance(reason, urllib3.exceptions.NewConnectionError):
-            return connection_errors.cannot_connect(call.url, _short(reason), in_container=container.inside_container())
-        if isinstance(reason, http.client.HTTPException) and not isinstance(reason, http.client.RemoteDisconnected):
-            if "HTTP/1.1".startswith(getattr(reason, "line", " ").strip()):
-                return connection_errors.cut_short(call.url, "amid its first line", request_id=call.request_id)
-            return connection_errors.not_http(call.url, _short(reason), request_id=call.request_id)
-        return connection_errors.hung_up(call.url, _short(reason), request_id=call.request_id, stale_socket=stale)
+        return _broken(call, _reason(failure), watch)
+    if isinstance(failure, requests.exceptions.InvalidHeader):  # of the answer; ours were checked
+        return connection_errors.not_http(call.url, _short(failure), request_id=call.request_id)
+    return _unusable(call, failure)
+
+
+def _broken(call: Call, reason: BaseException, watch: Watch) -> XinferenceError:
+    if isinstance(reason, TimeoutError):  # amid the request
+        return call.timed_out()
+    if isinstance(reason, urllib3.exceptions.NewConnectionError):
+        return connection_errors.cannot_connect(call.url, _short(reason), in_container=container.inside_container())
+    if isinstance(reason, http.client.IncompleteRead):
+        return connection_errors.cut_short(call.url, "amid its headers", request_id=call.request_id)
+    if isinstance(reason, http.client.HTTPException) and not isinstance(reason, http.client.RemoteDisconnected):
+        if "HTTP/1.1".startswith(getattr(reason, "line", " ").strip()):
+            return connection_errors.cut_short(call.url, "amid its first line", request_id=call.request_id)
+        return connection_errors.not_http(call.url, _short(reason), request_id=call.request_id)
+    return connection_errors.hung_up(
+        call.url, _short(reason), request_id=call.request_id, stale_socket=watch.found_stale()
+    )
+
+
+def _unusable(call: Call, failure: BaseException) -> XinferenceConfigurationError:
     return XinferenceConfigurationError(f"{call.url} cannot be asked: {failure}", url=call.url)
 
 
 def _while_reading(call: Call, failure: BaseException) -> XinferenceError:
     if isinstance(failure, (urllib3.exceptions.ReadTimeoutError, TimeoutError)):
         return call.timed_out()
+    if any(isinstance(argument, TooMuchOverhead) for argument in (failure, *failure.args)):
+        return connection_errors.not_http(call.url, _short(_reason(failure)), request_id=call.request_id)
     return connection_errors.cut_short(call.url, _short(failure), request_id=call.request_id)
 
 
@@ -218,20 +247,6 @@ def _short(failure: BaseException) -> str:
     # urllib3 begins with the connection object's repr: "HTTPConnection(host=…): Failed to …: [Errno 111] …"
     text = str(failure) or type(failure).__name__
     return text.rsplit(": ", 1)[-1].strip() if "Connection" in text.split(":", 1)[0] else text
-
-
-def _refuse_cut_head(answer: requests.Response, call: Call, body: bytes) -> None:
-    """Python's HTTP takes headers that were cut off for all there are: an answer of no length and no content."""
-    if not body and "content-length" not in answer.headers and "transfer-encoding" not in answer.headers:
-        raise connection_errors.cut_short(call.url, "amid its headers", request_id=call.request_id)
-
-
-def _wait_at_most(raw: Any, seconds: float | None) -> None:
-    """Bound the next reads of an answer that is still arriving: urllib3 has no public way to do so."""
-    sock = getattr(getattr(getattr(getattr(raw, "_fp", None), "fp", None), "raw", None), "_sock", None)
-    if sock is not None:
-        with suppress(OSError):  # closed meanwhile: the read itself will tell
-            sock.settimeout(seconds)
 
 
 def _request_id(answer: requests.Response, call: Call) -> str:

@@ -1,0 +1,135 @@
+"""Whatever a server answers, at any endpoint and through either framework: an answer, or an XinferenceError."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.documents import Document
+from llama_index.core.llms import ChatMessage
+from llama_index.core.schema import NodeWithScore, TextNode
+
+import langchain_xinference_bridge as lc
+import llamaindex_xinference_bridge as li
+from tests.core.asks import body_of, recorded
+from tests.support.fuzzing import FUZZ, answering, changed_answers, original, stream_of
+from xinference_bridge import XinferenceConnection, XinferenceError
+from xinference_bridge.client import registry as clients
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+URL = "http://127.0.0.1:1"
+TEXTS = ["a cat", "a dog", "a ship"]
+
+
+def connection() -> XinferenceConnection:
+    return XinferenceConnection(URL, max_retries=0)
+
+
+@lru_cache
+def models() -> dict[str, Any]:
+    there = connection()
+    return {
+        "lc chat": lc.ChatXinference(model="tiny-chat", connection=there, logprobs=True),
+        "lc llm": lc.XinferenceLLM(model="tiny-chat", connection=there),
+        "lc embed": lc.XinferenceEmbeddings(model="minilm", connection=there),
+        "lc rerank": lc.XinferenceRerank(model="tiny-rerank", connection=there),
+        "li llm": li.Xinference(model="tiny-chat", connection=there, logprobs=True),
+        "li embed": li.XinferenceEmbedding(model="minilm", connection=there),
+        "li rerank": li.XinferenceRerank(model="tiny-rerank", connection=there),
+    }
+
+
+def profile() -> dict[str, Any]:
+    """What LangChain's agents read of a model before they ask it."""
+    return dict(lc.ChatXinference(model="tiny-chat", connection=connection()).profile or {})
+
+
+def nodes() -> list[NodeWithScore]:
+    return [NodeWithScore(node=TextNode(text=text)) for text in TEXTS]
+
+
+DOCUMENTS = [Document(page_content=text) for text in TEXTS]
+CHAT, COMPLETE = "/v1/chat/completions", "/v1/completions"
+#: What is called, the path whose answer is changed, and what a real server answered there.
+CALLS: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
+    "LangChain chat": (lambda m: m["lc chat"].invoke("hi"), CHAT, "chat"),
+    "LangChain completion": (lambda m: m["lc llm"].invoke("hi"), COMPLETE, "completion"),
+    "LangChain embeddings": (lambda m: m["lc embed"].embed_documents(TEXTS), "/v1/embeddings", "embeddings"),
+    "LangChain rerank": (lambda m: m["lc rerank"].compress_documents(DOCUMENTS, "cat"), "/v1/rerank", "rerank"),
+    "LlamaIndex chat": (lambda m: m["li llm"].chat([ChatMessage("hi")]), CHAT, "chat"),
+    "LlamaIndex completion": (lambda m: m["li llm"].complete("hi"), CHAT, "chat"),
+    "LlamaIndex embeddings": (lambda m: m["li embed"].get_text_embedding_batch(TEXTS), "/v1/embeddings", "embeddings"),
+    "LlamaIndex rerank": (lambda m: m["li rerank"].postprocess_nodes(nodes(), query_str="cat"), "/v1/rerank", "rerank"),
+    "models": (lambda _: connection().models(), "/v1/models", "models"),
+    "a model": (lambda _: connection().model("minilm"), "/v1/models/minilm", "describe_minilm"),
+    "a profile": (lambda _: profile(), "/v1/models/tiny-chat", "describe_chat"),
+    "metadata": (lambda m: m["li llm"].metadata, "/v1/models/tiny-chat", "describe_chat"),
+}  # fmt: skip
+STREAMS: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
+    "LangChain chat": (lambda m: list(m["lc chat"].stream("hi")), CHAT, "chat_stream"),
+    "LangChain completion": (lambda m: list(m["lc llm"].stream("hi")), COMPLETE, "completion_stream"),
+    "LlamaIndex chat": (lambda m: list(m["li llm"].stream_chat([ChatMessage("hi")])), CHAT, "chat_stream"),
+    "LlamaIndex completion": (lambda m: list(m["li llm"].stream_complete("hi")), CHAT, "chat_stream"),
+}
+
+
+def healthy(path: str) -> bytes:
+    names = {"/v1/models/minilm": "minilm", "/v1/models/tiny-rerank": "rerank", "/v1/models/tiny-chat": "chat"}
+    return body_of(recorded(f"describe_{names[path]}" if path in names else "models"))
+
+
+def call(monkeypatch: pytest.MonkeyPatch, do: Callable[[dict[str, Any]], Any], path: str, answer: Any) -> None:
+    clients.close_all()
+    with answering(monkeypatch, lambda asked: answer if asked == path else healthy(asked)), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with suppress(XinferenceError):
+            do(models())
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_answer_with_any_place_changed_is_read_or_an_error_of_ours(monkeypatch: pytest.MonkeyPatch, name: str):
+    do, path, what = CALLS[name]
+
+    @FUZZ
+    @given(changed_answers(original(what)))
+    def check(answer: bytes) -> None:
+        call(monkeypatch, do, path, answer)
+
+    check()
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_any_bytes_are_read_or_an_error_of_ours(monkeypatch: pytest.MonkeyPatch, name: str):
+    do, path, what = CALLS[name]
+    whole = json.dumps(original(what)).encode()
+
+    @FUZZ
+    @given(st.binary(max_size=40) | st.integers(0, len(whole)).map(lambda at: whole[:at]))
+    def check(answer: bytes) -> None:
+        call(monkeypatch, do, path, answer)
+
+    check()
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_with_any_place_changed_is_read_or_an_error_of_ours(monkeypatch: pytest.MonkeyPatch, name: str):
+    do, path, what = STREAMS[name]
+    events = stream_of(what)
+
+    @FUZZ
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        at = data.draw(st.integers(0, min(3, len(events) - 1)))
+        pieces = [b"data: " + json.dumps(event).encode() + b"\r\n\r\n" for event in events]
+        pieces[at] = b"data: " + data.draw(changed_answers(events[at]) | st.binary(max_size=20)) + b"\r\n\r\n"
+        call(monkeypatch, do, path, pieces)
+
+    check()

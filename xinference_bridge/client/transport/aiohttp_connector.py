@@ -1,0 +1,91 @@
+"""What is added to aiohttp's own classes. Imported with aiohttp, when first needed."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError
+
+from xinference_bridge.client.transport.socket_history import carried_before
+from xinference_bridge.protocol.body import MOST_OVERHEAD
+
+#: The most interim answers (100 Continue, 103 Early Hints) before the real one.
+MOST_INTERIM = 32
+
+
+class Connector(aiohttp.TCPConnector):
+    """A pool of sockets that remember their use, and count what comes that is no body."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._factory = partial(BoundedHandler, loop=self._loop)
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a socket, pooled or new; `carried_before` says which."""
+        connection = await super().connect(*args, **kwargs)
+        protocol: Any = connection.protocol
+        carried_before.set(protocol.carried_before)
+        protocol.carried_before = True
+        protocol.overhead = 0
+        return connection
+
+
+class BoundedHandler(ResponseHandler):
+    """A socket on which no flood of blank lines, chunk extensions or trailers goes on without end."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.carried_before = False
+        """Whether it has carried an exchange."""
+        self.overhead = 0
+        """Bytes received since the last of the body that was read; negative while a body of known length comes."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came, unless it is too much."""
+        self.overhead += len(data)
+        if self.overhead > MOST_OVERHEAD:
+            self.abort_with(HttpProcessingError(message=f"more than {MOST_OVERHEAD} bytes around its body"))
+        else:
+            super().data_received(data)
+
+    def abort_with(self, error: Exception) -> None:
+        """End the exchange by this error."""
+        payload: Any = self._payload
+        self.set_exception(error)
+        if payload is not None:
+            payload.set_exception(error)
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class BoundedResponse(aiohttp.ClientResponse):
+    """An answer that no flood of interim answers keeps from coming.
+
+    aiohttp passes over any number of them, and after the first no longer watches `sock_read`: a server that says
+    100 Continue and then nothing made a call hang without end (3.14.5).
+    """
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        """Read the head of the answer."""
+        protocol = connection.protocol
+        read = protocol.read
+        left = MOST_INTERIM
+
+        async def read_bounded() -> Any:
+            nonlocal left
+            message, payload = await read()
+            if 100 <= message.code < 200 and message.code != 101:
+                left -= 1
+                if not left:
+                    raise HttpProcessingError(message=f"more than {MOST_INTERIM} interim answers")
+                protocol.start_timeout()
+            return message, payload
+
+        protocol.read = read_bounded
+        try:
+            return await super().start(connection)
+        finally:
+            del protocol.read
