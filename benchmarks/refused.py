@@ -14,6 +14,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 WINDOW = 300.0
 WORKER = """
@@ -92,7 +93,7 @@ def main() -> None:
     """Print a row for each case."""
     processes = int(sys.argv[1]) if len(sys.argv) > 1 else 16
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 30.0
-    cases = {
+    cases: dict[str, dict[str, Any]] = {
         "one wrong key": {"keys": 1, "revoked_after": None},
         "a wrong key each": {"keys": processes, "revoked_after": None},
         "a key revoked under load": {"keys": 1, "revoked_after": seconds / 2},
