@@ -125,7 +125,13 @@ class XinferenceFields(Serializable):
 
     @property
     def model(self) -> str:
-        """The model's UID, under the name that other LangChain classes give it."""
+        """The model's UID, under the name that other LangChain classes give it.
+
+        Examples:
+            >>> from langchain_xinference_bridge import XinferenceEmbeddings
+            >>> XinferenceEmbeddings(model="minilm").model
+            'minilm'
+        """
         return self.model_uid
 
     @property
@@ -151,7 +157,7 @@ class XinferenceFields(Serializable):
         copied = super().model_copy(update=update, deep=deep)
         # LangChain keeps a model written out, as the key of its cache: a copy would find the answers of the original.
         copied.__dict__.pop("_serialized", None)
-        copied._forget_what_was_resolved()
+        copied._forget_what_was_resolved()  # noqa: SLF001 - of the same class
         return copied
 
     def _stated(self) -> tuple[Any, ...]:
