@@ -12,7 +12,7 @@ from tests.docs.conftest import ROOT
 _SCRIPTS = sorted(
     path
     for path in (ROOT / "examples").glob("*.py")
-    if "__main__" in path.read_text(encoding="utf-8") and path.stem not in ("quickstart",) and "corpus" not in path.stem
+    if "__main__" in path.read_text(encoding="utf-8") and path.stem != "quickstart" and "corpus" not in path.stem
 )
 
 
