@@ -113,6 +113,12 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
     def embed_query(self, text: str) -> list[float]:
         """Return the vector of a query.
 
+        Args:
+            text: The query; `query_instruction` is put before it.
+
+        Returns:
+            `dimensions` floats.
+
         Examples:
             >>> len(XinferenceEmbeddings(model="minilm").embed_query("Where is the lighthouse?"))
             384
@@ -179,7 +185,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
     @overload
     def embed_stream(self, texts: Iterable[str], *, as_array: Literal[True]) -> Iterator[np.ndarray[Any, Any]]: ...
     def embed_stream(self, texts: Iterable[str], *, as_array: bool = False) -> Iterator[Any]:
-        """Yield the vectors of a corpus of any length, in order; no more is held than is in flight.
+        """Return the vectors of a corpus of any length one by one, in order; no more is held than is in flight.
 
         Args:
             texts: The texts, read as they are needed.

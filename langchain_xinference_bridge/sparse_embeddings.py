@@ -107,6 +107,12 @@ class XinferenceSparseEmbeddings(XinferenceFields, _SparseEmbeddings):
     def embed_query(self, text: str) -> SparseVector:  # type: ignore[override] # as above
         """Return the sparse vector of a query.
 
+        Args:
+            text: The query.
+
+        Returns:
+            Ascending token ids and their weights.
+
         Examples:
             >>> vector = XinferenceSparseEmbeddings(model="bge-m3").embed_query("Where is the lighthouse?")
             >>> len(vector.indices) == len(vector.values)
