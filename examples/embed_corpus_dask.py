@@ -113,7 +113,7 @@ if __name__ == "__main__":
     parser.add_argument("out", help="the folder for the vectors, which every worker reaches")
     parser.add_argument("embedding", nargs="?", default="bge-m3", help="UID of the embedding model")
     parser.add_argument("--scheduler", help="of a running cluster; without, two workers are started here")
-    parser.add_argument("--rows-a-file", type=int, default=4096, help="the files under way are what a crash loses")
+    parser.add_argument("--rows-a-file", type=int, default=4096, help="unfinished files are what a crash loses")
     try:
         main(**vars(parser.parse_args()))
     except (XinferenceError, ValueError) as error:

@@ -117,7 +117,10 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
             text: The query; `query_instruction` is put before it.
 
         Returns:
-            `dimensions` floats.
+            A list of floats, as many as the model has dimensions.
+
+        Raises:
+            XinferenceError: The request failed.
 
         Examples:
             >>> len(XinferenceEmbeddings(model="minilm").embed_query("Where is the lighthouse?"))

@@ -111,7 +111,7 @@ class XinferenceSparseEmbeddings(XinferenceFields, _SparseEmbeddings):
             text: The query.
 
         Returns:
-            Ascending token ids and their weights.
+            Its token ids and their weights.
 
         Examples:
             >>> vector = XinferenceSparseEmbeddings(model="bge-m3").embed_query("Where is the lighthouse?")

@@ -40,6 +40,8 @@ class ModelInfo:
     size: str | None = None
     quantization: str | None = None
     replicas: int | None = None
+    family: str | None = None
+    """The built-in family whose ways a registered model follows; None where the server does not say (1.17.1)."""
     strict_system_first: bool = False
     """Whether the model's template refuses a system message that is not the first."""
 
@@ -86,6 +88,7 @@ def model_from_wire(data: Any, uid: str | None = None) -> ModelInfo:
         size=_text(size),
         quantization=_text(data.get("quantization")),
         replicas=_whole(data.get("replica")),
+        family=_text(data.get("model_family")),
         strict_system_first=bool(data.get("strict_system_first")),
     )
 
