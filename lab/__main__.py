@@ -12,10 +12,11 @@ from dataclasses import replace
 
 from lab.environment import ensure_environment
 from lab.launch import Account, asks_who_calls, create_account, launch_models, launches_of, wait_until_ready
-from lab.models import NAMES, as_read_by, ensure_model, model_folder, models_digest
+from lab.models import NAMES, addition_of, as_read_by, ensure_model, model_folder, models_digest
 from lab.paths import DEFAULT_XINFERENCE, ENV_FILE, LOCK_FILE, ROOT, STATE
 from lab.rest import Rest
 from lab.say import LabError, fail, say
+from lab.selection import choose
 from lab.server import (
     Server,
     add_worker,
@@ -32,6 +33,8 @@ from lab.server import (
 def start(version: str, names: list[str], *, cluster: bool) -> None:
     """Bring up a lab with the named models; does nothing when that very lab already runs."""
     python = ensure_environment(version)
+    for addition in sorted({addition for name in names if (addition := addition_of(name))}):
+        ensure_environment(version, addition)  # before the server starts: it looks once for what its engines need
     # The models come first: while they are built, a lab that is out of date goes on serving.
     folders = {name: as_read_by(version, name, ensure_model(name)) for name in names}
     launches = launches_of(folders, cluster=cluster)
@@ -141,10 +144,12 @@ def main(arguments: list[str]) -> int:
         default=bool(os.environ.get("CLUSTER")),
         help="a supervisor and two workers, and two replicas of a model",
     )
-    parser.add_argument("--only", default=",".join(NAMES), help="the models to build and launch, by comma")
+    parser.add_argument("--only", help="the models to build and launch, by comma")
     options = parser.parse_args(arguments)
-    names = [name for name in NAMES if name in options.only.split(",")]
+    names = [name for name in NAMES if options.only is None or name in options.only.split(",")]
     try:
+        if options.command == "start":
+            names = choose(names, options.xinference, cluster=options.cluster, asked_for=options.only is not None)
         if options.command == "status":
             return 0 if status() else 1
         if options.command == "where":
