@@ -15,17 +15,16 @@ _MEDIA_NEEDS_GIB = 16.0
 def choose(names: list[str], version: str, *, cluster: bool, asked_for: bool) -> list[str]:
     """Return the names that are launched; say which are not, and why."""
     if cluster or version != DEFAULT_XINFERENCE:
-        why = "a cluster runs" if cluster else f"only Xinference {DEFAULT_XINFERENCE} runs"
-        return _without(names, (*REAL, *MEDIA), f"{why} {'the tiny models alone' if cluster else 'them'}")
+        why = "a cluster runs the tiny models alone" if cluster else f"they need Xinference {DEFAULT_XINFERENCE}"
+        return _without(names, (*REAL, *MEDIA), why)
     if asked_for:
         return names
     if os.environ.get("MEDIA") == "0":
         return _without(names, MEDIA, "MEDIA=0")
     memory = memory_gib()
     if memory is not None and memory < _MEDIA_NEEDS_GIB:
-        return _without(
-            names, MEDIA, f"this machine has {memory:.0f} GiB of memory, and they need {_MEDIA_NEEDS_GIB:.0f}"
-        )
+        why = f"this machine has {memory:.0f} GiB of memory, and the whole lab needs {_MEDIA_NEEDS_GIB:.0f}"
+        return _without(names, MEDIA, why)
     return names
 
 
