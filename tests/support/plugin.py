@@ -11,6 +11,7 @@ import pytest
 from vcr import patch as vcr_patch
 
 from lab.paths import DEFAULT_XINFERENCE
+from lab.rest import Rest
 from tests.support.cassettes import cassette_name, cassette_path, open_recording
 from tests.support.network import GUARD
 from tests.support.scrub import REPLAY, Lab
@@ -24,6 +25,7 @@ _MARKERS = {
     "server": "talks to the lab's server. Recorded, replayed by default; with --live it asks the lab itself.",
     "xinference": "(version): talks to a server of this version and no other, and has its recording under compat/.",
     "live_only": "has no recording: it asks the lab itself, and is skipped without --live.",
+    "model": "(uid, ...): needs models that not every lab runs; skipped live and unrecorded where one is absent.",
     "fault_server": "talks to a server that it starts itself on a loopback port, to meet what none does on demand.",
 }
 _PASSED = pytest.StashKey[bool]()
@@ -70,9 +72,12 @@ def _running_lab() -> Lab:
     if not os.environ.get("XINFERENCE_ENDPOINT"):
         msg = "--live and --record need a running lab, and XINFERENCE_ENDPOINT is not set: "
         raise pytest.UsageError(msg + "start one with `make lab`, then use `make test-live` or `make record`.")
+    url = os.environ["XINFERENCE_ENDPOINT"].rstrip("/")
+    api_key = os.environ.get("XINFERENCE_API_KEY", "")  # a server before 3.0 asks for none
     return Lab(
-        url=os.environ["XINFERENCE_ENDPOINT"].rstrip("/"),
-        api_key=os.environ.get("XINFERENCE_API_KEY", ""),  # a server before 3.0 asks for none
+        url=url,
+        api_key=api_key,
+        models=frozenset(model["id"] for model in Rest(url, api_key or None).get("/v1/models", timeout=60)["data"]),
         version=os.environ.get("LAB_XINFERENCE") or DEFAULT_XINFERENCE,
         username=os.environ.get("XINFERENCE_USERNAME", ""),
         password=os.environ.get("XINFERENCE_PASSWORD", ""),
@@ -135,6 +140,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         wanted = _version_of(item) or DEFAULT_XINFERENCE
         if wanted != lab.version:
             pytest.skip(f"is about Xinference {wanted}, and the lab is {lab.version}")
+        needed = {str(uid) for marker in item.iter_markers("model") for uid in marker.args}
+        if absent := sorted(needed - lab.models):
+            pytest.skip(f"the lab does not run {', '.join(absent)}: `make lab` without MEDIA=0 does")
 
 
 @pytest.fixture(autouse=True)
