@@ -23,16 +23,13 @@ def _ask(lab: Any, uid: str, **more: Any) -> dict[str, Any]:
     return answer.json()
 
 
-@pytest.mark.parametrize(
-    "uid", [pytest.param(uid, marks=pytest.mark.model(uid)) for uid in ("smollm2", "smollm2-tools", "smollm2-hf")]
-)
+@pytest.mark.parametrize("uid", ["smollm2", "smollm2-tools", "smollm2-hf"])
 def test_smollm2_answers_in_words(lab, uid):
     answer = _ask(lab, uid)
     assert answer["choices"][0]["message"]["content"].strip()
     assert answer["usage"]["completion_tokens"] > 0
 
 
-@pytest.mark.model("smollm2", "smollm2-hf")
 def test_the_dequantised_weights_are_the_gguf_s(lab):
     question = [{"role": "user", "content": "Name three colours."}]
     answers = [_ask(lab, uid, messages=question) for uid in ("smollm2", "smollm2-hf")]
