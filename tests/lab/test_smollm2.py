@@ -20,7 +20,8 @@ def _ask(lab: Any, uid: str, **more: Any) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {lab.api_key}"}
     answer = requests.post(f"{lab.url}/v1/chat/completions", json=body | more, headers=headers, timeout=300)
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    result: dict[str, Any] = answer.json()
+    return result
 
 
 @pytest.mark.parametrize("uid", ["smollm2", "smollm2-tools", "smollm2-hf"])
