@@ -59,7 +59,7 @@ bench-load: $(BENCH)/.ready ## Stream to 1 to 256 callers from the running lab, 
 soak: $(READY) ## 20,000 calls against a local server: memory and file descriptors stay flat
 	@$(BIN)/python benchmarks/soak.py
 
-lab: ## Start a real Xinference with tiny models; also: make lab CLUSTER=1, make lab XINFERENCE=1.17.1
+lab: ## Start a real Xinference with tiny models; also: make lab MEDIA=0 (quick), make lab CLUSTER=1, make lab XINFERENCE=1.17.1
 	@$(PYTHON) -m lab start
 
 lab-stop: ## End the lab and all its processes
