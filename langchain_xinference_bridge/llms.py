@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
+from functools import partial
 from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -24,6 +24,7 @@ from xinference_bridge.connection_settings import CallOptions
 from xinference_bridge.integration.parameters import CHAT, COMPLETION, check_values, merged, options_from
 from xinference_bridge.integration.sampling_fields import SamplingFields
 from xinference_bridge.models.completion import CompletionHandle
+from xinference_bridge.models.daemon_pool import results_of
 from xinference_bridge.protocol.chat.result import ChatDelta
 from xinference_bridge.protocol.chat.result import ChatResult as Answer
 from xinference_bridge.protocol.http import JSON
@@ -64,10 +65,17 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
 
     @override
     def bind(self, **kwargs: Any) -> Runnable[LanguageModelInput, str]:
-        """The model with parameters for each of its calls; a wrong value raises XinferenceConfigurationError here.
+        """Return this model with parameters for each of its calls.
 
-        >>> XinferenceLLM(model="tiny-chat-hf").bind(temperature=0).invoke("Name three colors.")
-        'Red, green and blue.'
+        Args:
+            **kwargs: Parameters by name, such as `temperature` or `timeout`.
+
+        Raises:
+            XinferenceConfigurationError: A value is invalid.
+
+        Examples:
+            >>> XinferenceLLM(model="tiny-chat-hf").bind(temperature=0).invoke("Name three colors.")
+            'Red, green and blue.'
         """
         with translated_errors:
             check_values(kwargs, type(self).__name__)
@@ -94,12 +102,8 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
             served, parameters, options = self._prepared(stop, kwargs)
             if len(prompts) == 1:
                 return _result([served.complete(prompts[0], parameters, options)], served.uid)
-            with ThreadPoolExecutor(min(self.max_concurrency, len(prompts) or 1), "xinference-llm") as pool:
-                asked = [pool.submit(served.complete, prompt, parameters, options) for prompt in prompts]
-                try:
-                    return _result([future.result() for future in asked], served.uid)
-                finally:
-                    pool.shutdown(wait=False, cancel_futures=True)
+            asked = [partial(served.complete, prompt, parameters, options) for prompt in prompts]
+            return _result(results_of(asked, self.max_concurrency, "xinference-llm"), served.uid)
 
     @override
     async def _agenerate(
@@ -119,10 +123,12 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
 
             asked = [asyncio.ensure_future(answer(prompt)) for prompt in prompts]
             try:
-                return _result([await future for future in asked], served.uid)
+                return _result(await asyncio.gather(*asked), served.uid)
             finally:
                 for future in asked:
                     future.cancel()
+                # Awaited, or one that failed meanwhile would be told of as an exception that nobody retrieved.
+                await asyncio.gather(*asked, return_exceptions=True)
 
     @override
     def _stream(
@@ -168,6 +174,8 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
     @override
     def _identifying_params(self) -> dict[str, Any]:
         return {
+            "model": self.model_uid,
+            "model_name": self.model_uid,
             "model_uid": self.model_uid,
             "server_url": self._connection().server_url,
             **self.stated_parameters(),

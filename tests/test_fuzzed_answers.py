@@ -47,6 +47,11 @@ def models() -> dict[str, Any]:
     }
 
 
+def profile() -> dict[str, Any]:
+    """What LangChain's agents read of a model before they ask it."""
+    return dict(lc.ChatXinference(model="tiny-chat", connection=connection()).profile or {})
+
+
 def nodes() -> list[NodeWithScore]:
     return [NodeWithScore(node=TextNode(text=text)) for text in TEXTS]
 
@@ -60,19 +65,19 @@ CALLS: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
     "LangChain embeddings": (lambda m: m["lc embed"].embed_documents(TEXTS), "/v1/embeddings", "embeddings"),
     "LangChain rerank": (lambda m: m["lc rerank"].compress_documents(DOCUMENTS, "cat"), "/v1/rerank", "rerank"),
     "LlamaIndex chat": (lambda m: m["li llm"].chat([ChatMessage("hi")]), CHAT, "chat"),
-    "LlamaIndex completion": (lambda m: m["li llm"].complete("hi"), COMPLETE, "completion"),
+    "LlamaIndex completion": (lambda m: m["li llm"].complete("hi"), CHAT, "chat"),
     "LlamaIndex embeddings": (lambda m: m["li embed"].get_text_embedding_batch(TEXTS), "/v1/embeddings", "embeddings"),
     "LlamaIndex rerank": (lambda m: m["li rerank"].postprocess_nodes(nodes(), query_str="cat"), "/v1/rerank", "rerank"),
     "models": (lambda _: connection().models(), "/v1/models", "models"),
     "a model": (lambda _: connection().model("minilm"), "/v1/models/minilm", "describe_minilm"),
-    "a profile": (lambda m: dict(lc.ChatXinference(model="tiny-chat", connection=connection()).profile or {}), "/v1/models/tiny-chat", "describe_chat"),
+    "a profile": (lambda _: profile(), "/v1/models/tiny-chat", "describe_chat"),
     "metadata": (lambda m: m["li llm"].metadata, "/v1/models/tiny-chat", "describe_chat"),
 }  # fmt: skip
 STREAMS: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
     "LangChain chat": (lambda m: list(m["lc chat"].stream("hi")), CHAT, "chat_stream"),
     "LangChain completion": (lambda m: list(m["lc llm"].stream("hi")), COMPLETE, "completion_stream"),
     "LlamaIndex chat": (lambda m: list(m["li llm"].stream_chat([ChatMessage("hi")])), CHAT, "chat_stream"),
-    "LlamaIndex completion": (lambda m: list(m["li llm"].stream_complete("hi")), COMPLETE, "completion_stream"),
+    "LlamaIndex completion": (lambda m: list(m["li llm"].stream_complete("hi")), CHAT, "chat_stream"),
 }
 
 

@@ -1,4 +1,4 @@
-"""A server that attacks: answers that trickle, that are huge or that are malformed. The same error in both transports."""
+"""A server that attacks: answers that trickle, are huge or are malformed. The same error in both transports."""
 
 from __future__ import annotations
 
@@ -273,7 +273,7 @@ def test_no_message_holds_control_characters_or_bidi_overrides(server: FaultServ
 def test_a_location_is_told_without_its_secrets(server: FaultServer, mode: str):
     target = "https://ada:pa55@elsewhere.example/login?key=xf-secret-key#xf-secret-key"
     server.on(PATHS["chat"], http(307, b"", location=target))
-    with pytest.raises(XinferenceError, match="elsewhere.example") as caught:
+    with pytest.raises(XinferenceError, match=r"elsewhere\.example") as caught:
         ask(mode, connection_to(server, api_key="xf-secret-key"), "chat")
     told = f"{caught.value} {caught.value.body} {caught.value!r}"
     assert "pa55" not in told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ _MARKERS = {
 }
 _PASSED = pytest.StashKey[bool]()
 _LAB = pytest.StashKey[Lab]()
+_RUNTIME = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 _EXPECTED = pytest.StashKey[set[Path]]()
 
 # What the machine's environment says must not decide how a test ends.
@@ -51,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{marker}: {meaning}")
     real = config.getoption("--live") or config.getoption("--record")
     config.stash[_LAB] = lab = _running_lab() if real else REPLAY
+    config.stash[_RUNTIME] = tempfile.TemporaryDirectory(prefix="xinference-bridge-tests-")
     for name in list(os.environ):
         if name.startswith(_HERMETIC) or name.lower() in _PROXIES:
             del os.environ[name]
@@ -63,6 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[_RUNTIME].cleanup()
     GUARD.stand_down()
 
 
@@ -128,6 +132,8 @@ def pytest_runtest_makereport(
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    # What processes share of refused credentials is each test's own, and not the machine's.
+    os.environ["XDG_RUNTIME_DIR"] = f"{item.config.stash[_RUNTIME].name}/{abs(hash(item.nodeid)):x}"
     lab = item.config.stash[_LAB]
     if item.get_closest_marker("live_only") is not None and not lab.live:
         pytest.skip("asks the lab itself: --live")

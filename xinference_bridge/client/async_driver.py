@@ -18,6 +18,7 @@ from xinference_bridge.client.flow import (
     Sleep,
     Via,
 )
+from xinference_bridge.client.places import Place, refuse_to_wait_for_oneself
 from xinference_bridge.client.transport.aiohttp_transport import AiohttpTransport
 
 Result = TypeVar("Result")
@@ -73,6 +74,9 @@ class AsyncDriver:
         places = of_loop.get(effect.key)
         if places is None:
             places = of_loop[effect.key] = asyncio.BoundedSemaphore(effect.limit)
+        owner = asyncio.current_task()
+        if places.locked():
+            refuse_to_wait_for_oneself(places, owner, effect.limit, effect.call.url)
         left = effect.call.remaining()
         if left is None:
             await places.acquire()
@@ -81,4 +85,4 @@ class AsyncDriver:
                 await asyncio.wait_for(places.acquire(), left)
             except asyncio.TimeoutError:
                 raise effect.call.deadline_passed() from None
-        return places.release
+        return Place(places, owner, places.release)

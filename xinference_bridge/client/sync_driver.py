@@ -18,6 +18,7 @@ from xinference_bridge.client.flow import (
     Sleep,
     Via,
 )
+from xinference_bridge.client.places import Place, refuse_to_wait_for_oneself
 from xinference_bridge.client.transport.requests_transport import RequestsTransport
 
 Result = TypeVar("Result")
@@ -81,6 +82,9 @@ class SyncDriver:
         places = self._places.get(effect.key)
         if places is None:
             places = self._places.setdefault(effect.key, threading.BoundedSemaphore(effect.limit))
-        if not places.acquire(timeout=effect.call.remaining()):
-            raise effect.call.deadline_passed()
-        return places.release
+        owner = threading.get_ident()
+        if not places.acquire(blocking=False):
+            refuse_to_wait_for_oneself(places, owner, effect.limit, effect.call.url)
+            if not places.acquire(timeout=effect.call.remaining()):
+                raise effect.call.deadline_passed()
+        return Place(places, owner, places.release)

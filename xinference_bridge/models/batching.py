@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from xinference_bridge.client.adaptive_limit import AdaptiveLimit
 from xinference_bridge.errors import XinferenceConfigurationError, XinferenceError
+from xinference_bridge.models.daemon_pool import DaemonPool
 
 Result = TypeVar("Result")
 
@@ -99,7 +100,7 @@ def run_batches_in_order(
         with window.pace.turn():
             return send(batch)
 
-    pool = ThreadPoolExecutor(concurrency, thread_name_prefix="xinference-embed")
+    pool = DaemonPool(concurrency, "xinference-embed")
     try:
         for batch in chain(ahead, todo):
             while not window.has_room():
@@ -113,7 +114,7 @@ def run_batches_in_order(
         yield from window.ready()
     finally:
         # Not waited for: what is in flight ends by itself, and its answer is not needed any more.
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.stop()
 
 
 async def arun_batches_in_order(

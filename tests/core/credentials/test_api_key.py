@@ -116,7 +116,7 @@ class TestAnApiKey:
             except XinferenceAuthenticationError:
                 pass
             clock.pass_(1)
-        assert len(failures) > 5
+        assert len(failures) == 5  # after 60, 300, 600 and 1200 s
         assert max(sum(1 for t in failures if start <= t < start + 300) for start in failures) == 2
 
     def test_that_was_proven_and_is_revoked_rests_from_then_on(self):
@@ -225,7 +225,7 @@ class TestWhoWaitsForAProbe:
         chat = enter(gate)
         with pytest.raises(XinferenceAuthenticationError, match="does not know this API key") as caught:
             gate.wait(PATIENCE)
-        assert caught.value.body == '{"detail":"no"}'
+        assert caught.value.body == "no"
         assert chat.rejected(unauthorized()) is False
 
     def test_takes_over_from_a_caller_who_never_settles_when_the_light_request_got_no_answer(self):

@@ -89,6 +89,7 @@ class TestTheGateOfACredential:
         # A process of its own, for a fork of the test runner is a fork of its threads too.
         program = f"""
 import os, sys, threading
+os.environ["XDG_RUNTIME_DIR"] = "/dev/null"  # nothing is shared but by the fork
 from xinference_bridge.client.auth import registry as gates
 from xinference_bridge.client.auth.gate import Permit
 from xinference_bridge.errors import XinferenceAuthenticationError

@@ -10,7 +10,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from xinference_bridge.client.auth.gate import UNAUTHORIZED, Clock, CredentialGate, Get, Permit, Turn, proves_credential
-from xinference_bridge.client.auth.refusals import MOST_REFUSALS, REFUSAL_WINDOW, ServerRefusals, refused_message
+from xinference_bridge.client.auth.refusals import (
+    MOST_REFUSALS,
+    REFUSAL_WINDOW,
+    Refusal,
+    ServerRefusals,
+    refused_message,
+)
+from xinference_bridge.client.auth.shared_refusals import SharedRefusals
 from xinference_bridge.errors import XinferenceAuthenticationError
 from xinference_bridge.protocol.error_responses import what_the_server_said
 from xinference_bridge.redaction import Secret
@@ -22,6 +29,8 @@ if TYPE_CHECKING:
 PROBE_PATIENCE = 1.0
 # A probe that is neither settled nor dropped, while the light one got no answer either, loses its turn.
 LEADER_PATIENCE = 60.0
+# How often a process looks whether another one's first request has been answered.
+_LOOK_AGAIN = 0.02
 LIGHT_PROBE_PATH = "/v1/models"
 
 
@@ -77,9 +86,13 @@ class KeyGate(CredentialGate):
         get: Get | None = None,
         refusals: ServerRefusals | None = None,
         clock: Clock = time.monotonic,
+        shared: SharedRefusals | None = None,
     ) -> None:
         super().__init__(server_url, refusals, clock)
         self.get = get
+        self._shared = shared
+        self._name = shared.name_of(api_key) if shared is not None else ""
+        self._other_process: Turn | None = None
         self._authorization = Secret("Bearer " + api_key)
         self._proven: Permit | None = None
         self._probe: Probe | None = None
@@ -87,7 +100,58 @@ class KeyGate(CredentialGate):
     def enter(self) -> Permit | Future[None]:
         """Same as `CredentialGate.enter`; for a proven key it takes no lock."""
         proven = self._proven
-        return self._enter_unproven() if proven is None else proven
+        if proven is None:
+            return self._enter_unproven()
+        if self._shared is not None and self._shared.changed():
+            self._learn_from_other_processes(self._shared)
+        return proven
+
+    def _learn_from_other_processes(self, shared: SharedRefusals) -> None:
+        """A key that another process has just seen refused is not sent by this one.
+
+        Raises:
+            XinferenceAuthenticationError: It rests.
+        """
+        rest = shared.rest(self._name)
+        if rest:
+            with self._lock:
+                self._fail(self._refused_elsewhere(rest))
+                self._raise_while_resting(self._clock())
+
+    def _refused_elsewhere(self, rest: float) -> XinferenceAuthenticationError:
+        message = refused_message(self.server_url, "key", rest) + " Another process of this user was told so."
+        return XinferenceAuthenticationError(message, url=self.server_url, status_code=UNAUTHORIZED)
+
+    def _wait_for_other_processes(self, shared: SharedRefusals) -> Turn | None:
+        """Return what to wait for while another process sends the same key for the first time; called with the lock.
+
+        Raises:
+            XinferenceAuthenticationError: The key rests, or too many were refused.
+        """
+        turn = self._other_process
+        if turn is not None and not turn.done():
+            return turn
+        leave = shared.begin(self._name)
+        if leave.verdict == "resting":
+            self._fail(self._refused_elsewhere(leave.seconds))
+            if self._refusal is not None:
+                self._refusal = Refusal(self._refusal.error, self._clock() + leave.seconds)
+            self._raise_while_resting(self._clock())
+        if leave.verdict == "spent":
+            raise self._spent(leave.seconds)
+        if leave.verdict == "go":
+            return None
+        turn = self._other_process = Turn()
+        try:
+            threading.Thread(target=self._look_again, args=(turn,), name="xinference-verdict", daemon=True).start()
+        except RuntimeError:  # no thread to be had: sent without waiting
+            turn.end()
+            return None
+        return turn
+
+    def _look_again(self, turn: Turn) -> None:
+        time.sleep(_LOOK_AGAIN)
+        turn.end()
 
     def _enter_unproven(self) -> Permit | Future[None]:
         with self._lock:
@@ -98,6 +162,8 @@ class KeyGate(CredentialGate):
             probe = self._probe
             if probe is None or probe.abandoned:
                 self._raise_when_spent(now)
+                if self._shared is not None and (turn := self._wait_for_other_processes(self._shared)) is not None:
+                    return turn
                 self._probe = Probe()
                 if probe is not None:
                     probe.turn.end()
@@ -111,12 +177,15 @@ class KeyGate(CredentialGate):
     def _raise_when_spent(self, now: float) -> None:
         rest = self._refusals.rest(now)
         if rest:
-            raise XinferenceAuthenticationError(
-                f"{self.server_url} refused {MOST_REFUSALS} credentials from this process within {REFUSAL_WINDOW:.0f} "
-                f"s. This one, not proven yet, is not sent for {math.ceil(rest)} s, because ten such failures make the "
-                "server ban this address for an hour.",
-                url=self.server_url,
-            )
+            raise self._spent(rest)
+
+    def _spent(self, rest: float) -> XinferenceAuthenticationError:
+        return XinferenceAuthenticationError(
+            f"{self.server_url} refused {MOST_REFUSALS} credentials of this user within {REFUSAL_WINDOW:.0f} s. This "
+            f"one, not proven yet, is not sent for {math.ceil(rest)} s, because ten such failures make the server ban "
+            "this address for an hour.",
+            url=self.server_url,
+        )
 
     def when_accepted(self, permit: Permit) -> None:
         """Same as `Permit.accepted`."""
@@ -127,6 +196,8 @@ class KeyGate(CredentialGate):
             probe.settled = True
             if self._probe is probe:
                 self._prove()
+        if self._shared is not None:
+            self._shared.accepted(self._name)
         probe.turn.end()
 
     def when_rejected(self, permit: Permit, error: XinferenceAuthenticationError) -> bool:
@@ -138,6 +209,8 @@ class KeyGate(CredentialGate):
                     return False
                 probe.settled = True
             self._refusals.add(self._clock())
+            if self._shared is not None:
+                self._shared.refused(self._name)
             # A late 401 to a permit that is older than the present proof says nothing about the present.
             if self._proven is permit or (probe is not None and (self._probe is probe or self._proven is not None)):
                 self._fail(error)
@@ -157,11 +230,17 @@ class KeyGate(CredentialGate):
     def renew_after_fork(self) -> None:
         """Same as `CredentialGate.renew_after_fork`: a proven key stays proven, a refused one refused."""
         super().renew_after_fork()
-        self._probe = None
+        self._probe = self._other_process = None
 
     def _prove(self) -> None:
         self._proven = Permit(self, self._authorization)
         self._probe = self._refusal = None
+
+    def forget(self) -> None:
+        """Same as `CredentialGate.forget`, for the other processes of this user, too."""
+        super().forget()
+        if self._shared is not None:
+            self._shared.forget(self._name)
 
     def _fail(self, error: XinferenceAuthenticationError) -> None:
         self._refuse(error)
@@ -172,6 +251,8 @@ class KeyGate(CredentialGate):
             probe.settled = True
             if self._probe is probe:
                 self._probe = None
+        if self._shared is not None:
+            self._shared.undecided(self._name)
         probe.turn.end()
 
     def _start_watching(self, probe: Probe) -> None:
@@ -199,6 +280,8 @@ class KeyGate(CredentialGate):
                 return
             if status == UNAUTHORIZED:
                 self._refusals.add(self._clock())
+                if self._shared is not None:
+                    self._shared.refused(self._name)
                 self._fail(
                     XinferenceAuthenticationError(
                         self.refused_message(),
@@ -209,6 +292,8 @@ class KeyGate(CredentialGate):
                 )
             elif proves_credential(status):
                 self._prove()
+                if self._shared is not None:
+                    self._shared.accepted(self._name)
             else:
                 return
         probe.turn.end()

@@ -18,9 +18,9 @@ from typing import TypeAlias
 
 from xinference_bridge.client.auth.refusals import (
     COOL_DOWN,
-    COOL_DOWN_REPEATED,
     Refusal,
     ServerRefusals,
+    cool_down_after,
     refused_message,
 )
 from xinference_bridge.errors import XinferenceAuthenticationError, XinferenceError, XinferenceTimeoutError
@@ -123,6 +123,7 @@ class CredentialGate(ABC):
         self._clock = clock
         self._lock = threading.Lock()
         self._refusal: Refusal | None = None
+        self._refused_in_a_row = 0
         self._refusals = ServerRefusals() if refusals is None else refusals
 
     @abstractmethod
@@ -201,13 +202,14 @@ class CredentialGate(ABC):
         if refusal is None:
             return COOL_DOWN
         left = refusal.until - self._clock()
-        return left if left > 0 else COOL_DOWN_REPEATED
+        return left if left > 0 else cool_down_after(self._refused_in_a_row + 1)
 
     def _refuse(self, error: XinferenceError) -> None:
         """Remember a refusal; called with the lock held."""
         remembered = copy_of(error)
         remembered.__cause__ = None  # its frames may hold the request
-        rest = COOL_DOWN if self._refusal is None else COOL_DOWN_REPEATED
+        self._refused_in_a_row = 1 if self._refusal is None else self._refused_in_a_row + 1
+        rest = cool_down_after(self._refused_in_a_row)
         self._refusal = Refusal(remembered, self._clock() + rest)
 
     def _raise_while_resting(self, now: float) -> None:

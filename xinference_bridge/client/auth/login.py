@@ -1,4 +1,4 @@
-"""User and password: one login for everybody, its token renewed ahead of time and never twice at once."""
+"""User and password: one login for all callers, its token renewed ahead of time and never twice at once."""
 
 from __future__ import annotations
 
@@ -234,8 +234,8 @@ class LoginGate(CredentialGate):
                 raise ValueError
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             raise XinferenceProtocolError(
-                f"{self.server_url}{path} answered 200 without an access token that can be sent. Check that the URL is that of a "
-                "Xinference server.",
+                f"{self.server_url}{path} answered 200 without an access token that can be sent. Check that the URL is that "
+                "of a Xinference server.",
                 url=self.server_url + path,
                 status_code=_OK,
             ) from None

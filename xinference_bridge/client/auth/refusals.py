@@ -24,6 +24,17 @@ COOL_DOWN = 60.0
 COOL_DOWN_REPEATED = 300.0
 
 
+# A credential that is refused again and again rests longer and longer.
+LONGEST_COOL_DOWN = 3600.0
+
+
+def cool_down_after(refusals: int) -> float:
+    """Return the seconds for which a credential rests after so many refusals in a row."""
+    if refusals <= 1:
+        return COOL_DOWN
+    return min(LONGEST_COOL_DOWN, COOL_DOWN_REPEATED * 2.0 ** min(refusals - 2, 10))
+
+
 # The same budget over all credentials of one server: a process that tries many different wrong keys (one for each of
 # its own users) stops before the tenth, and leaves one for another program at this address.
 REFUSAL_WINDOW = 300.0

@@ -16,6 +16,7 @@ from xinference_bridge.client.auth.api_key import KeyGate
 from xinference_bridge.client.auth.gate import CredentialGate, Get, OpenGate, Permit, Post, proves_credential
 from xinference_bridge.client.auth.login import LoginGate
 from xinference_bridge.client.auth.refusals import ServerRefusals, refused_message
+from xinference_bridge.client.auth.shared_refusals import SharedRefusals
 from xinference_bridge.errors import XinferenceConfigurationError
 
 __all__ = ["CredentialGate", "Get", "Permit", "Post", "gate_for", "proves_credential", "refused_message", "reset"]
@@ -56,7 +57,7 @@ def gate_for(
                 del _gates[next(iter(_gates))]
             refusals = _refusals.setdefault(server_url, ServerRefusals())
             if api_key is not None:
-                gate = KeyGate(server_url, api_key, refusals=refusals)
+                gate = KeyGate(server_url, api_key, refusals=refusals, shared=SharedRefusals(server_url))
             elif username is not None and password is not None:
                 gate = LoginGate(server_url, username, SecretStr(password), post=post, refusals=refusals)
             else:

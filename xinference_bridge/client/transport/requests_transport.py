@@ -191,23 +191,26 @@ def _while_opening(call: Call, failure: requests.RequestException, watch: Watch)
     if isinstance(failure, requests.exceptions.ProxyError):
         return XinferenceConnectionError(f"The proxy on the way to {call.url} does not answer.", url=call.url)
     if isinstance(failure, requests.ConnectionError):
-        reason = _reason(failure)
-        if isinstance(reason, TimeoutError):  # amid the request
-            return call.timed_out()
-        if isinstance(reason, urllib3.exceptions.NewConnectionError):
-            return connection_errors.cannot_connect(call.url, _short(reason), in_container=container.inside_container())
-        if isinstance(reason, http.client.IncompleteRead):
-            return connection_errors.cut_short(call.url, "amid its headers", request_id=call.request_id)
-        if isinstance(reason, http.client.HTTPException) and not isinstance(reason, http.client.RemoteDisconnected):
-            if "HTTP/1.1".startswith(getattr(reason, "line", " ").strip()):
-                return connection_errors.cut_short(call.url, "amid its first line", request_id=call.request_id)
-            return connection_errors.not_http(call.url, _short(reason), request_id=call.request_id)
-        return connection_errors.hung_up(
-            call.url, _short(reason), request_id=call.request_id, stale_socket=watch.found_stale()
-        )
+        return _broken(call, _reason(failure), watch)
     if isinstance(failure, requests.exceptions.InvalidHeader):  # of the answer; ours were checked
         return connection_errors.not_http(call.url, _short(failure), request_id=call.request_id)
     return _unusable(call, failure)
+
+
+def _broken(call: Call, reason: BaseException, watch: Watch) -> XinferenceError:
+    if isinstance(reason, TimeoutError):  # amid the request
+        return call.timed_out()
+    if isinstance(reason, urllib3.exceptions.NewConnectionError):
+        return connection_errors.cannot_connect(call.url, _short(reason), in_container=container.inside_container())
+    if isinstance(reason, http.client.IncompleteRead):
+        return connection_errors.cut_short(call.url, "amid its headers", request_id=call.request_id)
+    if isinstance(reason, http.client.HTTPException) and not isinstance(reason, http.client.RemoteDisconnected):
+        if "HTTP/1.1".startswith(getattr(reason, "line", " ").strip()):
+            return connection_errors.cut_short(call.url, "amid its first line", request_id=call.request_id)
+        return connection_errors.not_http(call.url, _short(reason), request_id=call.request_id)
+    return connection_errors.hung_up(
+        call.url, _short(reason), request_id=call.request_id, stale_socket=watch.found_stale()
+    )
 
 
 def _unusable(call: Call, failure: BaseException) -> XinferenceConfigurationError:

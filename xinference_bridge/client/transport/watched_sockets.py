@@ -119,14 +119,14 @@ class _WatchedPool:
 class _WatchedHTTPPool(_WatchedPool, HTTPConnectionPool):
     def _new_conn(self) -> Any:
         conn: Any = super()._new_conn()
-        new_socket = conn._new_conn
+        new_socket = conn._new_conn  # noqa: SLF001 - urllib3 has no public way
 
         def patient_socket() -> Any:
             sock = new_socket()
             sock.settimeout(conn.watch.next_wait())  # as in `_validate_conn`, for a socket that is made while sending
             return sock
 
-        conn._new_conn = patient_socket
+        conn._new_conn = patient_socket  # noqa: SLF001 - as above
         return conn
 
 

@@ -1,0 +1,165 @@
+"""Processes of one user share what they know of refused keys, so that together they stay below the server's ban."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from tests.core.asks import MODES, ask, connection_to, recorded
+from tests.core.credentials.fakes import KEY, URL, FakeClock, unauthorized
+from tests.support.fault_proxy import fault_server
+from xinference_bridge import XinferenceAuthenticationError
+from xinference_bridge.client.auth.api_key import KeyGate
+from xinference_bridge.client.auth.gate import Permit
+from xinference_bridge.client.auth.shared_refusals import SharedRefusals
+
+#: What one process does: it asks three times, whatever it is told.
+WORKER = """
+import sys
+from xinference_bridge import XinferenceConnection, XinferenceError
+for _ in range(3):
+    try:
+        XinferenceConnection(sys.argv[1], api_key=sys.argv[2], max_retries=0).models()
+    except XinferenceError as error:
+        print(type(error).__name__)
+"""
+
+
+def shared_by(tmp_path, clock: FakeClock) -> SharedRefusals:
+    return SharedRefusals(URL, tmp_path, clock)
+
+
+class TestTheFile:
+    def test_lets_one_process_ask_and_the_others_wait(self, tmp_path):
+        clock = FakeClock()
+        first, second = shared_by(tmp_path, clock), shared_by(tmp_path, clock)
+        name = first.name_of(KEY)
+        assert second.name_of(KEY) == name
+        assert first.begin(name).verdict == "go"
+        assert second.begin(name).verdict == "wait"
+        first.accepted(name)
+        assert second.begin(name).verdict == "go"
+
+    def test_tells_all_of_a_refusal_and_rests_longer_each_time(self, tmp_path):
+        clock = FakeClock()
+        first, second = shared_by(tmp_path, clock), shared_by(tmp_path, clock)
+        name = first.name_of(KEY)
+        rests = []
+        for _ in range(7):
+            assert first.begin(name).verdict == "go"
+            rests.append(first.refused(name))
+            assert second.begin(name).verdict == "resting"
+            clock.pass_(rests[-1] + 1)
+        assert rests == [60, 300, 600, 1200, 2400, 3600, 3600]
+
+    def test_counts_refusals_that_were_under_way_together_as_one_step(self, tmp_path):
+        shared = shared_by(tmp_path, FakeClock())
+        assert [shared.refused("a") for _ in range(5)] == [60] * 5
+
+    def test_lets_the_others_go_when_a_first_request_takes_long(self, tmp_path):
+        clock = FakeClock()
+        shared = shared_by(tmp_path, clock)
+        assert shared.begin("a").verdict == "go"
+        clock.pass_(2.1)
+        assert [shared.begin("a").verdict for _ in range(16)] == ["go"] * 16
+
+    def test_stops_many_wrong_keys_before_the_tenth(self, tmp_path):
+        clock = FakeClock()
+        shared = shared_by(tmp_path, clock)
+        verdicts = []
+        for key in range(20):
+            verdicts.append(shared.begin(str(key)).verdict)
+            if verdicts[-1] == "go":
+                shared.refused(str(key))
+        assert verdicts == ["go"] * 8 + ["spent"] * 12
+        clock.pass_(301)
+        assert shared.begin("20").verdict == "go"
+
+    def test_lets_no_more_keys_be_under_way_than_may_be_refused(self, tmp_path):
+        shared = shared_by(tmp_path, FakeClock())
+        assert [shared.begin(str(key)).verdict for key in range(10)] == ["go"] * 8 + ["wait"] * 2
+
+    def test_holds_no_key_and_is_the_users_alone(self, tmp_path):
+        shared = shared_by(tmp_path, FakeClock())
+        shared.begin(shared.name_of(KEY))
+        shared.refused(shared.name_of(KEY))
+        for file in tmp_path.iterdir():
+            assert KEY.encode() not in file.read_bytes()
+            if os.name != "nt":
+                assert file.stat().st_mode & 0o077 == 0
+
+    @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"refused":7,"keys":[]}', b"\xff", b"[" * 99999])
+    def test_that_is_broken_counts_as_empty(self, tmp_path, content: bytes):
+        shared = shared_by(tmp_path, FakeClock())
+        shared.begin("a")
+        next(path for path in tmp_path.iterdir() if path.name != "salt").write_bytes(content)
+        assert shared.begin("a").verdict == "go"
+
+    def test_that_cannot_be_kept_leaves_each_process_to_itself(self, tmp_path):
+        (tmp_path / "file").write_text("")
+        shared = SharedRefusals(URL, tmp_path / "file" / "below")
+        assert shared.begin(shared.name_of(KEY)).verdict == "go"
+        assert not shared.changed()
+
+
+class TestAGate:
+    def test_does_not_send_a_proven_key_that_another_process_saw_refused(self, tmp_path):
+        clock = FakeClock()
+        mine, other = shared_by(tmp_path, clock), shared_by(tmp_path, clock)
+        gate = KeyGate(URL, KEY, clock=clock, shared=mine)
+        gate.wait(1).accepted()
+        assert isinstance(gate.enter(), Permit)
+        other.refused(other.name_of(KEY))
+        with pytest.raises(XinferenceAuthenticationError, match="Another process"):
+            gate.enter()
+
+    def test_waits_for_the_verdict_that_another_process_awaits(self, tmp_path):
+        mine, other = SharedRefusals(URL, tmp_path), SharedRefusals(URL, tmp_path)
+        name = other.name_of(KEY)
+        assert other.begin(name).verdict == "go"
+        gate = KeyGate(URL, KEY, shared=mine)
+        assert not isinstance(gate.enter(), Permit)
+        threading.Timer(0.05, other.refused, (name,)).start()
+        with pytest.raises(XinferenceAuthenticationError, match="Another process"):
+            gate.wait(5)
+
+    def test_forgets_for_all(self, tmp_path):
+        clock = FakeClock()
+        mine, other = shared_by(tmp_path, clock), shared_by(tmp_path, clock)
+        gate = KeyGate(URL, KEY, clock=clock, shared=mine)
+        gate.wait(1).rejected(unauthorized())
+        gate.forget()
+        assert other.begin(other.name_of(KEY)).verdict == "go"
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("mode", MODES)
+def test_a_key_that_rests_is_not_sent_in_either_mode(mode: str):
+    with fault_server() as server:
+        shared = SharedRefusals(server.url)
+        shared.refused(shared.name_of(KEY))
+        with pytest.raises(XinferenceAuthenticationError, match="Another process"):
+            ask(mode, connection_to(server, api_key=KEY), "embeddings")
+        assert server.requests == []
+
+
+@pytest.mark.fault_server
+def test_processes_with_one_wrong_key_send_it_once():
+    with fault_server() as server:
+        server.on("/v1/models", recorded("no_credential"))
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        workers = [
+            subprocess.Popen(
+                [sys.executable, "-c", WORKER, server.url, KEY], env=environment, stdout=subprocess.PIPE, text=True
+            )
+            for _ in range(3)
+        ]
+        said = [worker.communicate(timeout=60)[0].split() for worker in workers]
+        assert said == [["XinferenceAuthenticationError"] * 3] * 3
+        assert len(server.requests) == 1
+        assert json.dumps(KEY) not in str(server.requests[0].path)

@@ -1,0 +1,206 @@
+"""What the processes of one user on one machine know together of refused credentials: a small file for each server.
+
+The server counts refusals by address, so that sixteen workers with one wrong key would be banned together, however
+careful each of them is. The file names a credential by a salted hash, never by itself, and holds times alone. Where
+no such file can be kept, each process is careful for itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from xinference_bridge.client.auth.refusals import MOST_REFUSALS, REFUSAL_WINDOW, cool_down_after
+
+#: A 401 comes at once: a first request that is under way for so long has not been refused, and nobody waits longer.
+VERDICT_PATIENCE = 2.0
+#: How long a key that was accepted counts as proven for processes that start, and a refused one as refused before.
+_MEMORY = 7200.0
+_MOST_KEYS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Whether a credential may be sent now, and if not, for how many seconds."""
+
+    verdict: Literal["go", "wait", "resting", "spent"]
+    seconds: float = 0.0
+
+
+class SharedRefusals:
+    """The refusals by one server, shared through a file; safe for threads and processes."""
+
+    def __init__(self, server_url: str, folder: Path | None = None, clock: Callable[[], float] = time.time) -> None:
+        self._folder = folder or folder_of_user()
+        self._path = self._folder / f"{hashlib.sha256(server_url.encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
+        self._clock = clock
+        self._seen = 0
+
+    def name_of(self, credential: str) -> str:
+        """Return what the file calls a credential: a hash under a salt that stays on this machine."""
+        salt = b""
+        with suppress(OSError):
+            salt = self._salt()
+        return hashlib.blake2b(credential.encode("utf-8", "surrogatepass"), key=salt, digest_size=16).hexdigest()
+
+    def changed(self) -> bool:
+        """Return whether another process has written since the last look."""
+        try:
+            return os.stat(self._path).st_mtime_ns != self._seen  # noqa: PTH116 - runs before every request
+        except OSError:
+            return False
+
+    def rest(self, name: str) -> float:
+        """Return the seconds for which this credential rests."""
+        with self._state() as state:
+            return max(0.0, _time(_of(state, name).get("until")) - self._clock())
+
+    def begin(self, name: str) -> Leave:
+        """Return whether an unproven credential may be sent; one that may is under way until `settle`."""
+        with self._state() as state:
+            now, entry = self._clock(), _of(state, name)
+            until = _time(entry.get("until"))
+            if now < until:
+                return Leave("resting", until - now)
+            if "proven" in entry and _time(entry["proven"]) > now - _MEMORY:
+                return Leave("go")
+            since = _since(entry, now)
+            if 0 <= since < VERDICT_PATIENCE:
+                return Leave("wait", VERDICT_PATIENCE - since)
+            if 0 <= since < _MEMORY and not entry.get("strikes"):
+                entry["proven"] = now  # asked, and not refused: those who still wait need not wait one after another
+                return Leave("go")
+            refused = [at for at in state["refused"] if now - REFUSAL_WINDOW < at <= now]
+            waiting = [other for other in state["keys"].values() if 0 <= _since(other, now) < VERDICT_PATIENCE]
+            if len(refused) >= MOST_REFUSALS:
+                return Leave("spent", refused[0] + REFUSAL_WINDOW - now)
+            if len(refused) + len(waiting) >= MOST_REFUSALS:
+                return Leave("wait", VERDICT_PATIENCE)
+            entry["pending"] = now
+            return Leave("go")
+
+    def accepted(self, name: str) -> None:
+        """State that the server knows the credential."""
+        with self._state() as state:
+            state["keys"][name] = {"proven": self._clock()}
+
+    def refused(self, name: str) -> float:
+        """State that the server refused the credential; return the seconds for which it rests."""
+        with self._state() as state:
+            now, entry = self._clock(), _of(state, name)
+            state["refused"] = [*[at for at in state["refused"] if now - REFUSAL_WINDOW < at <= now], now]
+            until, strikes = _time(entry.get("until")), int(_time(entry.get("strikes")))
+            if now < until:  # it was under way when another was refused: the two are one
+                return until - now
+            rest = cool_down_after(strikes + 1)
+            state["keys"][name] = {"strikes": strikes + 1, "until": now + rest}
+            return rest
+
+    def undecided(self, name: str) -> None:
+        """State that no answer told anything about the credential."""
+        with self._state() as state:
+            _of(state, name).pop("pending", None)
+
+    def forget(self, name: str) -> None:
+        """State that a remembered refusal does not hold any more."""
+        with self._state() as state:
+            state["keys"].pop(name, None)
+
+    @contextmanager
+    def _state(self) -> Iterator[dict[str, Any]]:
+        """The file's content, written back when it was changed, while no other process holds it."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError:
+            yield {"refused": [], "keys": {}}
+            return
+        with os.fdopen(descriptor, "r+b") as file:
+            with suppress(OSError):
+                _lock(file)
+            written = file.read()
+            state = _read(written)
+            try:
+                yield state
+            finally:
+                self._prune(state)
+                text = json.dumps(state).encode()
+                if text != written:
+                    with suppress(OSError):
+                        file.seek(0)
+                        file.truncate()
+                        file.write(text)
+                        file.flush()
+                with suppress(OSError):
+                    self._seen = os.fstat(file.fileno()).st_mtime_ns
+
+    def _prune(self, state: dict[str, Any]) -> None:
+        oldest = self._clock() - _MEMORY
+        keys = state["keys"]
+        for name in [name for name, entry in keys.items() if not entry or max(map(_time, entry.values())) < oldest]:
+            del keys[name]
+        for name in list(keys)[:-_MOST_KEYS]:
+            del keys[name]
+
+    def _salt(self) -> bytes:
+        path = self._folder / "salt"
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            os.write(descriptor, os.urandom(32))
+            os.close(descriptor)
+        return path.read_bytes()[:64]
+
+
+def folder_of_user() -> Path:
+    """Return where the files are: the user's runtime folder, which ends with the session, else the cache folder."""
+    base = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "xinference-bridge"
+    except RuntimeError:  # a user without a home
+        return Path("/nonexistent/xinference-bridge")
+
+
+def _read(text: bytes) -> dict[str, Any]:
+    """Return the state that a file holds; an empty one when it holds none."""
+    try:
+        state = json.loads(text)
+        refused = sorted(_time(at) for at in state["refused"])[-64:]
+        keys = {str(name): dict(entry) for name, entry in state["keys"].items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return {"refused": [], "keys": {}}
+    return {"refused": refused, "keys": keys}
+
+
+def _of(state: dict[str, Any], name: str) -> dict[str, Any]:
+    entry: dict[str, Any] = state["keys"].setdefault(name, {})
+    return entry
+
+
+def _since(entry: dict[str, Any], now: float) -> float:
+    """Return for how many seconds a first request has been under way; infinite when none is."""
+    return now - _time(entry["pending"]) if "pending" in entry else math.inf
+
+
+def _time(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+def _lock(file: Any) -> None:
+    """Wait until no other process holds the file; closing it lets go."""
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined,unused-ignore]
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX)
