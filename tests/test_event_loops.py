@@ -52,7 +52,7 @@ async def test_the_guard_stands():
 
 
 CLASSES = {
-    "connection": lambda: XinferenceConnection(),
+    "connection": XinferenceConnection,
     "langchain chat": lambda: for_langchain.ChatXinference(model_uid="m"),
     "langchain llm": lambda: for_langchain.XinferenceLLM(model_uid="m"),
     "langchain embeddings": lambda: for_langchain.XinferenceEmbeddings(model_uid="m"),
@@ -109,12 +109,12 @@ async def test_the_async_methods_of_the_langchain_classes_block_nothing(connecti
     agent = create_agent(chat, [get_weather])
     asked = {"messages": [HumanMessage("What is the weather in Paris?")]}
     assert (await agent.ainvoke(asked))["messages"][-1].text == SUNNY
-    vectors = await for_langchain.XinferenceEmbeddings(model_uid="minilm", connection=connection).aembed_documents(TEXTS)
+    vectors = await for_langchain.XinferenceEmbeddings(model_uid="minilm", connection=connection).aembed_documents(
+        TEXTS
+    )
     assert len(vectors) == len(TEXTS)
     reranker = for_langchain.XinferenceRerank(model_uid="tiny-rerank", connection=connection, top_n=1)
     assert len(await reranker.acompress_documents([Document(text) for text in TEXTS], "a cat")) == 1
-
-
 
 
 @pytest.mark.server
