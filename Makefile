@@ -158,7 +158,7 @@ test-newest: ## Run all tests on the newest dependencies that are admitted
 
 test-pythons: ## Run all tests on each Python from 3.10 to 3.13 that is on this machine
 	@for version in 3.10 3.11 3.12 3.13; do \
-		python=$$(command -v python$$version || ls -d "$$HOME"/.pyenv/versions/$$version.*/bin/python 2>/dev/null | tail -1); \
+		python=$$(ls -d "$$HOME"/.pyenv/versions/$$version.*/bin/python 2>/dev/null | tail -1); python=$${python:-$$(command -v python$$version)}; \
 		if ! "$$python" -c 'import sys' 2>/dev/null; then echo "No Python $$version here: left out"; continue; fi; \
 		$(MAKE) --no-print-directory test-python PYTHON="$$python" VERSION=$$version || exit 1; \
 	done
