@@ -11,7 +11,7 @@ T      ?= tests
 .DEFAULT_GOAL := help
 .PHONY: help bench soak demo test test-live lab lab-stop record lint typecheck format \
 	bench-load test-cluster bench-cluster test-corpora \
-	docs docs-serve docs-test docs-pictures test-migration dist test-wheel test-minimum test-newest test-pythons test-python
+	docs docs-serve docs-test docs-pictures docs-shots docs-tables test-migration dist test-wheel test-minimum test-newest test-pythons test-python
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -102,6 +102,12 @@ docs-serve: $(DOCS_READY) ## Show the documentation at http://127.0.0.1:8000 whi
 
 docs-test: docs ## Open every page in a headless Chromium: search, errors, a phone's width
 	@$(DOCS_VENV)/bin/python -m pytest -c docs/browser/pytest.ini docs/browser
+
+docs-shots: docs ## Take pictures of four pages, on a desktop and a phone, light and dark, into build/shots/
+	@$(DOCS_VENV)/bin/python docs/screenshots.py build/shots
+
+docs-tables: $(READY) ## Write the tables anew that the pages take from the code
+	@$(BIN)/python -m tests.docs.generated && DOCS_RENEW=1 $(BIN)/python -m pytest -q tests/docs/test_mistakes.py
 
 docs-pictures: $(READY) ## Draw the pictures of the documentation anew, from the real thing (needs the lab)
 	@$(LAB) && $(BIN)/python docs/pictures.py

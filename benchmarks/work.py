@@ -60,6 +60,7 @@ class Contenders:
         yield self._ainvoke()
         yield self._astream()
         yield self._embed()
+        yield self._array()
         yield self._llama_embed()
         yield self._complete()
         yield self._stream_chat()
@@ -128,6 +129,16 @@ class Contenders:
                 OURS: lambda: ours.embed_documents(TEXTS),
                 goals.FLOOR: lambda: self.wire.embed("embed", TEXTS, BATCH),
                 goals.OPENAI: lambda: theirs.embed_documents(TEXTS),
+            },
+        )
+
+    def _array(self) -> Work:
+        ours = XinferenceEmbeddings(model_uid="embed", connection=self.connection)
+        return Work(
+            goals.ARRAY,
+            {
+                OURS: lambda: ours.embed_array(TEXTS),
+                goals.LISTS: lambda: self.wire.embed_lists("embed", TEXTS, BATCH),
             },
         )
 

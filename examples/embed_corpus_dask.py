@@ -82,7 +82,7 @@ def embed_slice(piece: Slice, model: XinferenceEmbedding) -> tuple[int, int]:
     vectors = vectors_in(piece.target, model.model_uid)
     done, missing = list(vectors), [row for row in dict.fromkeys(rows) if row not in vectors]
     try:
-        embedded = model.get_text_embedding_batch([text for _, text in missing])
+        embedded = model.embed_array([text for _, text in missing])  # float32, as Parquet keeps them
     except XinferenceError as error:
         error.message = f"{piece.source.name}, rows {piece.start} on of row group {piece.group}: {error.message}"
         raise
@@ -96,7 +96,7 @@ def embed_slice(piece: Slice, model: XinferenceEmbedding) -> tuple[int, int]:
     return len(rows), len(missing)
 
 
-def vectors_in(target: Path, model_uid: str) -> dict[tuple[Any, str], list[float]]:
+def vectors_in(target: Path, model_uid: str) -> dict[tuple[Any, str], Any]:
     """What stands in the file of a slice, if it was written before."""
     if not target.exists():
         return {}
@@ -113,7 +113,7 @@ if __name__ == "__main__":
     parser.add_argument("out", help="the folder for the vectors, which every worker reaches")
     parser.add_argument("embedding", nargs="?", default="bge-m3", help="UID of the embedding model")
     parser.add_argument("--scheduler", help="of a running cluster; without, two workers are started here")
-    parser.add_argument("--rows-a-file", type=int, default=4096, help="the files under way are what a crash loses")
+    parser.add_argument("--rows-a-file", type=int, default=4096, help="unfinished files are what a crash loses")
     try:
         main(**vars(parser.parse_args()))
     except (XinferenceError, ValueError) as error:

@@ -37,11 +37,11 @@ class Embedder:
     def __call__(self, rows: pa.Table) -> pa.Table:
         """The same rows, and their vectors."""
         try:
-            vectors = self.embeddings.embed_documents(rows["text"].to_pylist())
+            vectors = self.embeddings.embed_array(rows["text"].to_pylist())  # float32, as Parquet keeps them
         except XinferenceError as error:
             error.message = f"the {len(rows)} rows from id {rows['id'][0]} on: {error.message}"
             raise UserCodeException(error) from error  # of any other, Ray says that it may be a fault of Ray
-        return rows.append_column("embedding", pa.array(vectors, pa.list_(pa.float32())))
+        return rows.append_column("embedding", pa.array(list(vectors), pa.list_(pa.float32())))
 
 
 def main(corpus: str, out: str, embedding: str = "bge-m3", *, workers: int = 2, rows_a_file: int = 4096) -> None:
@@ -101,7 +101,7 @@ if __name__ == "__main__":
     parser.add_argument("out", help="the folder for the vectors, which every worker reaches")
     parser.add_argument("embedding", nargs="?", default="bge-m3", help="UID of the embedding model")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--rows-a-file", type=int, default=4096, help="the files under way are what a crash loses")
+    parser.add_argument("--rows-a-file", type=int, default=4096, help="unfinished files are what a crash loses")
     try:
         main(**vars(parser.parse_args()))
     except (XinferenceError, ValueError) as error:

@@ -20,7 +20,7 @@ from xinference_bridge.models.base import ModelHandle
 Handle = TypeVar("Handle", bound=ModelHandle)
 
 #: Other words for a field, as users of LangChain write them.
-_ALIASES = {"model": "model_uid", "base_url": "server_url"}
+_ALIASES = {"model": "model_uid", "base_url": "server_url", "headers": "default_headers"}
 
 
 class ResolvedUrl(str):
@@ -54,6 +54,8 @@ class XinferenceFields(Serializable):
     """Seconds without a byte from the server. None: the connection's."""
     max_retries: int | None = None
     """Retries after a transient failure. None: the connection's."""
+    default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
+    """Headers of every request, beside the connection's; `headers=` is the same. They may hold a secret."""
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Parameters for the server alone, passed through unchecked."""
 
@@ -123,7 +125,18 @@ class XinferenceFields(Serializable):
 
     @property
     def model(self) -> str:
-        """The model's UID, under the name that other LangChain classes give it."""
+        """The model's UID, under the name that other LangChain classes give it.
+
+        Examples:
+            >>> from langchain_xinference_bridge import XinferenceEmbeddings
+            >>> XinferenceEmbeddings(model="minilm").model
+            'minilm'
+        """
+        return self.model_uid
+
+    @property
+    def model_name(self) -> str:
+        """The model's UID, under the name that tracing tools look for."""
         return self.model_uid
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -148,7 +161,14 @@ class XinferenceFields(Serializable):
         return copied
 
     def _stated(self) -> tuple[Any, ...]:
-        return (self.connection, self.server_url, self.api_key, self.timeout, self.max_retries)
+        return (
+            self.connection,
+            self.server_url,
+            self.api_key,
+            self.timeout,
+            self.max_retries,
+            self.default_headers,
+        )
 
     def _connection(self) -> XinferenceConnection:
         """The connection that this model's calls take, made anew when a field it stands on was changed by a copy."""
@@ -156,7 +176,7 @@ class XinferenceFields(Serializable):
         # Not `self._resolved`, which pydantic looks for in Python: half of the time that this takes.
         resolved = (self.__pydantic_private__ or {}).get("_resolved")
         if resolved is None or not all(map(is_, stated, resolved[0])):
-            names = ("connection", "server_url", "api_key", "timeout", "max_retries")
+            names = ("connection", "server_url", "api_key", "timeout", "max_retries", "default_headers")
             resolved = self._resolved = (stated, _connection_of(dict(zip(names, stated, strict=True))))
         connection: XinferenceConnection = resolved[1]
         return connection
@@ -227,6 +247,7 @@ def _connection_of(settings: Mapping[str, Any]) -> XinferenceConnection:
         api_key=api_key,
         timeout=settings.get("timeout"),
         max_retries=settings.get("max_retries"),
+        headers=settings.get("default_headers"),
     )
 
 

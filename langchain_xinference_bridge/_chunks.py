@@ -58,7 +58,7 @@ class ChunkWriter:
             ]
             if broken:
                 yield self._chunk(self._tool_calls(broken), None)
-            yield self._chunk(self._last(delta.final), None)
+            yield self._chunk(self._last(delta.final), {"finish_reason": delta.final.finish_reason})
 
     @staticmethod
     def _chunk(message: AIMessageChunk, info: dict[str, Any] | None) -> ChatGenerationChunk:

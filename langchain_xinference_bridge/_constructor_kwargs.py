@@ -23,6 +23,8 @@ class SharedSettings(TypedDict, total=False):
     connection: XinferenceConnection | None
     timeout: float | None
     max_retries: int | None
+    default_headers: Mapping[str, str] | None
+    headers: Mapping[str, str] | None
     model_kwargs: Mapping[str, Any] | None
     extra_body: Mapping[str, Any] | None
 

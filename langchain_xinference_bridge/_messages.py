@@ -159,9 +159,32 @@ def message_from_wire(result: ChatResult, uid: str, *, blocks: bool = False) -> 
 def result_from_wire(result: ChatResult, uid: str, *, blocks: bool = False) -> LangChainResult:
     """The whole answer as LangChain's models give it: `message_from_wire`, in its two wrappers."""
     message = message_from_wire(result, uid, blocks=blocks)
+    info = generation_info_from_wire(result)
     if isinstance(message.content, str):
-        return LangChainResult(generations=[unchecked(ChatGeneration, message=message, text=message.content)])
-    return LangChainResult(generations=[ChatGeneration(message=message)])
+        generation = unchecked(ChatGeneration, message=message, text=message.content, generation_info=info)
+    else:
+        generation = ChatGeneration(message=message, generation_info=info)
+    return LangChainResult(generations=[generation], llm_output=llm_output_from_wire(result, uid))
+
+
+def generation_info_from_wire(result: ChatResult) -> dict[str, Any]:
+    """Return why the answer ended, and the tokens' probabilities where they were asked for, as ChatOpenAI does."""
+    info: dict[str, Any] = {"finish_reason": result.finish_reason}
+    if result.logprobs:
+        info["logprobs"] = {"content": result.logprobs}
+    return info
+
+
+def llm_output_from_wire(result: ChatResult, uid: str) -> dict[str, Any]:
+    """Return model and token usage under the names that tracing tools read."""
+    output: dict[str, Any] = {"model_name": uid, "model_provider": PROVIDER}
+    if result.usage is not None:
+        output["token_usage"] = {
+            "prompt_tokens": result.usage.prompt_tokens,
+            "completion_tokens": result.usage.completion_tokens,
+            "total_tokens": result.usage.total_tokens,
+        }
+    return output
 
 
 def _message(result: ChatResult, uid: str) -> AIMessage:

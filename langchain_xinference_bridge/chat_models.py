@@ -201,10 +201,17 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
 
     @override
     def bind(self, **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:  # type: ignore[override] # its class is private
-        """The model with parameters for each of its calls; a wrong value raises XinferenceConfigurationError here.
+        """Return this model with parameters for each of its calls.
 
-        >>> ChatXinference(model="tiny-chat").bind(temperature=0).invoke("Hello").content
-        'Hello! How can I help you today?'
+        Args:
+            **kwargs: Parameters by name, such as `temperature` or `timeout`.
+
+        Raises:
+            XinferenceConfigurationError: A value is invalid.
+
+        Examples:
+            >>> ChatXinference(model="tiny-chat").bind(temperature=0).invoke("Hello").content
+            'Hello! How can I help you today?'
         """
         with translated_errors:
             check_values(kwargs, type(self).__name__)
@@ -231,7 +238,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
                 or OpenAI's dict. None leaves it to the server.
             strict: Sent as `strict` with each tool's schema. None leaves it out.
             parallel_tool_calls: Whether the model may call several tools in one answer. None leaves it to the server.
-            **kwargs: Parameters for every call of the bound model, such as `temperature`.
+            **kwargs: Parameters for each call of the bound model, such as `temperature`.
 
         Returns:
             A runnable from messages to an `AIMessage`, whose `tool_calls` hold the calls.
@@ -277,7 +284,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
                 up when the call is made.
             include_raw: Whether to return a dict of `raw`, `parsed` and `parsing_error` instead of raising.
             strict: Sent as `strict` with the schema. None leaves it out.
-            **kwargs: Parameters for every call, such as `temperature`.
+            **kwargs: Parameters for each call, such as `temperature`.
 
         Returns:
             A runnable from messages to an object of the pydantic class, or to a dict for the other schemas.
@@ -318,6 +325,8 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
     @override
     def _identifying_params(self) -> dict[str, Any]:
         return {
+            "model": self.model_uid,
+            "model_name": self.model_uid,
             "model_uid": self.model_uid,
             "server_url": self._connection().server_url,
             **self.stated_parameters(),

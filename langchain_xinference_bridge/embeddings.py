@@ -24,7 +24,7 @@ from xinference_bridge.models.batching import (
     batches_of,
     run_batches_in_order,
 )
-from xinference_bridge.models.embedding import EmbeddingHandle, SameDimensions, stacked
+from xinference_bridge.models.embedding import ArrayBuilder, EmbeddingHandle, SameDimensions
 from xinference_bridge.protocol.http import JSON
 
 if TYPE_CHECKING:
@@ -113,6 +113,15 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
     def embed_query(self, text: str) -> list[float]:
         """Return the vector of a query.
 
+        Args:
+            text: The query; `query_instruction` is put before it.
+
+        Returns:
+            A list of floats, as many as the model has dimensions.
+
+        Raises:
+            XinferenceError: The request failed.
+
         Examples:
             >>> len(XinferenceEmbeddings(model="minilm").embed_query("Where is the lighthouse?"))
             384
@@ -150,11 +159,11 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
             ((2, 384), 'float32')
         """
         with translated_errors, progress(self.show_progress, _length(texts)) as done:
-            arrays = []
+            vectors = ArrayBuilder()
             for batch, answer in self._arrays(texts):
-                arrays.append(answer)
+                vectors.add(answer)
                 done(len(batch.texts))
-            return stacked(arrays)
+            return vectors.finish()
 
     async def aembed_array(self, texts: Iterable[str]) -> np.ndarray[Any, Any]:
         """Async version of `embed_array`.
@@ -165,12 +174,12 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
             (2, 384)
         """
         with translated_errors, progress(self.show_progress, _length(texts)) as done:
-            arrays = []
+            vectors = ArrayBuilder()
             async with aclosing(self._aarrays(texts)) as answers:
                 async for batch, answer in answers:
-                    arrays.append(answer)
+                    vectors.add(answer)
                     done(len(batch.texts))
-            return stacked(arrays)
+            return vectors.finish()
 
     # Corpora of any length
 
@@ -240,6 +249,12 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         Raises:
             XinferenceConfigurationError: What was given is no image.
             XinferenceModelTypeError: The model embeds no images.
+
+        Examples:
+            >>> dot = bytes.fromhex("47494638396101000100800000ff0000000000")  # a GIF of one pixel
+            >>> dot += bytes.fromhex("21f90400000000002c00000000010001000002024401003b")
+            >>> [len(vector) for vector in XinferenceEmbeddings(model="tiny-clip").embed_images([dot, dot])]
+            [64, 64]
         """
         with translated_errors:
             vectors: list[list[float]] = []
@@ -250,7 +265,15 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
             return vectors
 
     async def aembed_images(self, images: Iterable[ImageLike]) -> list[list[float]]:
-        """Async version of `embed_images`."""
+        """Async version of `embed_images`.
+
+        Examples:
+            >>> import asyncio
+            >>> dot = bytes.fromhex("47494638396101000100800000ff0000000000")  # a GIF of one pixel
+            >>> dot += bytes.fromhex("21f90400000000002c00000000010001000002024401003b")
+            >>> len(asyncio.run(XinferenceEmbeddings(model="tiny-clip").aembed_images([dot])))
+            1
+        """
         with translated_errors:
             vectors: list[list[float]] = []
             handle, same = self._handle(EmbeddingHandle), SameDimensions(self.model_uid, self.dimensions)

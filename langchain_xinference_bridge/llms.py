@@ -65,10 +65,17 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
 
     @override
     def bind(self, **kwargs: Any) -> Runnable[LanguageModelInput, str]:
-        """The model with parameters for each of its calls; a wrong value raises XinferenceConfigurationError here.
+        """Return this model with parameters for each of its calls.
 
-        >>> XinferenceLLM(model="tiny-chat-hf").bind(temperature=0).invoke("Name three colors.")
-        'Red, green and blue.'
+        Args:
+            **kwargs: Parameters by name, such as `temperature` or `timeout`.
+
+        Raises:
+            XinferenceConfigurationError: A value is invalid.
+
+        Examples:
+            >>> XinferenceLLM(model="tiny-chat-hf").bind(temperature=0).invoke("Name three colors.")
+            'Red, green and blue.'
         """
         with translated_errors:
             check_values(kwargs, type(self).__name__)
@@ -167,6 +174,8 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
     @override
     def _identifying_params(self) -> dict[str, Any]:
         return {
+            "model": self.model_uid,
+            "model_name": self.model_uid,
             "model_uid": self.model_uid,
             "server_url": self._connection().server_url,
             **self.stated_parameters(),

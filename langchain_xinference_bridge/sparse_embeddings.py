@@ -68,6 +68,11 @@ class XinferenceSparseEmbeddings(XinferenceFields, _SparseEmbeddings):
         Raises:
             XinferenceProtocolError: The model answers dense vectors.
             XinferenceError: Whatever else went wrong; the message names the inputs that were not embedded.
+
+        Examples:
+            >>> sparse = XinferenceSparseEmbeddings(model="bge-m3")
+            >>> len(sparse.embed_documents(["one", "two"]))
+            2
         """
         handle = self._handle(EmbeddingHandle)
         with translated_errors:
@@ -80,7 +85,14 @@ class XinferenceSparseEmbeddings(XinferenceFields, _SparseEmbeddings):
                 return [vector for _, answer in answers for vector in answer]
 
     async def aembed_documents(self, texts: Iterable[str]) -> list[SparseVector]:  # type: ignore[override] # as above
-        """Async version of `embed_documents`."""
+        """Async version of `embed_documents`.
+
+        Examples:
+            >>> import asyncio
+            >>> sparse = XinferenceSparseEmbeddings(model="bge-m3")
+            >>> len(asyncio.run(sparse.aembed_documents(["one", "two"])))
+            2
+        """
         handle = self._handle(EmbeddingHandle)
         with translated_errors:
             async with aclosing(
@@ -93,11 +105,31 @@ class XinferenceSparseEmbeddings(XinferenceFields, _SparseEmbeddings):
                 return [vector async for _, answer in answers for vector in answer]
 
     def embed_query(self, text: str) -> SparseVector:  # type: ignore[override] # as above
-        """Return the sparse vector of a query."""
+        """Return the sparse vector of a query.
+
+        Args:
+            text: The query.
+
+        Returns:
+            Its token ids and their weights.
+
+        Examples:
+            >>> vector = XinferenceSparseEmbeddings(model="bge-m3").embed_query("Where is the lighthouse?")
+            >>> len(vector.indices) == len(vector.values)
+            True
+        """
         return self.embed_documents([text])[0]
 
     async def aembed_query(self, text: str) -> SparseVector:  # type: ignore[override] # as above
-        """Async version of `embed_query`."""
+        """Async version of `embed_query`.
+
+        Examples:
+            >>> import asyncio
+            >>> sparse = XinferenceSparseEmbeddings(model="bge-m3")
+            >>> vector = asyncio.run(sparse.aembed_query("Where is the lighthouse?"))
+            >>> len(vector.indices) == len(vector.values)
+            True
+        """
         return (await self.aembed_documents([text]))[0]
 
 

@@ -18,9 +18,9 @@ from xinference_bridge.protocol.http import JSON
 Handle = TypeVar("Handle", bound=ModelHandle)
 
 #: Keywords of the constructors that change the connection, and are kept in it alone.
-_OF_CONNECTION = ("server_url", "api_key", "timeout", "max_retries")
+_OF_CONNECTION = ("server_url", "api_key", "timeout", "max_retries", "headers")
 #: Other words for a keyword: those of LlamaIndex's users, and of the older packages.
-_ALIASES = {"model": "model_uid", "endpoint": "server_url", "base_url": "server_url"}
+_ALIASES = {"model": "model_uid", "endpoint": "server_url", "base_url": "server_url", "default_headers": "headers"}
 
 
 class ServedModelFields(BaseModel):

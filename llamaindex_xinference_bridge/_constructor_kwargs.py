@@ -24,6 +24,8 @@ class SharedSettings(TypedDict, total=False):
     server_url: str | None
     api_key: SecretStr | str | None
     max_retries: int | None
+    headers: Mapping[str, str] | None
+    default_headers: Mapping[str, str] | None
 
 
 class LLMSettings(SharedSettings, RareSamplingKeywords, total=False):

@@ -136,7 +136,7 @@ def message_from_wire(answer: ChatResult) -> ChatMessage:
 
 
 def assistant_message(text: str, reasoning: str, calls: Sequence[ToolCall], *, whole: bool = True) -> ChatMessage:
-    """A message of what is known so far; built unchecked, since a stream makes one for every token.
+    """A message of what is known so far; built unchecked, since a stream makes one per token.
 
     `additional_kwargs["tool_calls"]` repeats the calls: `stream_structured_predict` of llama-index-core and its
     memories look for them there alone. Until the answer is `whole` a call's arguments are text.

@@ -25,7 +25,7 @@ from xinference_bridge.models.batching import (
     batches_of,
     run_batches_in_order,
 )
-from xinference_bridge.models.embedding import EmbeddingHandle, SameDimensions, stacked
+from xinference_bridge.models.embedding import ArrayBuilder, EmbeddingHandle, SameDimensions
 from xinference_bridge.protocol.http import JSON
 
 if TYPE_CHECKING:
@@ -72,11 +72,11 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name in serialised objects and traces."""
+        """Return the name in serialised objects and traces."""
         return "XinferenceEmbedding"
 
     def to_payload(self) -> JSON:
-        """What events tell of the model, which is no secret."""
+        """Return what events report of the model, without any credential."""
         return {
             "class_name": self.class_name(),
             "model_name": self.model_name,
@@ -258,11 +258,17 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
         Returns:
             float32, of shape `(texts, dimensions)`.
         """
-        return stacked(list(self.embed_stream(texts, as_array=True)))
+        vectors = ArrayBuilder()
+        for array in self.embed_stream(texts, as_array=True):
+            vectors.add(array)
+        return vectors.finish()
 
     async def aembed_array(self, texts: Iterable[str]) -> np.ndarray[Any, Any]:
         """Async version of `embed_array`."""
-        return stacked([array async for array in self.aembed_stream(texts, as_array=True)])
+        vectors = ArrayBuilder()
+        async for array in self.aembed_stream(texts, as_array=True):
+            vectors.add(array)
+        return vectors.finish()
 
     def _answers(self, texts: Iterable[str]) -> Generator[tuple[Batch, list[Embedding]], None, None]:
         same = self._same()

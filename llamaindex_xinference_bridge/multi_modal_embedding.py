@@ -17,9 +17,10 @@ class XinferenceMultiModalEmbedding(XinferenceEmbedding, MultiModalEmbedding):
     """An embedding model for texts and images under its UID, such as CLIP or Qwen3-VL-Embedding.
 
     ```python
-    model = XinferenceMultiModalEmbedding(model_uid="jina-clip-v2", connection=conn)
-    index = MultiModalVectorStoreIndex.from_documents(documents, embed_model=model, image_embed_model=model)
+    model = XinferenceMultiModalEmbedding(model_uid="jina-clip-v2", connection=conn)  # or base_url=, api_key=
     ```
+
+    `MultiModalVectorStoreIndex` takes it as `embed_model` and as `image_embed_model`.
 
     An image is a path, a `file://`, data or http(s) URL, or a `BytesIO`; files are read here and sent as data URLs.
     """

@@ -22,7 +22,7 @@ class XinferenceSparseEmbedding(ServedModelFields, BaseSparseEmbedding):
     """A sparse embedding model under its UID: BGE-M3 on the engine `flag`, launched with `return_sparse`.
 
     ```python
-    sparse = XinferenceSparseEmbedding(model_uid="bge-m3", connection=conn)
+    sparse = XinferenceSparseEmbedding(model_uid="bge-m3-flag", connection=conn)
     sparse.get_text_embedding("Where is the lighthouse?")  # {102: 0.59, …}: token id → weight
     ```
 

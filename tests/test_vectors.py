@@ -65,11 +65,13 @@ class Server:
             count = len(orjson.loads(seen.body)["documents"])
             results = [{"index": i, "relevance_score": i / 10} for i in range(count)]
             return (http(200, orjson.dumps({"results": results})),)
-        if kind in ABILITIES:
-            model_type = "rerank" if "rerank" in "".join(ABILITIES[kind]) else "embedding"
-            model = {"id": kind, "model_name": kind, "model_type": model_type, "model_ability": ABILITIES[kind]}
-            return (http(200, orjson.dumps(model)),)
-        return None
+        if kind == "models":
+            return (http(200, orjson.dumps({"data": list(map(self._described, ABILITIES))})),)
+        return (http(200, orjson.dumps(self._described(kind))),) if kind in ABILITIES else None
+
+    def _described(self, kind):
+        model_type = "rerank" if "rerank" in "".join(ABILITIES[kind]) else "embedding"
+        return {"id": kind, "model_name": kind, "model_type": model_type, "model_ability": ABILITIES[kind]}
 
     def _vector(self, item, body):
         if body.get("return_sparse") and self.dense:
@@ -249,7 +251,7 @@ def test_a_model_of_text_refuses_images_by_name(bridge, mode, server):
         "langchain": (lc.XinferenceEmbeddings(server.url, "texts"), "embed_images", [PNG]),
         "llamaindex": (li.XinferenceMultiModalEmbedding("texts", server.url), "get_image_embedding", io.BytesIO(PNG)),
     }
-    with pytest.raises(XinferenceModelTypeError, match=r"'texts' .* 'embed_vision'"):
+    with pytest.raises(XinferenceModelTypeError, match=r"'texts' .* 'embed_vision'. Running .*: pictures"):
         called(mode, *ways[bridge])
     assert not server.bodies("/v1/embeddings")
 
@@ -321,7 +323,7 @@ def test_a_model_that_ranks_text_refuses_images_by_name(bridge, mode, server):
         "langchain": (lc.XinferenceRerank(server.url, "ranks"), "rerank", "q", [{"image": PNG}]),
         "llamaindex": (li.XinferenceRerank("ranks", server.url), "postprocess_nodes", nodes, None, "q"),
     }
-    with pytest.raises(XinferenceModelTypeError, match=r"'ranks' .* 'rerank_vision'"):
+    with pytest.raises(XinferenceModelTypeError, match=r"'ranks' .* 'rerank_vision'. Running .*: sees"):
         called(mode, *ways[bridge])
     assert not server.bodies("/v1/rerank")
 
@@ -404,8 +406,8 @@ def test_a_query_and_a_text_of_the_same_words_are_cached_apart_under_instruction
     "model",
     [
         lc.ChatXinference, lc.XinferenceLLM, lc.XinferenceEmbeddings, lc.XinferenceRerank,
-        lc.XinferenceSparseEmbeddings, li.XinferenceLLM, li.XinferenceEmbedding, li.XinferenceRerank, li.XinferenceSparseEmbedding,
-        li.XinferenceMultiModalEmbedding,
+        lc.XinferenceSparseEmbeddings, li.XinferenceLLM, li.XinferenceEmbedding, li.XinferenceRerank,
+        li.XinferenceSparseEmbedding, li.XinferenceMultiModalEmbedding,
     ],
 )  # fmt: skip
 def test_model_can_be_read_on_every_class_that_takes_it(model):

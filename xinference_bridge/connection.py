@@ -212,7 +212,7 @@ class XinferenceConnection(ConnectionSettings):
         return await self.client.arun(self.client.launching.launch(request, timeout if wait else None, on_progress))
 
     def terminate(self, uid: str) -> None:
-        """End a model.
+        """Terminate a model.
 
         Args:
             uid: The UID it was launched with.

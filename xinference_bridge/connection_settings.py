@@ -26,6 +26,8 @@ class CallOptions:
     connect_timeout: float | None = None
     deadline: float | None = None
     max_retries: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    """Headers of this call, before the connection's own of the same names."""
 
 
 DEFAULT_OPTIONS = CallOptions()
@@ -79,7 +81,12 @@ def _as_pairs(value: Any) -> Any:
     return tuple((str(name), str(content)) for name, content in value.items()) if isinstance(value, Mapping) else value
 
 
-def _as_header_pairs(value: Any) -> Any:
+def header_pairs(value: Any) -> Any:
+    """Return headers as a tuple of pairs, which can be hashed.
+
+    Raises:
+        XinferenceConfigurationError: A name or a content cannot be sent.
+    """
     pairs = _as_pairs(value)
     for name, content in pairs if isinstance(pairs, tuple) else ():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_TEXT.fullmatch(content):
@@ -237,9 +244,7 @@ class ConnectionSettings(BaseModel):
     """Whether the server's certificate is checked, or the path of the CA bundle to check it with."""
     cert: str | tuple[str, str] | None = None
     """A client certificate: the path of a PEM file, or of certificate and key."""
-    headers: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_as_header_pairs)] = Field(
-        (), exclude=True, repr=False
-    )
+    headers: Annotated[tuple[tuple[str, str], ...], BeforeValidator(header_pairs)] = Field((), exclude=True, repr=False)
     """Headers sent with every request, for a gateway in front of the server."""
     proxy: Annotated[str | None, BeforeValidator(_as_proxy)] = Field(None, exclude=True, repr=False)
     """The proxy to go through. None: as `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,79 @@ def test_the_search_finds_the_chat_model(browser: Browser, site: str, viewport: 
     page.close()
     assert any("ChatXinference" in text for text in found)
     assert not wrong
+
+
+#: What people search for, and a page that has to be among what is found.
+SEARCHES = {
+    "retry": "Retries",
+    "thinking": "Reasoning",
+    "image": "Images and audio",
+    "notebook": "Jupyter",
+    "sparse": "parse",
+    "num_ctx": "num_ctx",
+    "async": "Async",
+    "timeout": "Retries and timeouts",
+}
+
+
+@pytest.mark.parametrize("word", SEARCHES)
+def test_the_search_finds_what_people_type(browser: Browser, site: str, word: str) -> None:
+    page, _ = opened(browser, f"{site}/index.html", DESKTOP)
+    page.locator("input.md-search__input").click()
+    page.locator("input.md-search__input").press_sequentially(word)
+    page.locator(".md-search-result__item").first.wait_for()
+    found = page.locator(".md-search-result__item").all_text_contents()
+    page.close()
+    assert any(SEARCHES[word] in text for text in found), [text.split("\n")[0][:60] for text in found]
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name.startswith("reference/")])
+def test_no_example_of_the_reference_is_a_paragraph(browser: Browser, site: str, name: str) -> None:
+    page, _ = opened(browser, f"{site}/{name}", DESKTOP)
+    stray = page.eval_on_selector_all("p", "all => all.map(p => p.innerText).filter(text => text.includes('>>>'))")
+    page.close()
+    assert stray == []
+
+
+def test_the_footer_says_the_version_and_the_changelog_is_there(browser: Browser, site: str) -> None:
+    page, _ = opened(browser, f"{site}/changelog/index.html", DESKTOP)
+    assert page.locator("h1").first.inner_text().startswith("Changelog")
+    version = page.locator(".md-copyright").inner_text()
+    page.close()
+    assert re.search(r"xinference-bridge \d+\.\d+\.\d+", version)
+
+
+@pytest.mark.parametrize("name", ["index.html", "performance/index.html", "command-line/index.html"])
+def test_a_wide_table_can_be_scrolled_on_a_phone(browser: Browser, site: str, name: str) -> None:
+    page, _ = opened(browser, f"{site}/{name}", PHONE)
+    cut = page.eval_on_selector_all(
+        ".md-typeset table",
+        "all => all.filter(t => t.scrollWidth > t.clientWidth + 1 && getComputedStyle(t).overflowX !== 'auto').length",
+    )
+    page.close()
+    assert cut == 0
+
+
+def test_the_charts_are_dark_in_the_dark_and_fit_a_phone(browser: Browser, site: str) -> None:
+    page = browser.new_page(viewport=PHONE, color_scheme="dark")
+    page.goto(f"{site}/performance/index.html", wait_until="networkidle")
+    charts = page.eval_on_selector_all(
+        "img.chart", "all => all.map(i => [getComputedStyle(i).filter, i.getBoundingClientRect().right])"
+    )
+    page.close()
+    assert len(charts) == 2
+    assert all("invert" in style and right <= PHONE["width"] for style, right in charts)
+
+
+def test_tabs_switch_on_the_whole_site(browser: Browser, site: str) -> None:
+    context = browser.new_context(viewport=DESKTOP)
+    page = context.new_page()
+    page.goto(f"{site}/index.html", wait_until="networkidle")
+    page.locator(".tabbed-labels").get_by_text("LlamaIndex").first.click()
+    page.goto(f"{site}/async/index.html", wait_until="networkidle")
+    shown = page.locator(".tabbed-block:visible").first.inner_text()
+    context.close()
+    assert "XinferenceLLM" in shown
 
 
 def test_the_dark_scheme_is_readable(browser: Browser, site: str) -> None:

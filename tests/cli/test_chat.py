@@ -207,7 +207,7 @@ def at_a_terminal(*arguments: str, typed: list[str]) -> str:
         [*COMMAND, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment, close_fds=True
     )
     os.close(theirs)
-    shown, until, prompts = b"", time.monotonic() + 30, 0
+    shown, until, prompts = b"", time.monotonic() + 90, 0
     try:
         while time.monotonic() < until:
             if select.select([ours], [], [], 0.1)[0]:
@@ -221,7 +221,7 @@ def at_a_terminal(*arguments: str, typed: list[str]) -> str:
             if shown.count("\u203a ".encode()) > prompts and typed:
                 prompts = shown.count("\u203a ".encode())
                 os.write(ours, typed.pop(0).encode())
-        assert process.wait(timeout=10) == 0, shown.decode()
+        assert process.wait(timeout=60) == 0, shown.decode()
     finally:
         process.kill()
         process.wait()

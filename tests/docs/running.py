@@ -32,6 +32,8 @@ MODELS = {
     "qwq": "tiny-think",
     "bge-m3": "minilm",
     "bge-reranker-v2-m3": "tiny-rerank",
+    "bge-m3-flag": "bge-m3",
+    "jina-clip-v2": "tiny-clip",
 }
 #: Remarks of blocks that a page's test leaves out; each has another test.
 NOT_RUN_HERE = ("not run", "file", "before")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import typer
 
-from tests.docs.generated import GENERATED, ROOT, pages, renewed
+from tests.docs.generated import ROOT, generated, pages, renewed
+from xinference_bridge.cli.app import app
 
 
 @pytest.mark.parametrize("path", pages(), ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -17,4 +19,11 @@ def test_a_generated_table_is_as_the_code_writes_it(path: Path) -> None:
 
 def test_each_generated_table_stands_on_a_page() -> None:
     everywhere = "".join(path.read_text(encoding="utf-8") for path in pages())
-    assert [name for name in GENERATED if f"<!-- generated: {name} -->" not in everywhere] == []
+    assert [name for name in generated() if f"<!-- generated: {name} -->" not in everywhere] == []
+
+
+def test_every_command_has_a_section_of_its_own() -> None:
+    page = (ROOT / "docs/command-line.md").read_text(encoding="utf-8")
+    for name in typer.main.get_command(app).commands:  # type: ignore[attr-defined]
+        assert f"\n## {name}\n" in page
+        assert f"<!-- generated: {name} -->" in page

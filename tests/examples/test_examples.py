@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from examples import (
     agent_workflow_llamaindex,
     chat_with_history,
+    faiss_index,
     fastapi_stream,
     one_connection,
     rag_langchain,
@@ -54,6 +55,14 @@ def _an_event_loop():
     asyncio.set_event_loop(None)
     loop.close()
     gc.collect()  # here, where that warning is expected, and not in whichever test comes later
+
+
+@pytest.mark.filterwarnings("ignore:builtin type .* has no __module__ attribute:DeprecationWarning")  # of FAISS
+def test_vectors_go_into_faiss_as_arrays(capsys):
+    faiss_index.main(EMBEDDING)
+    said = capsys.readouterr().out
+    assert "passages indexed" in said
+    assert "The lighthouse of Vardholm was built in 1872" in said
 
 
 def test_the_chat_remembers_what_was_said(capsys):

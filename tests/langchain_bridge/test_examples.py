@@ -39,6 +39,7 @@ def test_the_public_names_are_those_of_the_design():
         "XinferenceEmbeddings",
         "XinferenceLLM",
         "XinferenceRerank",
+        "XinferenceSparseEmbeddings",
     }
     assert {"ChatXinference.bind_tools", "XinferenceEmbeddings.embed_stream"} <= set(PUBLIC)
 

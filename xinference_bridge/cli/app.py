@@ -20,7 +20,7 @@ app = typer.Typer(
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Uid = Annotated[str, typer.Argument(metavar="UID", help="The model's UID, or its name where that is unique.")]
-TextField = Annotated[str, typer.Option("--field", help="The field or column that holds the text.")]
+TextField = Annotated[str, typer.Option("--field", metavar="NAME", help="The field or column that holds the text.")]
 
 
 def _version(wanted: bool) -> None:
@@ -44,9 +44,9 @@ def doctor(
     model: Annotated[str | None, typer.Option("--model", "-m", metavar="UID", help="The model to look at.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look, step by step, at what stands between you and a model, and say what to do next.
+    """Check each step from the address to a model's first answer, and say how to fix the first problem.
 
-    Ends with status 0 only when all is well.
+    Exits with status 0 only if all is well.
     """
     from xinference_bridge.cli.doctor import Examination
     from xinference_bridge.cli.report import print_steps, steps_as_json
@@ -64,7 +64,7 @@ def doctor(
 @app.command()
 @with_common_options
 def models(common: Common, as_json: AsJson = False) -> None:
-    """List the models that run, with engine, abilities and context."""
+    """List the running models, with engine, abilities and context."""
     from xinference_bridge.cli.tables import models_as_json, print_models
 
     with common.connection() as connection:
@@ -90,11 +90,18 @@ def chat(
     ] = None,
     message: Annotated[
         str | None,
-        typer.Option("--message", "-m", help="Say this, print the answer, and end. Piped input is added to it."),
+        typer.Option(
+            "--message", "-m", metavar="TEXT", help="Send this, print the answer and exit. Piped input is added to it."
+        ),
     ] = None,
-    system: Annotated[str | None, typer.Option("--system", "-s", help="What the model is told first.")] = None,
-    temperature: Annotated[float | None, typer.Option(min=0, help="How freely it chooses its words.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="The longest answer.")] = None,
+    system: Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system prompt.")] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="NUMBER", help="Sampling temperature; 0 always picks the likeliest token."),
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, metavar="NUMBER", help="The longest answer, in tokens.")
+    ] = None,
     think: Annotated[
         bool | None,
         typer.Option("--think/--no-think", help="Whether a hybrid model reasons first.", show_default=False),
@@ -136,17 +143,22 @@ def embed(
     ],
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", help="Where the vectors go: .jsonl or .parquet. `-` is standard output, as JSONL."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Where the vectors go: .jsonl or .parquet. `-` is standard output, as JSONL.",
+        ),
     ] = Path("-"),
     field: TextField = "text",
-    batch_size: Annotated[int, typer.Option(min=1, help="Texts in one request.")] = 64,
-    concurrency: Annotated[int, typer.Option(min=1, help="Concurrent requests.")] = 4,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew where the output exists.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Texts in one request.")] = 64,
+    concurrency: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Concurrent requests.")] = 4,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out entries without a text, and say how many there were.")
     ] = False,
 ) -> None:
-    """Embed the texts of files. Stopped, and called again, it goes on where it was."""
+    """Embed the texts of files. Stopped and run again, it resumes where it was."""
     from xinference_bridge.cli.embed import Embedding, embed_files
     from xinference_bridge.cli.model_argument import uid_of
     from xinference_bridge.models.embedding import EmbeddingHandle
@@ -170,7 +182,7 @@ def rerank(
             metavar="FILE", help="One text per line, or any file that `embed` reads. `-` is standard input."
         ),
     ],
-    top_n: Annotated[int | None, typer.Option(min=1, help="How many of the best to print.")] = None,
+    top_n: Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help="How many of the best to print.")] = None,
     field: TextField = "text",
     as_json: AsJson = False,
 ) -> None:
@@ -196,23 +208,30 @@ def launch(
     *,
     name: Annotated[str, typer.Argument(metavar="MODEL", help="A built-in or registered model, such as qwen3.")],
     engine: Annotated[
-        str | None, typer.Option("--engine", "-e", help="vllm, sglang, transformers, llama.cpp, mlx, …")
+        str | None, typer.Option("--engine", metavar="NAME", help="vllm, sglang, transformers, llama.cpp, mlx, …")
     ] = None,
-    uid: Annotated[str | None, typer.Option("--uid", "-u", help="The UID to call it by.")] = None,
+    uid: Annotated[str | None, typer.Option("--uid", "-u", metavar="UID", help="The UID to call it by.")] = None,
     model_type: Annotated[
-        str, typer.Option("--type", "-t", help="LLM, embedding, rerank, image, audio, video.")
+        str, typer.Option("--type", "-t", metavar="TYPE", help="LLM, embedding, rerank, image, audio, video.")
     ] = "LLM",
-    size: Annotated[str | None, typer.Option("--size", help="Billions of parameters: 7, 0_5.")] = None,
-    model_format: Annotated[str | None, typer.Option("--format", help="pytorch, ggufv2, awq, gptq, mlx.")] = None,
-    quantization: Annotated[str | None, typer.Option("--quantization", help="none, Int4, Q4_K_M, …")] = None,
-    replica: Annotated[int, typer.Option(min=1, help="Replicas that answer in turn.")] = 1,
+    size: Annotated[
+        str | None, typer.Option("--size", metavar="BILLIONS", help="Size in billions of parameters: 7, 0_5.")
+    ] = None,
+    model_format: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="pytorch, ggufv2, awq, gptq, mlx.")
+    ] = None,
+    quantization: Annotated[
+        str | None, typer.Option("--quantization", metavar="NAME", help="none, Int4, Q4_K_M, …")
+    ] = None,
+    replica: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Replicas that answer in turn.")] = 1,
     option: Annotated[
-        list[str] | None, typer.Option("--option", "-o", metavar="NAME=VALUE", help="Whatever else the server takes.")
+        list[str] | None,
+        typer.Option("--option", "-o", metavar="NAME=VALUE", help="Any other launch parameter; can be repeated."),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it can be called.")] = True,
     within: Annotated[float, typer.Option("--within", metavar="SECONDS", help="How long to wait.")] = 1800.0,
 ) -> None:
-    """Launch a model and wait until it is ready. It takes a login: --username and --password."""
+    """Launch a model and wait until it is ready. Requires a login: --username and --password."""
     from xinference_bridge.cli.launch import extra_options, launched
 
     with common.connection() as connection:
@@ -236,7 +255,7 @@ def launch(
 @app.command()
 @with_common_options
 def stop(common: Common, *, uid: Annotated[str, typer.Argument(metavar="UID", help="The model's UID.")]) -> None:
-    """End a model. It takes a login: --username and --password."""
+    """Terminate a model. Requires a login: --username and --password."""
     with common.connection() as connection:
         connection.terminate(uid)
     typer.echo(f"Ended {uid}.", err=True)

@@ -81,13 +81,13 @@ def _help(_conversation: Conversation, _argument: str) -> str:
     width = max(len(f"/{name} {command.takes}") for name, command in COMMANDS.items())
     lines = [f"{f'/{name} {command.takes}':<{width}}  {command.help}" for name, command in COMMANDS.items()]
     lines.append(f"{chr(34) * 3:<{width}}  begins and ends a message of several lines")
-    lines.append(f"{'Ctrl-C':<{width}}  stops an answer; what came of it is kept")
+    lines.append(f"{'Ctrl-C':<{width}}  stops an answer; the part that came is kept")
     return "\n".join(lines)
 
 
 def _clear(conversation: Conversation, _argument: str) -> str:
     conversation.turns.clear()
-    return "forgotten: the conversation begins anew"
+    return "cleared: the conversation starts again"
 
 
 def _system(conversation: Conversation, argument: str) -> str:
@@ -121,8 +121,10 @@ def _set(conversation: Conversation, argument: str) -> str:
     elif name and name not in NAMES:
         raise XinferenceConfigurationError(f"no parameter {name!r}{did_you_mean(name, NAMES)}")
     shown = {name: conversation.parameters.get(name)} if name else conversation.parameters
-    words = (f"{key}: {'as the server chooses' if held is None else json.dumps(held)}" for key, held in shown.items())
-    return ", ".join(words) or "nothing is set: all is as the server chooses"
+    words = (
+        f"{key}: {'the default of the server' if held is None else json.dumps(held)}" for key, held in shown.items()
+    )
+    return ", ".join(words) or "nothing is set: the server's defaults apply"
 
 
 def _model(conversation: Conversation, argument: str) -> str:
@@ -164,16 +166,16 @@ def _exit(_conversation: Conversation, _argument: str) -> str:
 COMMANDS = {
     "help": SlashCommand("", "this list", _help),
     "clear": SlashCommand("", "forget the conversation", _clear),
-    "system": SlashCommand("TEXT", "what the model is told first; - for nothing", _system),
-    "temperature": SlashCommand("NUMBER", "how freely it chooses its words; - for the server's choice", _temperature),
-    "max_tokens": SlashCommand("NUMBER", "the longest answer; - for the server's choice", _max_tokens),
+    "system": SlashCommand("TEXT", "the system prompt; - for none", _system),
+    "temperature": SlashCommand("NUMBER", "sampling temperature; - for the server's default", _temperature),
+    "max_tokens": SlashCommand("NUMBER", "the longest answer, in tokens; - for the server's default", _max_tokens),
     "think": SlashCommand("on|off", "whether a hybrid model reasons first", _think),
     "set": SlashCommand("NAME VALUE", "any other parameter, such as top_p 0.9", _set),
     "model": SlashCommand("UID", "go on with another model", _model),
     "models": SlashCommand("", "the chat models that run", _models),
     "save": SlashCommand("FILE", "write the conversation to a file", _save),
     "load": SlashCommand("FILE", "go on with a conversation that was saved", _load),
-    "exit": SlashCommand("", "leave; exit and Ctrl-D do too", _exit),
+    "exit": SlashCommand("", "leave; so do exit, quit and Ctrl-D", _exit),
 }
 #: Typed alone, each leaves: what people type first who look for the way out.
 FAREWELLS = frozenset({"exit", "quit", "bye"})

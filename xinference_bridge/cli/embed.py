@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from xinference_bridge.cli.console import messages
 from xinference_bridge.cli.inputs import STANDARD, Row, Skipped, count_rows, refuse_unreadable, rows_of
 from xinference_bridge.cli.options import UsageError
 from xinference_bridge.cli.vectors import JSONL_SUFFIXES, PARQUET_SUFFIXES, JsonlFile, ParquetFile, StandardOutput
-from xinference_bridge.models.batching import batches_of, run_batches_in_order
-from xinference_bridge.models.embedding import SameDimensions
+from xinference_bridge.models.batching import Batch, batches_of, run_batches_in_order
+from xinference_bridge.models.embedding import SameDimensions, has_numpy
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -74,7 +74,8 @@ def embed_files(model: EmbeddingHandle, files: Sequence[Path], out: Path, how: E
         skipped = target.skip_written(rows)
         with _progress() as progress:
             task = _task(progress, files, skipped)
-            for held, vectors in _embedded(model, rows, how.batch_size, how.concurrency):
+            as_array = isinstance(target, ParquetFile) and has_numpy()
+            for held, vectors in _embedded(model, rows, how.batch_size, how.concurrency, as_array=as_array):
                 target.write(held, vectors)
                 written, length = written + len(held), len(vectors[0])
                 if progress is not None and task is not None:
@@ -103,8 +104,8 @@ def _target(out: Path, uid: str, *, overwrite: bool) -> VectorFile:
 
 
 def _embedded(
-    model: EmbeddingHandle, rows: Iterator[Row], batch_size: int, concurrency: int
-) -> Iterator[tuple[list[Row], list[list[float]]]]:
+    model: EmbeddingHandle, rows: Iterator[Row], batch_size: int, concurrency: int, *, as_array: bool = False
+) -> Iterator[tuple[list[Row], Sequence[Sequence[float]]]]:
     taken: deque[Row] = deque()
     same = SameDimensions(model.uid)
 
@@ -113,11 +114,14 @@ def _embedded(
             taken.append(row)
             yield row.text
 
-    batches = batches_of(texts(), batch_size)
-    for batch, embeddings in run_batches_in_order(
-        lambda batch: model.embed(batch.texts, {}, start=batch.start), batches, concurrency
-    ):
-        yield [taken.popleft() for _ in batch.texts], same.checked(embeddings.vectors, batch.start)
+    def send(batch: Batch) -> Any:
+        # float32 as it came: Parquet keeps no more of a number.
+        if as_array:
+            return model.embed_array(batch.texts, {}, start=batch.start)
+        return model.embed(batch.texts, {}, start=batch.start).vectors
+
+    for batch, vectors in run_batches_in_order(send, batches_of(texts(), batch_size), concurrency):
+        yield [taken.popleft() for _ in batch.texts], same.checked(vectors, batch.start)
 
 
 def _progress() -> AbstractContextManager[Progress | None]:

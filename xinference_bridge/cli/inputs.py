@@ -23,13 +23,20 @@ _READERS: dict[str, Callable[[Path], Iterator[tuple[int, Any]]]] = {
     ".parquet": parquet_records,
 }
 _TABLES = frozenset({".csv", ".tsv", ".parquet"})
-#: Documents that hold text in a form of their own, which would be embedded as rubbish.
-_DOCUMENTS = frozenset(
-    {".pdf", ".doc", ".docx", ".odt", ".rtf", ".xls", ".xlsx", ".ods", ".ppt", ".pptx", ".epub", ".html", ".htm"}
-    | {".zip", ".gz", ".bz2", ".xz", ".zst", ".7z", ".tar", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".wav", ".mp3"}
-)
+#: A file of these holds no lines of text, and would be embedded as rubbish; what to do instead.
+_REFUSED = {
+    **dict.fromkeys((".pdf", ".doc", ".docx", ".odt", ".ppt", ".pptx", ".rtf", ".epub"), "extract its text first"),
+    **dict.fromkeys((".html", ".htm"), "extract its text first"),
+    **dict.fromkeys((".xls", ".xlsx", ".ods"), "export it as CSV first"),
+    **dict.fromkeys((".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".7z"), "unpack it first"),
+    **dict.fromkeys((".arrow", ".feather", ".orc", ".avro", ".npy", ".pkl"), "convert it to Parquet or JSONL first"),
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".webp", ".mp3", ".wav", ".mp4"), "only texts are embedded"),
+}
 STANDARD = Path("-")
-READS = "one text a line, .jsonl, .csv, .tsv, .json (an array) or .parquet"
+READS = "one text per line, .jsonl, .json (an array), .csv, .tsv or .parquet"
+
+
+_ADVICE = ". --skip-bad leaves it out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,7 @@ def rows_of(files: Sequence[Path], text_field: str, skipped: Skipped | None = No
             except XinferenceConfigurationError as error:
                 if skipped is None:
                     raise
-                skipped.add(error.message)
+                skipped.add(error.message.removesuffix(_ADVICE))
 
 
 def refuse_unreadable(path: Path) -> None:
@@ -84,14 +91,14 @@ def refuse_unreadable(path: Path) -> None:
     if path == STANDARD:
         return
     suffix = path.suffix.lower()
-    if suffix in _DOCUMENTS:
-        msg = f"{path}: {suffix} is not read; {READS} is. Extract its text first"
+    if suffix in _REFUSED:
+        msg = f"{path}: {suffix} files are not supported; {_REFUSED[suffix]}. Supported: {READS}"
         raise XinferenceConfigurationError(msg)
     if suffix == ".parquet":
         return
     with path.open("rb") as file:
         if b"\0" in file.read(4096):
-            raise XinferenceConfigurationError(f"{path}: holds binary data; {READS} is read")
+            raise XinferenceConfigurationError(f"{path}: holds binary data. Supported: {READS}")
 
 
 def count_rows(files: Sequence[Path]) -> int | None:
@@ -151,7 +158,7 @@ def _row(path: Path, number: int, entry: Any, is_json: bool, text_field: str) ->
 
 def _said(text: str, where: str) -> str:
     if not text.strip():
-        raise XinferenceConfigurationError(f"{where} is empty. --skip-bad leaves it out")
+        raise XinferenceConfigurationError(f"{where} is empty{_ADVICE}")
     return text
 
 

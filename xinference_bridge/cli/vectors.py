@@ -19,6 +19,7 @@ from xinference_bridge.errors import XinferenceConfigurationError
 JSONL_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 PARQUET_SUFFIXES = frozenset({".parquet"})
 _ROWS_A_GROUP = 1024
+_OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
 
 
 class StandardOutput:
@@ -140,7 +141,7 @@ class ParquetFile:
 
 def _lines(uid: str, rows: Sequence[Row], vectors: Sequence[Sequence[float]]) -> bytes:
     return b"".join(
-        orjson.dumps(_stored(uid, row) | {"embedding": vector}, default=str, option=orjson.OPT_APPEND_NEWLINE)
+        orjson.dumps(_stored(uid, row) | {"embedding": vector}, default=str, option=_OPTIONS)
         for row, vector in zip(rows, vectors, strict=True)
     )
 

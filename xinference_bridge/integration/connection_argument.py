@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xinference_bridge.connection import XinferenceConnection
+from xinference_bridge.connection_settings import header_pairs
 from xinference_bridge.errors import XinferenceConfigurationError
 
 
@@ -20,6 +21,11 @@ def connection_from(connection: XinferenceConnection | None, **stated: Any) -> X
         )
         raise XinferenceConfigurationError(msg)
     changes = {name: value for name, value in stated.items() if value is not None}
+    if connection is not None and changes.get("headers"):
+        # Beside the connection's own, and before those of the same name.
+        mine = {name.lower(): (name, value) for name, value in connection.headers}
+        mine.update({name.lower(): (name, value) for name, value in header_pairs(changes["headers"])})
+        changes["headers"] = tuple(mine.values())
     if connection is None:
         return XinferenceConnection(**changes)
     return connection.derive(**changes) if changes else connection

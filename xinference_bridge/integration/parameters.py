@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions
+from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions, header_pairs
 from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.integration.parameter_types import check_type, is_dropped, opened
 from xinference_bridge.protocol.http import JSON
@@ -163,7 +163,11 @@ def options_from(call: dict[str, Any], where: str = "The call") -> CallOptions:
     stated = {name: call.pop(name, None) for name in _OPTIONS}
     for name, value in stated.items():
         check_type(name, value, where)
-    return CallOptions(**stated)
+    headers = call.pop("extra_headers", None)
+    if headers is not None and not isinstance(headers, Mapping):
+        msg = f"{where}: extra_headers must be a mapping of names to contents, got {type(headers).__name__}"
+        raise XinferenceConfigurationError(msg)
+    return CallOptions(**stated, headers=header_pairs(headers or {}))
 
 
 _OPTIONS = ("timeout", "connect_timeout", "deadline", "max_retries")

@@ -16,6 +16,7 @@ from xinference_bridge.protocol.chat import context_length
 from xinference_bridge.protocol.chat.accumulator import ChatAccumulator, chat_result_from_wire
 from xinference_bridge.protocol.chat.answer_stream import AnswerStream
 from xinference_bridge.protocol.chat.plan import ChatPlan, needs_description, plan_chat
+from xinference_bridge.protocol.chat.reading import depends_on_model, family_of
 from xinference_bridge.protocol.chat.request import ChatCall, prompt_bytes, without_media
 from xinference_bridge.protocol.chat.result import ChatDelta, ChatResult
 from xinference_bridge.protocol.chat.token_count import count_tokens_request, token_count_from_response
@@ -103,7 +104,12 @@ class ChatHandle(ModelHandle):
             raise_explained_by_size(error, call, plan)
             raise
         with naming_request(response, self.uid):
-            result = chat_result_from_wire(json_answer(response), tools=plan.reads_tools, start=plan.start)
+            body = json_answer(response)
+        model = plan.model
+        if model is None and depends_on_model(body, tools=plan.reads_tools):
+            model = yield from self._description_if_allowed(client, budget)
+        with naming_request(response, self.uid):
+            result = chat_result_from_wire(body, tools=plan.tools, start=plan.starts(model), family=family_of(model))
             result.request_id = response.request_id
             plan.read(result)
             plan.check(result)
@@ -118,7 +124,8 @@ class ChatHandle(ModelHandle):
         except XinferenceServerError as error:
             raise_explained_by_size(error, call, plan)
             raise
-        answer = plan.reading(ChatAccumulator(tools=plan.reads_tools, start=plan.start))
+        reader = ChatAccumulator(tools=plan.tools, start=plan.start, family=family_of(plan.model))
+        answer = plan.reading(reader)
         return OpenedAnswer(opened, AnswerStream(opened.events, answer, plan.check))
 
     def _plan(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xinference_bridge.client.flow import Flow
@@ -207,7 +208,8 @@ class EmbeddingHandle(ModelHandle):
         model = yield from self._description_if_allowed(client, budget)
         if model is not None and model.abilities and "embed_vision" not in model.abilities:
             # 4.1.0 answers 500 "Modality 'image' is not supported", and older servers embed the URL as text.
-            raise wrong_type(model, [], self.connection.server_url, "embed_vision")
+            running = yield from client.running.models()
+            raise wrong_type(model, running, self.connection.server_url, "embed_vision")
         request = embeddings_request(self.uid, images, parameters, start)
         response = yield from client.requests.send(request, budget)
         with naming_request(response, self.uid):
@@ -273,11 +275,33 @@ class SameDimensions:
             raise XinferenceProtocolError(msg, model_uid=self._uid)
 
 
-def stacked(arrays: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-    """Return the arrays of all batches as one; `(0, 0)` for none."""
-    numpy = numpy_or_refuse()
-    vectors: np.ndarray[Any, Any] = numpy.concatenate(arrays) if arrays else numpy.empty((0, 0), dtype=numpy.float32)
-    return vectors
+class ArrayBuilder:
+    """Puts the arrays of all batches into one that grows in place: they never stand in memory twice."""
+
+    def __init__(self) -> None:
+        self._numpy = numpy_or_refuse()
+        self._rows: np.ndarray[Any, Any] = self._numpy.empty((0, 0), dtype=self._numpy.float32)
+        self._filled = 0
+
+    def add(self, rows: np.ndarray[Any, Any]) -> None:
+        """Add the vectors of one batch, whose length is that of the batches before."""
+        need = self._filled + len(rows)
+        if need > len(self._rows):
+            # A quarter more than needed; pages that nobody wrote to take no memory.
+            self._rows.resize((max(need, len(self._rows) * 5 // 4), rows.shape[1]), refcheck=False)
+        self._rows[self._filled : need] = rows
+        self._filled = need
+
+    def finish(self) -> np.ndarray[Any, Any]:
+        """Return all vectors, float32 of shape `(inputs, dimensions)`; `(0, 0)` for none."""
+        rows, self._rows = self._rows, self._numpy.empty((0, 0), dtype=self._numpy.float32)
+        rows.resize((self._filled, rows.shape[1]), refcheck=False)
+        return rows
+
+
+def has_numpy() -> bool:
+    """Return whether vectors can be had as arrays."""
+    return find_spec("numpy") is not None
 
 
 def numpy_or_refuse() -> Any:

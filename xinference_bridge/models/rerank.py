@@ -92,7 +92,8 @@ class RerankHandle(ModelHandle):
                 documents = with_captions(documents, captions)
                 if has_images(query, documents):
                     # 4.1.0 answers an opaque 500, or ranks the data URL as text.
-                    raise wrong_type(model, [], self.connection.server_url, "rerank_vision")
+                    running = yield from self._client.running.models()
+                    raise wrong_type(model, running, self.connection.server_url, "rerank_vision")
         request = rerank_request(self.uid, query, documents, parameters)
         response = yield from self._client.requests.send(request, budget)
         with naming_request(response, self.uid):

@@ -149,6 +149,8 @@ def _text_of(said: Any) -> str:
 
 
 def _field_error(entry: Any) -> str:
+    if isinstance(entry, str):
+        return entry[:_LONGEST_QUOTE]
     if not isinstance(entry, dict) or not isinstance(entry.get("msg"), str):
         return _as_json(entry)
     place = entry.get("loc")

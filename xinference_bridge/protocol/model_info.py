@@ -40,6 +40,8 @@ class ModelInfo:
     size: str | None = None
     quantization: str | None = None
     replicas: int | None = None
+    family: str | None = None
+    """The built-in family whose ways a registered model follows; None where the server does not say (1.17.1)."""
     strict_system_first: bool = False
     """Whether the model's template refuses a system message that is not the first."""
 
@@ -86,6 +88,7 @@ def model_from_wire(data: Any, uid: str | None = None) -> ModelInfo:
         size=_text(size),
         quantization=_text(data.get("quantization")),
         replicas=_whole(data.get("replica")),
+        family=_text(data.get("model_family")),
         strict_system_first=bool(data.get("strict_system_first")),
     )
 
@@ -147,7 +150,8 @@ def wrong_type(model: ModelInfo, running: list[ModelInfo], server_url: str, abil
     what = _WANTED.get(ability, f"model with the ability {ability!r}")
     instead = f"Running {what}s: {_listed(able)}." if able else f"No {what} runs there."
     article = "an" if what[0] in "aeiou" else "a"
-    has = f" with the abilities {', '.join(model.abilities)}" if model.type == "LLM" and model.abilities else ""
+    told = model.type == "LLM" or ability not in _WANTED
+    has = f" with the abilities {', '.join(model.abilities)}" if told and model.abilities else ""
     needs = f"this call needs {article} {what}"
     msg = f"{model.uid!r} at {server_url} is a model of type {model.type}{has}; {needs}. {instead}"
     return XinferenceModelTypeError(msg, url=server_url, model_uid=model.uid)

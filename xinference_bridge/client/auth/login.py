@@ -1,4 +1,4 @@
-"""User and password: one login for everybody, its token renewed ahead of time and never twice at once."""
+"""User and password: one login for all callers, its token renewed ahead of time and never twice at once."""
 
 from __future__ import annotations
 

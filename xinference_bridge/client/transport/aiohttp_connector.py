@@ -34,7 +34,7 @@ class Connector(aiohttp.TCPConnector):
 
 
 class BoundedHandler(ResponseHandler):
-    """A socket on which no flood of blank lines, chunk extensions or trailers goes on for ever."""
+    """A socket on which no flood of blank lines, chunk extensions or trailers goes on without end."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -65,7 +65,7 @@ class BoundedResponse(aiohttp.ClientResponse):
     """An answer that no flood of interim answers keeps from coming.
 
     aiohttp passes over any number of them, and after the first no longer watches `sock_read`: a server that says
-    100 Continue and then nothing made a call hang for ever (3.14.5).
+    100 Continue and then nothing made a call hang without end (3.14.5).
     """
 
     async def start(self, connection: Any) -> aiohttp.ClientResponse:

@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from xinference_bridge.client.tracing import add_trace_context
 from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions, ConnectionSettings
 from xinference_bridge.errors import XinferenceTimeoutError
 from xinference_bridge.protocol import connection_errors
@@ -25,15 +26,21 @@ class Budget:
     Its deadline begins when it is made. `timeout` and `connect_timeout` bound each request of it.
     """
 
-    __slots__ = ("_deadline_at", "connect_timeout", "deadline", "max_retries", "timeout")
+    __slots__ = ("_deadline_at", "connect_timeout", "deadline", "headers", "max_retries", "timeout")
 
     def __init__(
-        self, timeout: float | None, connect_timeout: float | None, deadline: float | None, max_retries: int
+        self,
+        timeout: float | None,
+        connect_timeout: float | None,
+        deadline: float | None,
+        max_retries: int,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         self.timeout = timeout
         self.connect_timeout = connect_timeout
         self.deadline = deadline
         self.max_retries = max_retries
+        self.headers = headers
         self._deadline_at = None if deadline is None else time.monotonic() + deadline
 
     @classmethod
@@ -44,6 +51,7 @@ class Budget:
             options.connect_timeout if options.connect_timeout is not None else settings.connect_timeout,
             options.deadline if options.deadline is not None else settings.deadline,
             options.max_retries if options.max_retries is not None else settings.max_retries,
+            options.headers,
         )
 
     def left(self) -> float | None:
@@ -57,7 +65,7 @@ class Budget:
             return None
         seconds = seconds if left is None else min(seconds, left)
         timeout = seconds if self.timeout is None else min(seconds, self.timeout)
-        return Budget(timeout, min(2.0, seconds), seconds, max_retries=0)
+        return Budget(timeout, min(2.0, seconds), seconds, max_retries=0, headers=self.headers)
 
 
 class Call:
@@ -79,7 +87,7 @@ class Call:
         """Whether it was sent again after it met a stale socket."""
 
     def headers(self, authorization: str | None) -> dict[str, str]:
-        """Return what is sent beside the body; the connection's own headers come last, and win."""
+        """Return what is sent beside the body; the connection's headers win over ours, the call's over those."""
         headers = {
             "Accept": "application/json, text/event-stream",
             "Accept-Encoding": "identity",
@@ -91,11 +99,13 @@ class Call:
         if authorization is not None:
             headers["Authorization"] = authorization
         headers.update(self.request.headers)
-        if self._connection_headers:
-            # By any spelling of the name: aiohttp would else send both, `Authorization` and `authorization`.
-            stated = {name.lower() for name, _ in self._connection_headers}
-            headers = {name: value for name, value in headers.items() if name.lower() not in stated}
-            headers.update(self._connection_headers)
+        add_trace_context(headers)
+        for pairs in (self._connection_headers, self.budget.headers):
+            if pairs:
+                # By any spelling of the name: aiohttp would else send both, `Authorization` and `authorization`.
+                stated = {name.lower() for name, _ in pairs}
+                headers = {name: value for name, value in headers.items() if name.lower() not in stated}
+                headers.update(pairs)
         return headers
 
     def encoded_url(self) -> URL:

@@ -5,13 +5,13 @@ A whole answer is read as one long delta, so that the joined deltas of a stream 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from xinference_bridge.errors import XinferenceStreamError
 from xinference_bridge.protocol.chat.logprobs import check_logprobs
 from xinference_bridge.protocol.chat.result import ChatDelta, ChatResult, Usage
-from xinference_bridge.protocol.chat.tags import Kind, Start, TagSplitter
+from xinference_bridge.protocol.chat.tags import Piece, Start, TagSplitter
 from xinference_bridge.protocol.chat.tool_calls import ToolCallReader
 from xinference_bridge.protocol.shape_errors import wrong_shape
 
@@ -19,14 +19,16 @@ from xinference_bridge.protocol.shape_errors import wrong_shape
 class ChatAccumulator:
     """Reads the chunks of one answer in order and tells what each adds.
 
-    `tools`: tool calls may stand in the text, between tags. `start`: what an answer without an opening `<think>` begins
-    with (see TagSplitter). `completion`: reads the chunks of `/v1/completions`, whose text is as the model wrote it.
+    `tools`: those that the model was offered, whose calls may stand in the text; True where only tags are looked for.
+    `start`: what an answer without an opening tag begins with (see TagSplitter). `family`: the model's, for its tags.
+    `completion`: reads the chunks of `/v1/completions`, whose text is as the model wrote it.
     """
 
     __slots__ = (
         "_after_thought",
         "_calls",
         "_completion",
+        "_family",
         "_finish_reason",
         "_first",
         "_gap",
@@ -34,6 +36,7 @@ class ChatAccumulator:
         "_logprobs",
         "_plain",
         "_reasoning",
+        "_served_thought",
         "_splitter",
         "_text",
         "_tools",
@@ -41,11 +44,20 @@ class ChatAccumulator:
         "done",
     )
 
-    def __init__(self, *, tools: bool, start: Start = "text", completion: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        tools: bool | Iterable[Any],
+        start: Start = "text",
+        completion: bool = False,
+        family: str | None = None,
+    ) -> None:
         self.done: bool = False
+        self._family = family
         self._completion = completion
-        self._tools = tools
-        self._splitter = TagSplitter(tools=tools, start=start)
+        self._tools: bool | tuple[Any, ...] = tools if isinstance(tools, bool) else tuple(tools)
+        self._served_thought = False  # the server told reasoning apart
+        self._splitter = TagSplitter(tools=self._tools, start=start, family=family)
         self._plain = completion  # the text needs no look at
         self._text: list[str] = []
         self._reasoning: list[str] = []
@@ -105,6 +117,7 @@ class ChatAccumulator:
         if logprobs is not None:
             logprobs = self._take_logprobs(logprobs)
 
+        delta: Any = None
         if self._completion:
             content = choice.get("text")
         else:
@@ -135,17 +148,21 @@ class ChatAccumulator:
         if self._plain:
             self._text.append(content)
             return ChatDelta(content, "", [], logprobs)
-        pieces = self._splitter.feed(content)
+        if delta is not None and "reasoning_content" in delta:
+            # The server looked for reasoning, and says of each piece that it is none.
+            pieces = self._splitter.expect_text() + self._splitter.feed(content)
+        else:
+            pieces = self._splitter.feed(content)
         if len(pieces) == 1:
-            kind, piece = pieces[0]
-            if kind == "text":
+            piece = pieces[0]
+            if piece[0] == "text":
                 if not self._tools:  # with tools, tags are looked for to the end
                     self._plain = self._splitter.plain
-                self._text.append(piece)
-                return ChatDelta(piece, "", [], logprobs)
-            if kind == "reasoning":
-                self._reasoning.append(piece)
-                return ChatDelta("", piece, [], logprobs)
+                self._text.append(piece[1])
+                return ChatDelta(piece[1], "", [], logprobs)
+            if piece[0] == "reasoning":
+                self._reasoning.append(piece[1])
+                return ChatDelta("", piece[1], [], logprobs)
         out = ChatDelta(logprobs=logprobs)
         self._add(pieces, out)
         return out if out.text or out.reasoning or out.tool_calls or logprobs is not None else None
@@ -156,7 +173,7 @@ class ChatAccumulator:
         Raises XinferenceStreamError, with the text so far, when the stream gave neither a finish_reason nor `[DONE]`.
         """
         out = ChatDelta()
-        self._add(self._splitter.close(), out)
+        self._close(out)
         if self._finish_reason is None and not self.done:
             error = XinferenceStreamError(
                 f"The stream ended before the answer did, after {sum(map(len, self._text))} characters of text: "
@@ -172,15 +189,27 @@ class ChatAccumulator:
         """The answer that one choice holds, read as if it were the only chunk of a stream."""
         self.feed({**body, "choices": [choice]})
         out = ChatDelta()
-        self._add(self._splitter.close(), out)
+        self._close(out)
         result = self._result(out, body, dict(body))
-        if result.tool_calls and not result.text.strip():
-            result.text = ""  # the newlines that the server's parser leaves between the calls that it cut out
+        if self._calls.served:
+            result.text = result.text.strip()  # the newlines that the server's parser leaves about what it cut out
         return result
 
+    def _close(self, out: ChatDelta) -> None:
+        """Take what was held back; an answer that the server took for reasoning is told as text too.
+
+        4.1.0 hands the answer over as reasoning when a model with thinking on answers without a thought, and with
+        tools and `enable_thinking: false`, its calls included.
+        """
+        finished = self._finish_reason not in (None, "length")
+        self._add(self._splitter.close(finished=finished), out)
+        if self._served_thought and finished and not self._calls.any and not "".join(self._text).strip():
+            answer = TagSplitter(tools=self._tools, family=self._family)
+            self._add(answer.feed("".join(self._reasoning)) + answer.close(finished=True), out)
+
     def _result(self, out: ChatDelta, last: Mapping[str, Any], raw: dict[str, Any]) -> ChatResult:
-        calls = self._calls.finish(out.tool_calls)
         reason = self._finish_reason
+        calls = self._calls.finish(out.tool_calls, cut=reason == "length")
         if calls and reason in ("stop", "function_call"):
             reason = "tool_calls"  # what a server says that parsed the calls itself
         first: Mapping[str, Any] = self._first if self._first is not None else {}
@@ -208,17 +237,19 @@ class ChatAccumulator:
             if type(reasoning) is not str:
                 raise wrong_shape("reasoning_content", "a string", reasoning)
             # The server tells reasoning apart, so that tags in `content` are the answer's own words.
+            self._served_thought = True
             self._add(self._splitter.stop_reasoning(), out)
             self._think(reasoning, out)
         calls = delta.get("tool_calls")
         if calls:
             if type(calls) is not list:
                 raise wrong_shape("tool_calls", "a list", calls)
-            for position, wire in enumerate(calls):
-                self._calls.take(wire, position, out.tool_calls)
+            self._calls.take_all(calls, out.tool_calls)
+            self._splitter.pass_call()
         legacy = delta.get("function_call")
         if legacy:
-            self._calls.take({"index": 0, "function": legacy}, 0, out.tool_calls)
+            self._calls.take_all([{"index": 0, "function": legacy}], out.tool_calls)
+            self._splitter.pass_call()
         if content is not None:
             if type(content) is not str:
                 raise wrong_shape("content", "a string", content)
@@ -248,16 +279,16 @@ class ChatAccumulator:
             self._after_thought = not content
         return content
 
-    def _add(self, pieces: list[tuple[Kind, str]], out: ChatDelta) -> None:
-        for kind, piece in pieces:
-            if kind == "text":
-                self._text.append(piece)
-                out.text += piece
-            elif kind == "reasoning":
-                self._reasoning.append(piece)
-                out.reasoning += piece
+    def _add(self, pieces: list[Piece], out: ChatDelta) -> None:
+        for piece in pieces:
+            if piece[0] == "text":
+                self._text.append(piece[1])
+                out.text += piece[1]
+            elif piece[0] == "reasoning":
+                self._reasoning.append(piece[1])
+                out.reasoning += piece[1]
             else:
-                self._calls.take_written(piece, out.tool_calls)
+                self._calls.take_written(piece[1], out.tool_calls)
 
     def _take_logprobs(self, wire: Any) -> list[dict[str, Any]] | None:
         """The entries of this chunk, one a token; None when it has none."""
@@ -277,7 +308,9 @@ class ChatAccumulator:
         return entries
 
 
-def chat_result_from_wire(body: Mapping[str, Any], *, tools: bool, start: Start = "text") -> ChatResult:
+def chat_result_from_wire(
+    body: Mapping[str, Any], *, tools: bool | Iterable[Any], start: Start = "text", family: str | None = None
+) -> ChatResult:
     """The answer of a chat call that was not streamed.
 
     Raises XinferenceProtocolError when it has no choice, or another shape.
@@ -286,7 +319,7 @@ def chat_result_from_wire(body: Mapping[str, Any], *, tools: bool, start: Start 
     message = choice.get("message")
     if type(message) is not dict:
         raise wrong_shape("message", "an object", message)
-    return ChatAccumulator(tools=tools, start=start).whole(body, {**choice, "delta": message})
+    return ChatAccumulator(tools=tools, start=start, family=family).whole(body, {**choice, "delta": message})
 
 
 def _only_choice(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from xinference_bridge.protocol.chat.forced_call import (
     with_system_words,
 )
 from xinference_bridge.protocol.chat.messages import WireMessage, WireTool
+from xinference_bridge.protocol.chat.reading import start_of
 from xinference_bridge.protocol.chat.request import (
     _MEDIA_ABILITY,
     ChatCall,
@@ -63,6 +64,17 @@ class ChatPlan:
         """Turn a whole answer's JSON into the tool call that it is, in place."""
         if self.call_as_json:
             read_call(result, reasoning_is_answer=engine_named(self.engine).schema_from_the_first_token)
+
+    @property
+    def tools(self) -> Sequence[Any] | bool:
+        """The tools that the model was offered, if calls are read from its text."""
+        return (self.request.json or {}).get("tools") or True if self.reads_tools else False
+
+    def starts(self, model: ModelInfo | None) -> Start:
+        """Return what the answer begins with, now that this is known of the model."""
+        if self.model is not None or model is None:
+            return self.start
+        return start_of(model, self.request.json or {}, engine_named(model.engine))
 
     def _enforcement(self) -> str:
         if self.call_as_json:
@@ -118,7 +130,7 @@ def plan_chat(
     return ChatPlan(
         request=chat_request(uid, messages, parameters),
         reads_tools=bool(call.tools) and call.tool_choice != "none" and not as_json,
-        start=_start(model, parameters, engine),
+        start=start_of(model, parameters, engine),
         # A structured answer is refused by its own reader, who also takes JSON text for it.
         forced=forced if call.structured is None else None,
         call_as_json=bool(as_json),
@@ -255,24 +267,6 @@ def _with_instruction(messages: Sequence[WireMessage], wanted: StructuredOutput)
 
 def _with_parameters(call: ChatCall, **parameters: Any) -> ChatCall:
     return replace(call, parameters={**call.parameters, **parameters})
-
-
-def _start(model: ModelInfo | None, parameters: Mapping[str, Any], engine: Engine) -> Start:
-    """Where the first text belongs when no `<think>` opens it, which a template may have put into the prompt."""
-    if model is None or "reasoning" not in model.abilities:
-        return "text"
-    wanted = parameters.get("response_format")
-    if engine.schema_from_the_first_token and isinstance(wanted, Mapping) and wanted.get("type") == "json_schema":
-        return "text"  # no thought can come before it
-    if "hybrid" not in model.abilities:
-        return "reasoning"
-    return "text" if _thinking_is_off(parameters) else "undecided"
-
-
-def _thinking_is_off(parameters: Mapping[str, Any]) -> bool:
-    template = parameters.get("chat_template_kwargs")
-    inner = template.get("enable_thinking") if isinstance(template, Mapping) else None
-    return parameters.get("enable_thinking") is False or inner is False
 
 
 def _refuse_media(messages: Sequence[WireMessage], model: ModelInfo) -> None:

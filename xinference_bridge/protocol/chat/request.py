@@ -41,9 +41,8 @@ def tool_choice_from(value: Any, names: Collection[str]) -> ToolChoice | None:
         return NamedTool(value)
     choice = _CHOICES.get(value) if isinstance(value, str) else None
     if choice is None:
-        msg = (
-            f"tool_choice={value!r} is neither auto, none, required nor the name of a tool: {', '.join(sorted(names))}"
-        )
+        given = ", ".join(sorted(names)) or "none was given"
+        msg = f"tool_choice={value!r} is neither auto, none, required nor the name of a tool: {given}."
         raise XinferenceBadRequestError(msg)
     return choice
 

@@ -1,287 +1,292 @@
 r"""Reasoning and tool calls that a model writes into its text, between tags, cut out of it while it streams.
 
-Whitespace that touches a tag belongs to the layout, not to the content: a chat template has the model write
+White space that touches a tag belongs to the layout, not to the content: a chat template has the model write
 `<think>\n…\n</think>\n\nParis.`, and a stream must end in the same words as the answer that the server parsed itself.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from xinference_bridge.protocol.chat.call_splitter import SLICE, CallSplitter
+from xinference_bridge.protocol.chat.thought_tags import thought_tags
+from xinference_bridge.protocol.chat.tool_forms.written import Offered, WrittenCall
 
 Kind = Literal["text", "reasoning", "tool_call"]
-Start = Literal["text", "reasoning", "undecided"]
+Piece = tuple[Literal["text", "reasoning"], str] | tuple[Literal["tool_call"], WrittenCall]
+Start = Literal["text", "reasoning", "opened", "undecided"]
 
-_THINK = "<think>"
-_END_THINK = "</think>"
-_TOOL = "<tool_call>"
-_END_TOOL = "</tool_call>"
+#: So many characters of an answer are held back at most, where only a closing tag tells a thought from an answer.
+HELD_CHARACTERS = 200
 
-# The states. Each looks for its own tags alone.
-_START, _UNDECIDED, _REASONING, _TEXT, _INSIDE_CALL = range(5)
-_TAGS = {
-    _START: (_THINK,),
-    _UNDECIDED: (_THINK, _END_THINK),
-    _REASONING: (_END_THINK,),
-    _TEXT: (_TOOL, _END_TOOL),
-    _INSIDE_CALL: (_END_TOOL,),
-}
-_FIND = {state: re.compile("|".join(map(re.escape, tags))) for state, tags in _TAGS.items()}
-_LONGEST = len(_END_TOOL)
+_START, _UNDECIDED, _REASONING, _TEXT = range(4)
 _WORDS = re.compile(r"\S")
 
 
 class TagSplitter:
-    """Cuts `<think>…</think>` and `<tool_call>…</tool_call>` out of text that comes in pieces.
+    """Cuts reasoning and tool calls out of text that comes in pieces.
 
-    The pieces of a kind, joined, are the same however the text was cut. `start` says what an answer without an
-    opening `<think>` begins with: "text"; "reasoning", where the chat template has written the opening tag already; or
-    "undecided", where only a `</think>` tells, and everything is held back until it comes or the answer ends.
-    A tool call is told once, whole: the inside of its tag.
+    The pieces of a kind, joined, are the same however the text was cut. `start` says what an answer without an opening
+    tag begins with: "text"; "reasoning", where the chat template has written the tag already; "opened", where it has
+    unless the model was launched without thinking; or "undecided", where nothing is known. For the last two only a
+    closing tag tells: HELD_CHARACTERS are held back for it, and then the answer goes on as reasoning where it was
+    "opened", and as text where it was "undecided".
+
+    Text is never lost to a thought that does not end: `close` tells it as text too. `tools` are those that the model
+    was offered, or True where only their tags are looked for.
     """
 
-    __slots__ = ("_empty", "_gap", "_inside", "_said", "_skip", "_space", "_start", "_state", "_tail", "_tools")
+    __slots__ = (
+        "_bare",
+        "_calls",
+        "_drops",
+        "_family",
+        "_held",
+        "_opener",
+        "_skip",
+        "_space",
+        "_start",
+        "_state",
+        "_tags",
+        "_tail",
+        "_thought",
+    )
 
-    def __init__(self, *, tools: bool, start: Start = "text") -> None:
-        self._tools = tools
+    def __init__(self, *, tools: bool | Iterable[Any], start: Start = "text", family: str | None = None) -> None:
+        self._tags = thought_tags(family)
+        self._drops = self._tags.find_dropped
+        self._family = family
+        self._calls: CallSplitter | None = None
+        if tools:
+            self._calls = CallSplitter(Offered(() if isinstance(tools, bool) else tools), family)
+        self._bare = self._calls is None and self._drops is None  # text needs no look
         self._start: Start = start
         self._state = _START
-        self._empty = True  # nothing is held in `_space` or `_tail`: text may pass at once
         self._tail = ""  # the end of the text so far, where a tag may have begun
-        self._space: list[str] = []  # whitespace before `_tail`: layout if a tag follows, content if words do
-        self._inside: list[str] = []  # of a tool call, or of an answer of which nobody knows yet what it is
-        self._skip = start == "reasoning"  # a tag was just passed: whitespace is layout
-        self._said = False  # words of the current kind have been told
-        self._gap = ""  # whitespace that stood between words before a tag: it parts them if words follow
+        self._space = ""  # white space before `_tail`: layout if a tag follows, content if words do
+        self._held = ""  # an answer of which nobody knows yet what it is
+        self._skip = start == "reasoning"  # a tag was just passed: white space is layout
+        self._opener = ""  # the tag that opened this thought; "" where it stood in the prompt
+        self._thought: list[str] = []  # what of it was told
 
     @property
     def plain(self) -> bool:
         """Whether nothing is looked for any more, so that text may bypass `feed`."""
-        return self._state == _TEXT and not self._tools and self._empty and not self._skip
+        return self._bare and self._state == _TEXT and not self._tail
 
-    def feed(self, text: str) -> list[tuple[Kind, str]]:
-        """What is certain after this piece of text; a tool call only when its tag has closed."""
+    def feed(self, text: str) -> list[Piece]:
+        """Return what is certain after this piece of text; a tool call only when its tag has closed."""
         if not text:
             return []
-        if self._empty and not self._skip:
-            state = self._state
-            if state == _TEXT:
-                if not self._tools or ("<" not in text and not text[-1].isspace()):
-                    self._said = True
-                    return [("text", text)]
-            elif state == _REASONING:
-                if "<" not in text and not text[-1].isspace():
-                    self._said = True
-                    return [("reasoning", text)]
-            elif (
-                state == _START
-                and self._start == "text"
-                and not self._tools
-                and not (text[0] == "<" or text[0].isspace())
-            ):  # how nearly every answer begins
-                self._state = _TEXT
-                self._said = True
+        state = self._state
+        if state == _TEXT and self._drops is None:
+            return [("text", text)] if self._calls is None else list(self._calls.feed(text))
+        if state == _START and self._start == "text" and self._bare and not (self._tail or self._space or self._skip):
+            first = text[0]
+            if not first.isspace() and not any(tag[0] == first for tag in self._tags.openers):
+                self._state = _TEXT  # how nearly every answer begins
                 return [("text", text)]
-        out: list[tuple[Kind, str]] = []
-        self._read(self._tail + text if self._tail else text, out)
+        out: list[Piece] = []
+        self._read(text, out)
         return out
 
-    def close(self) -> list[tuple[Kind, str]]:
-        """What was held back, now that nothing follows; an unclosed tool call's inside is told too."""
-        out: list[tuple[Kind, str]] = []
+    def close(self, *, finished: bool = False) -> list[Piece]:
+        """Return what was held back, now that nothing follows.
+
+        Args:
+            finished: Whether the model ended by itself, rather than at its length limit. A thought that it opened and
+                never closed is then told as text too.
+        """
+        out: list[Piece] = []
         tail, self._tail = self._tail, ""
-        if self._state == _INSIDE_CALL:
-            # An answer cut at its length limit within the closing tag still holds a whole call.
-            inside = "".join(self._inside) + ("" if tail.startswith("</") else tail)
-            self._inside.clear()
-            out.append(("tool_call", inside.strip()))
-            self._state = _TEXT
-            return out
-        if self._state == _START and self._start == "reasoning":
+        if self._state == _UNDECIDED:
+            self._begin_text(out)
+        elif self._state == _REASONING or (self._state == _START and self._start == "reasoning"):
             self._state = _REASONING
-        elif self._state == _UNDECIDED:
-            self._inside.append(tail)
-            self._decide_for_text(out)
-            tail, self._tail = self._tail, ""
-            if self._state == _INSIDE_CALL:
-                self._tail = tail
-                return out + self.close()
-        if tail:
-            self._say(tail, out)
-        if not self._skip and self._space:
-            out.append((self._kind(), "".join(self._space)))
-        self._space.clear()
-        self._empty = True
-        return out
-
-    def stop_reasoning(self) -> list[tuple[Kind, str]]:
-        """Looks for no `<think>` from here on, since the server tells reasoning apart; returns what was held for it."""
-        out: list[tuple[Kind, str]] = []
-        if self._state == _START:
-            self._begin_text()
-            if self._tail:
-                tail, self._tail = self._tail, ""
-                self._read(tail, out)
-        elif self._state == _UNDECIDED:
-            self._inside.append(self._tail)
-            self._tail = ""
-            self._decide_for_text(out)
-        elif self._state == _REASONING:
-            tail, self._tail = self._tail, ""
             if tail:
                 self._say(tail, out)
-            self._space.clear()
-            self._begin_text()
-            self._empty = True
+            if self._space and not self._skip:
+                self._think(self._space, out)
+            thought = "".join(self._thought)
+            self._thought.clear()
+            if thought and (finished or not self._opener):
+                # "analysis" alone opens a thought of gpt-oss, and may as well be the answer's first word.
+                self._text((self._opener if self._opener.isalpha() else "") + thought, out)
+        elif self._state == _START:
+            self._text((("" if self._skip else self._space) + tail), out)
+        elif tail:
+            self._text(tail, out)
+        self._space = ""
+        if self._calls is not None:
+            out.extend(self._calls.close())
         return out
 
-    def _kind(self) -> Kind:
-        return "reasoning" if self._state == _REASONING else "text"
-
-    def _open_reasoning(self) -> None:
-        self._space.clear()
-        self._start = "reasoning"
-        self._skip = True
-        self._said = False
-        self._gap = ""
-
-    def _begin_text(self) -> None:
+    def stop_reasoning(self) -> list[Piece]:
+        """Look for no tags of reasoning from here on, since the server tells it apart; return what was held for it."""
+        out: list[Piece] = []
+        tail, self._tail = self._tail, ""
+        if self._state == _UNDECIDED:
+            self._begin_text(out)
+        elif self._state == _REASONING:
+            if tail:
+                self._say(tail, out)
+        elif self._state == _START:
+            self._text(self._space + tail, out)
+        elif tail:
+            self._text(tail, out)
+        self._space = ""
         self._state = _TEXT
-        self._skip = self._said = False
-        self._gap = ""
+        self._drops = None
+        self._bare = self._calls is None
+        return out
 
-    def _decide_for_text(self, out: list[tuple[Kind, str]]) -> None:
-        held = "".join(self._inside)
-        self._inside.clear()
-        self._begin_text()
+    def expect_text(self) -> list[Piece]:
+        """Take what comes for text unless a tag opens a thought: the server said that this is no reasoning."""
+        out: list[Piece] = []
+        if self._state == _UNDECIDED:
+            self._begin_text(out)
+        elif self._state == _START and not self._opener:
+            self._start = "text"
+            self._skip = False
+        return out
+
+    def pass_call(self) -> None:
+        """Note a call that the server parsed itself."""
+        if self._calls is not None:
+            self._calls.pass_call()
+
+    def _text(self, words: str, out: list[Piece]) -> None:
+        if not words:
+            return
+        if self._calls is None:
+            out.append(("text", words))
+        else:
+            out.extend(self._calls.feed(words))
+
+    def _begin_text(self, out: list[Piece]) -> None:
+        held, self._held = self._held, ""
+        self._state = _TEXT
         self._read(held, out)
 
-    def _say(self, words: str, out: list[tuple[Kind, str]]) -> None:
-        """Tells words, after the whitespace that was held before them unless a tag stood there."""
-        space = "".join(self._space)
-        self._space.clear()
-        if self._skip:
-            # "It is\n<tool_call>…</tool_call>\nfine" must not become "It isfine".
-            space = (self._gap or space) if self._said else ""
-            self._skip = False
-            self._gap = ""
-        out.append((self._kind(), space + words))
-        self._said = True
+    def _think(self, words: str, out: list[Piece]) -> None:
+        out.append(("reasoning", words))
+        self._thought.append(words)
 
-    def _pass_tag(self) -> None:
-        """Drops the whitespace before a tag, and asks for the same after it."""
-        space = "".join(self._space)
-        self._space.clear()
-        if not (self._skip and self._gap):
-            self._gap = space
-        self._skip = True
+    def _say(self, words: str, out: list[Piece]) -> None:
+        """Tell words of a thought, after the white space that was held before them unless a tag stood there."""
+        space, self._space = ("" if self._skip else self._space), ""
+        self._skip = False
+        self._think(space + words, out)
 
-    def _read(self, data: str, out: list[tuple[Kind, str]]) -> None:  # noqa: C901, PLR0912 - a state machine
-        """Reads `data`, which begins where a tag may begin, and keeps in `_tail` what may become one."""
-        pos = 0
-        end = len(data)
+    def _read(self, text: str, out: list[Piece]) -> None:
+        for begin in range(0, len(text), SLICE):
+            self._read_slice(self._tail + text[begin : begin + SLICE], out)
+
+    def _read_slice(self, data: str, out: list[Piece]) -> None:
         self._tail = ""
-        while pos < end:
-            state = self._state
-            if state == _START:
-                pos = self._read_start(data, pos)
-                continue
-            if state == _TEXT and not self._tools:
-                self._stream(data[pos:], out, hold=False)
-                break
-            found = _FIND[state].search(data, pos)
-            if found is not None:
-                stop = found.start()
+        while data:
+            if self._state == _START:
+                data = self._read_start(data)
+            elif self._state == _UNDECIDED:
+                data = self._read_undecided(data, out)
+            elif self._state == _REASONING:
+                data = self._read_reasoning(data, out)
             else:
-                stop = _partial_tag(data, pos, _TAGS[state])
-                self._tail = data[stop:]
-            if state in (_INSIDE_CALL, _UNDECIDED):
-                self._inside.append(data[pos:stop])
-            elif stop > pos:
-                self._stream(data[pos:stop], out, hold=True)
-            if found is None:
-                break
-            pos = found.end()
-            tag = found.group()
-            if state == _UNDECIDED:
-                if tag == _THINK:
-                    # An opening tag after words is quoted, and so is the closing one that follows: this is text.
-                    self._inside.append(tag)
-                    self._decide_for_text(out)
-                    # Only the tags of text can be cut at the end of what was held, and none begins with "<think>".
-                    continue
-                held = "".join(self._inside).strip()
-                self._inside.clear()
-                if held:
-                    out.append(("reasoning", held))
-                self._after_reasoning()
-            elif state == _REASONING:
-                self._after_reasoning()
-            elif state == _INSIDE_CALL:
-                out.append(("tool_call", "".join(self._inside).strip()))
-                self._inside.clear()
-                self._state = _TEXT
-            else:
-                # llama.cpp leaves a stray closing tag beside a call that it parsed itself: passed over like the others.
-                self._pass_tag()
-                if tag == _TOOL:
-                    self._state = _INSIDE_CALL
-        self._empty = not (self._tail or self._space)
+                data = self._read_text(data, out)
 
-    def _read_start(self, data: str, pos: int) -> int:
-        """Where to read on, once the first words tell what the answer begins with."""
-        found = _WORDS.search(data, pos)
-        words = found.start() if found else len(data)
-        if words > pos:
-            self._space.append(data[pos:words])
-        if not found:
-            return words
-        if data.startswith(_THINK, words):
+    def _read_start(self, data: str) -> str:
+        """Return what is left to read once the first words tell what the answer begins with."""
+        found = _WORDS.search(data)
+        if found is None:
+            self._space += data
+            return ""
+        self._space += data[: found.start()]
+        words = data[found.start() :]
+        opener = max((tag for tag in self._tags.openers if words.startswith(tag)), key=len, default=None)
+        if any(len(tag) > len(words) and tag.startswith(words) for tag in self._tags.openers):
+            self._tail = words
+            return ""
+        if opener is not None:
             # Read on as after an opening tag, so that a second one is dropped: 4.1.0 writes "<think>\n" before answers
             # whose first token is not the whole tag, and the model's own follows, cut as "<", "think>".
-            self._open_reasoning()
-            return words + len(_THINK)
-        if len(data) - words < len(_THINK) and _THINK.startswith(data[words:]):
-            self._tail = data[words:]
-            return len(data)
+            self._space = ""
+            self._start = "reasoning"
+            self._skip = True
+            self._opener = opener
+            return words[len(opener) :]
         if self._start == "reasoning":
             self._state = _REASONING
-        elif self._start == "undecided":
-            self._state = _UNDECIDED
-            self._inside = self._space
-            self._space = []
-        else:
-            self._state = _TEXT
-        return words
+            return words
+        space, self._space = ("" if self._skip else self._space), ""
+        self._skip = False
+        self._state = _TEXT if self._start == "text" else _UNDECIDED
+        return space + words
 
-    def _after_reasoning(self) -> None:
-        self._space.clear()
+    def _read_undecided(self, data: str, out: list[Piece]) -> str:
+        self._held += data
+        found = self._tags.find_either.search(self._held, 0, HELD_CHARACTERS)
+        if found is None:
+            if len(self._held) < HELD_CHARACTERS:
+                return ""
+            held, self._held = self._held, ""
+            self._state = _REASONING if self._start == "opened" else _TEXT
+            self._skip = self._state == _REASONING
+            return held
+        held, self._held = self._held, ""
+        if found.group() in self._tags.closers:
+            if thought := held[: found.start()].strip():
+                out.append(("reasoning", thought))
+            self._after_thought()
+            return held[found.end() :]
+        # An opening tag after words is quoted, and so is the closing one that follows: this is text.
+        self._state = _TEXT
+        return held
+
+    def _read_reasoning(self, data: str, out: list[Piece]) -> str:
+        found = self._tags.find_closer.search(data)
+        stop = found.start() if found else _partial(data, self._tags.closers)
+        segment = data[:stop]
+        words = segment.rstrip()
+        rest = segment[len(words) :]
+        if words:
+            if self._skip:
+                words = words.lstrip()
+            self._say(words, out)
+        self._space += rest
+        if found is None:
+            self._tail = data[stop:]
+            return ""
+        self._after_thought()
+        return data[found.end() :]
+
+    def _after_thought(self) -> None:
         self._state = _START  # some models reason twice before they answer
         self._start = "text"
+        self._space = ""
         self._skip = True
-        self._said = False
-        self._gap = ""
+        self._opener = ""
+        self._thought.clear()
 
-    def _stream(self, segment: str, out: list[tuple[Kind, str]], *, hold: bool) -> None:
-        """Tells a segment without tags, all but its trailing whitespace, which a tag may still follow."""
-        words = segment.rstrip() if hold else segment
-        lead = len(words) - len(words.lstrip()) if self._skip else 0
-        if lead:
-            self._space.append(words[:lead])
-            words = words[lead:]
-        if words:
-            self._say(words, out)
-        rest = len(segment) - len(words) - lead
-        if rest:
-            self._space.append(segment[len(segment) - rest :])
+    def _read_text(self, data: str, out: list[Piece]) -> str:
+        if self._drops is None:
+            self._text(data, out)
+            return ""
+        found = self._drops.search(data)
+        stop = found.start() if found else _partial(data, self._tags.dropped)
+        self._text(data[:stop], out)
+        if found is None:
+            self._tail = data[stop:]
+            return ""
+        return data[found.end() :]
 
 
-def _partial_tag(data: str, pos: int, tags: tuple[str, ...]) -> int:
-    """Where a suffix of `data[pos:]` begins that may still become one of the tags; its length if there is none."""
-    at = data.rfind("<", max(pos, len(data) - _LONGEST))
-    if at >= 0:
+def _partial(data: str, tags: tuple[str, ...]) -> int:
+    """Return where a suffix begins that may still become one of the tags; the length if there is none."""
+    size = len(data)
+    for at in range(max(0, size - max(map(len, tags)) + 1), size):
         suffix = data[at:]
-        for tag in tags:
-            if tag.startswith(suffix):
-                return at
-    return len(data)
+        if any(tag.startswith(suffix) for tag in tags):
+            return at
+    return size
