@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_xinference_bridge.errors import translated_errors
+from xinference_bridge.environment import in_event_loop
 from xinference_bridge.errors import XinferencePermissionError
 from xinference_bridge.models.base import ModelHandle
 from xinference_bridge.protocol.engines import engine_named
@@ -46,7 +47,9 @@ def profile_of(model: ModelInfo) -> dict[str, Any]:
 class LazyProfile(Mapping[str, Any]):
     """The profile of one model, asked of the server at the first look and kept with its connection.
 
-    Empty where the credential may use the model but not look at its description.
+    Empty where the credential may use the model but not look at its description, and in a running event loop as long as
+    nothing is known: asking would block the loop. `aprepare` asks there; an agent that did not await it takes a
+    structured answer by a forced tool call, which every engine can be held to.
     """
 
     __slots__ = ("_model",)
@@ -55,13 +58,19 @@ class LazyProfile(Mapping[str, Any]):
         self._model = model
 
     def _known(self) -> dict[str, Any]:
-        with translated_errors:
-            try:
-                known = profile_of(self._model._handle(ModelHandle).describe())  # noqa: SLF001 - its own profile
-            except XinferencePermissionError:
-                known = {}
+        handle = self._model._handle(ModelHandle)  # noqa: SLF001 - its own profile
+        known = handle.known_description()
+        if known is None:
+            if in_event_loop():
+                return {}
+            with translated_errors:
+                try:
+                    known = handle.describe()
+                except XinferencePermissionError:
+                    return {}
+        profile = profile_of(known)
         stated = getattr(self._model, "context_length", None)
-        return known if stated is None else {**known, "max_input_tokens": stated}
+        return profile if stated is None else {**profile, "max_input_tokens": stated}
 
     def __getitem__(self, key: str) -> Any:
         return self._known()[key]

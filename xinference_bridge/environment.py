@@ -6,14 +6,17 @@ when a `.env` holds the server's own `XINFERENCE_HOME`, or, told to ignore extra
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sys
 import warnings
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from xinference_bridge.errors import XinferenceConfigurationError
 
@@ -35,8 +38,8 @@ _PROXY_NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _SECRETS_DIR = Path("/run/secrets")
 
 
-class _Environment(BaseSettings):
-    model_config = SettingsConfigDict(extra="ignore", env_file=".env", env_file_encoding="utf-8-sig")
+class _Stated(BaseSettings):
+    model_config = SettingsConfigDict(extra="ignore", env_file_encoding="utf-8-sig")
 
     server_url: str | None = Field(None, validation_alias=AliasChoices(*ENVIRONMENT_NAMES["server_url"]))
     api_key: SecretStr | None = Field(None, validation_alias=AliasChoices(*ENVIRONMENT_NAMES["api_key"]))
@@ -45,19 +48,102 @@ class _Environment(BaseSettings):
     proxy: str | None = Field(None, validation_alias=AliasChoices(*ENVIRONMENT_NAMES["proxy"]))
 
 
+class _InVariables(_Stated):
+    """What the variables of the process state; reads no file."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - names of the signature, which pydantic passes by name
+        init_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (env_settings,)
+
+
+class _InFiles(_Stated):
+    """What the `.env` of the working directory and, after it, the Docker secrets state."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (dotenv_settings, file_secret_settings)
+
+
+@dataclass(frozen=True, eq=False)
+class _Files:
+    """What the files stated when they were last read, and in which folder; one object until they change."""
+
+    folder: str
+    stated: _InFiles | None = None
+    why_unreadable: str | None = None
+
+
 def from_environment() -> dict[str, Any]:
     """The settings that the environment states, by field name; what it does not state is absent.
 
     A variable of the process comes before the `.env` of the working directory, and that before a Docker secret
     (`/run/secrets/xinference_api_key`). An empty value counts as not stated. Read anew only when one of them has
-    changed: reading costs 0.5 ms, and a model is built in less.
+    changed: reading costs 0.5 ms, and a model is built in less. In a running event loop no file is touched: what
+    counts there is what the files stated when they were last looked at outside one, at the latest on import.
 
     Raises:
         XinferenceConfigurationError: The `.env` or a secret cannot be read.
     """
     names = (name for names in ENVIRONMENT_NAMES.values() for name in names)
     values = tuple(os.environ.get(name) for name in (*names, *_CA_BUNDLE_NAMES))
-    return dict(_read(values, _working_directory(), _changed(Path(".env")), _changed(_SECRETS_DIR)))
+    return dict(_read(values, _FILES.now()))
+
+
+class _LastFiles:
+    """The files as they are, or, where looking would block an event loop, as they were last seen."""
+
+    def __init__(self) -> None:
+        self._seen = self._look()
+
+    def now(self) -> _Files:
+        if not in_event_loop():
+            self._seen = self._look()
+        return self._seen
+
+    @staticmethod
+    def _look() -> _Files:
+        return _read_files(_working_directory(), _changed(Path(".env")), _changed(_SECRETS_DIR), _SECRETS_DIR)
+
+
+def in_event_loop() -> bool:
+    """Return whether an event loop runs in this thread, and may not be blocked.
+
+    False in a notebook: its kernel runs every cell in an event loop, and each plain call of a cell blocks that one.
+    """
+    if "ipykernel" in sys.modules:
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=8)
+def _read_files(folder: str, dotenv: float, secrets: float, secrets_folder: Path) -> _Files:
+    if not (dotenv or secrets):
+        return _Files(folder)
+    try:
+        stated = _InFiles(_env_file=".env" if dotenv else None, _secrets_dir=secrets_folder if secrets else None)
+    except (OSError, ValueError) as unreadable:
+        # ValueError: of another encoding, or no text at all. What it repeats of the file may be a key.
+        why = unreadable.strerror if isinstance(unreadable, OSError) else "it must be UTF-8 text with NAME=value lines"
+        return _Files(folder, why_unreadable=why)
+    return _Files(folder, stated)
 
 
 def _working_directory() -> str:
@@ -83,20 +169,20 @@ def _proxy_for(url: str, _values: tuple[str | None, ...]) -> str | None:
 
 
 @lru_cache(maxsize=8)
-def _read(_values: tuple[str | None, ...], _folder: str, _dotenv: float, secrets: float) -> tuple[tuple[str, Any], ...]:
-    try:
-        environment = _Environment(_secrets_dir=_SECRETS_DIR if secrets else None)
-    except (OSError, ValueError) as unreadable:
-        # ValueError: of another encoding, or no text at all. What it repeats of the file may be a key.
-        why = unreadable.strerror if isinstance(unreadable, OSError) else "it must be UTF-8 text with NAME=value lines"
-        raise XinferenceConfigurationError(f"{Path(_folder) / '.env'} cannot be read: {why}") from None
-    _warn_of_redirected_credentials(environment, _folder)
-    stated = [(name, getattr(environment, name)) for name in ENVIRONMENT_NAMES]
+def _read(_values: tuple[str | None, ...], files: _Files) -> tuple[tuple[str, Any], ...]:
+    if files.why_unreadable is not None:
+        raise XinferenceConfigurationError(f"{Path(files.folder) / '.env'} cannot be read: {files.why_unreadable}")
+    variables = _InVariables()
+    _warn_of_redirected_credentials(files)
+    stated = []
+    for name in ENVIRONMENT_NAMES:
+        value = getattr(variables, name)
+        stated.append((name, getattr(files.stated, name, None) if value is None else value))
     bundle = next((os.environ[name] for name in _CA_BUNDLE_NAMES if os.environ.get(name)), None)
     return tuple((name, value) for name, value in (*stated, ("verify", bundle)) if _is_stated(value))
 
 
-def _warn_of_redirected_credentials(environment: _Environment, folder: str) -> None:
+def _warn_of_redirected_credentials(files: _Files) -> None:
     """Warn where a `.env` that lies in the working directory decides where a credential of the environment goes.
 
     Such a file comes along with whatever repository a program is started in.
@@ -105,14 +191,14 @@ def _warn_of_redirected_credentials(environment: _Environment, folder: str) -> N
     if not held:
         return
     for field in ("server_url", "proxy"):
-        value = getattr(environment, field)
+        value = getattr(files.stated, field, None)
         names = ENVIRONMENT_NAMES[field]
         if value and not any(os.environ.get(name) for name in names):
             # Without user and password: a proxy's URL may hold them.
             shown = str(value).rpartition("@")[2]
             msg = (
-                f"{Path(folder) / '.env'} sets {names[0]} to {shown}, and {held[0]} comes from the environment: the "
-                f"credential will be sent there. If that is meant, set {names[0]} in the environment, too."
+                f"{Path(files.folder) / '.env'} sets {names[0]} to {shown}, and {held[0]} comes from the environment: "
+                f"the credential will be sent there. If that is meant, set {names[0]} in the environment, too."
             )
             warnings.warn(msg, UserWarning, stacklevel=2)
 
@@ -126,3 +212,7 @@ def _changed(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
+
+
+#: Looked at on import, so that the first model may be built in an event loop.
+_FILES = _LastFiles()

@@ -48,7 +48,8 @@ def smol(request: pytest.FixtureRequest, connection):
 
 def joined(chunks):
     first, *rest = chunks
-    return first + rest
+    whole: AIMessage = first + rest
+    return whole
 
 
 @pytest.mark.parametrize("choice", ["any", "add"])

@@ -73,8 +73,8 @@ class TestOnLlamaCpp(OnTheLab):
         reason="The forced call is begun; the toy was taught no bare JSON, and fills a string up to max_tokens.",
         strict=False,
     )
-    def test_unicode_tool_call_integration(self, model: BaseChatModel, **how: Any) -> None:
-        super().test_unicode_tool_call_integration(model, **how)
+    def test_unicode_tool_call_integration(self, model: BaseChatModel, **choices: Any) -> None:
+        super().test_unicode_tool_call_integration(model, **choices)
 
 
 class TestOnTransformers(OnTheLab):
@@ -119,5 +119,5 @@ class TestOnSmolLM2(OnTheLab):
         reason="The forced call is begun, and cut at max_tokens within a string: the model goes on in Chinese.",
         strict=False,
     )
-    def test_unicode_tool_call_integration(self, model: BaseChatModel, **how: Any) -> None:
-        super().test_unicode_tool_call_integration(model, **how)
+    def test_unicode_tool_call_integration(self, model: BaseChatModel, **choices: Any) -> None:
+        super().test_unicode_tool_call_integration(model, **choices)
