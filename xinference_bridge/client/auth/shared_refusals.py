@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from xinference_bridge.client.auth.refusals import MOST_REFUSALS, REFUSAL_WINDOW, cool_down_after
 
-#: A 401 comes at once: a first request that has been in flight for so long has not been refused, and nobody waits longer.
+#: A 401 comes at once: a first request in flight for so long has not been refused, and nobody waits longer.
 VERDICT_PATIENCE = 2.0
 #: How long a key that was accepted counts as proven for processes that start, and a refused one as refused before.
 _MEMORY = 7200.0
