@@ -70,7 +70,11 @@ async def test_building_in_a_running_loop_touches_no_file(build, monkeypatch):
     monkeypatch.setenv("XINFERENCE_ENDPOINT", "http://seen-in-the-loop:1")
     monkeypatch.setenv("XINFERENCE_API_KEY", "xf-key-of-the-loop")
     built = build()
-    connection = built if isinstance(built, XinferenceConnection) else (getattr(built, "connection", None) or built._connection())
+    connection = (
+        built
+        if isinstance(built, XinferenceConnection)
+        else (getattr(built, "connection", None) or built._connection())
+    )
     assert connection.server_url == "http://seen-in-the-loop:1"
 
 
