@@ -11,7 +11,7 @@ T      ?= tests
 .DEFAULT_GOAL := help
 .PHONY: help bench soak demo test test-live lab lab-stop record lint typecheck format \
 	bench-load test-cluster bench-cluster test-corpora \
-	docs docs-serve docs-test docs-pictures docs-shots docs-tables test-migration dist test-wheel test-minimum test-newest
+	docs docs-serve docs-test docs-pictures docs-shots docs-tables test-migration dist test-wheel test-minimum test-newest test-pythons test-python
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -59,7 +59,7 @@ bench-load: $(BENCH)/.ready ## Stream to 1 to 256 callers from the running lab, 
 soak: $(READY) ## 20,000 calls against a local server: memory and file descriptors stay flat
 	@$(BIN)/python benchmarks/soak.py
 
-lab: ## Start a real Xinference with tiny models; also: make lab CLUSTER=1, make lab XINFERENCE=1.17.1
+lab: ## Start a real Xinference with tiny models; also: make lab MEDIA=0 (quick), make lab CLUSTER=1, make lab XINFERENCE=1.17.1
 	@$(PYTHON) -m lab start
 
 lab-stop: ## End the lab and all its processes
@@ -161,6 +161,16 @@ test-minimum: $(READY) $(RELEASE_READY) ## Run all tests on the oldest dependenc
 
 test-newest: ## Run all tests on the newest dependencies that are admitted
 	@$(call run_tests_on,newest)
+
+test-pythons: ## Run all tests on each Python from 3.10 to 3.13 that is on this machine
+	@for version in 3.10 3.11 3.12 3.13; do \
+		python=$$(ls -d "$$HOME"/.pyenv/versions/$$version.*/bin/python 2>/dev/null | tail -1); python=$${python:-$$(command -v python$$version)}; \
+		if ! "$$python" -c 'import sys' 2>/dev/null; then echo "No Python $$version here: left out"; continue; fi; \
+		$(MAKE) --no-print-directory test-python PYTHON="$$python" VERSION=$$version || exit 1; \
+	done
+
+test-python:
+	@$(call run_tests_on,py$(VERSION))
 
 # Our own dependencies are held to their floors; the tools of development are the newest ones either way. What old ones do is
 # deprecated by now, and the plugin for pytest of an old anyio is refused by the newest pytest; nothing here uses it.

@@ -92,15 +92,15 @@ def main() -> None:
     """Print a row for each case."""
     processes = int(sys.argv[1]) if len(sys.argv) > 1 else 16
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 30.0
-    cases = {
-        "one wrong key": {"keys": 1, "revoked_after": None},
-        "a wrong key each": {"keys": processes, "revoked_after": None},
-        "a key revoked under load": {"keys": 1, "revoked_after": seconds / 2},
+    cases: dict[str, tuple[int, float | None]] = {
+        "one wrong key": (1, None),
+        "a wrong key each": (processes, None),
+        "a key revoked under load": (1, seconds / 2),
     }
     print(f"{processes} processes of 4 threads, {seconds:g} s\n\n| case | answered | refused | most in 300 s |")
     print("| --- | ---: | ---: | ---: |")
-    for name, case in cases.items():
-        refused, worst, answered = measure(processes, seconds, **case)
+    for name, (keys, revoked_after) in cases.items():
+        refused, worst, answered = measure(processes, seconds, keys=keys, revoked_after=revoked_after)
         print(f"| {name} | {answered} | {refused} | {worst} |")
 
 

@@ -11,6 +11,7 @@ import sys
 from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent, ToolCallResult
 
 from llamaindex_xinference_bridge import XinferenceLLM
+from xinference_bridge import XinferenceError
 
 
 def search(query: str) -> str:
@@ -55,4 +56,10 @@ async def main(uid: str = "qwen3", question: str = "What is 6 times 7? Let the c
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:3]))
+    if {"-h", "--help"} & set(sys.argv):
+        print(__doc__)
+        sys.exit()
+    try:
+        asyncio.run(main(*sys.argv[1:3]))
+    except (XinferenceError, FileNotFoundError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

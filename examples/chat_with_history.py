@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from langchain_core.messages.utils import count_tokens_approximately
 
 from langchain_xinference_bridge import ChatXinference
+from xinference_bridge import XinferenceError
 
 
 class Chat:
@@ -52,4 +53,10 @@ def main(uid: str = "qwen3", turns: Iterable[str] = ("My name is Ada.", "What is
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    if {"-h", "--help"} & set(sys.argv):
+        print(__doc__)
+        sys.exit()
+    try:
+        main(*sys.argv[1:2])
+    except (XinferenceError, FileNotFoundError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -17,6 +17,7 @@ from langchain_core.indexing import index
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_xinference_bridge import XinferenceEmbeddings
+from xinference_bridge import XinferenceError
 
 DOCUMENTS = Path(__file__).parent / "data"
 
@@ -59,10 +60,13 @@ def main(
     question: str = "When is Boat Day?",
 ) -> None:
     """Bring the index up to date, and ask it."""
+    if not any(Path(documents).glob("*.md")):
+        raise FileNotFoundError(f"{documents}: no .md file to index")
+    embeddings = XinferenceEmbeddings(model_uid=embedding)
     kept = Path(folder).resolve()
     kept.mkdir(parents=True, exist_ok=True)
     # Another model needs vectors of its own, and so a record of its own.
-    store = KeptStore.at(kept / f"{embedding}.json", XinferenceEmbeddings(model_uid=embedding))
+    store = KeptStore.at(kept / f"{embedding}.json", embeddings)
     record = SQLRecordManager(f"examples/{embedding}", db_url=f"sqlite:///{kept / 'record.sqlite'}")
     record.create_schema()
     paragraphs = [
@@ -81,4 +85,10 @@ def main(
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    if {"-h", "--help"} & set(sys.argv):
+        print(__doc__)
+        sys.exit()
+    try:
+        main(*sys.argv[1:3])
+    except (XinferenceError, FileNotFoundError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -16,6 +16,7 @@ from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.storage.docstore import SimpleDocumentStore
 
 from llamaindex_xinference_bridge import XinferenceEmbedding
+from xinference_bridge import XinferenceError
 
 DOCUMENTS = Path(__file__).parent / "data"
 
@@ -66,4 +67,10 @@ def read(folder: str) -> list[Document]:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    if {"-h", "--help"} & set(sys.argv):
+        print(__doc__)
+        sys.exit()
+    try:
+        main(*sys.argv[1:3])
+    except (XinferenceError, FileNotFoundError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

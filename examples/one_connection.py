@@ -15,7 +15,7 @@ from llama_index.core import SimpleDirectoryReader, VectorStoreIndex
 
 from langchain_xinference_bridge import ChatXinference
 from llamaindex_xinference_bridge import XinferenceEmbedding
-from xinference_bridge import XinferenceConnection
+from xinference_bridge import XinferenceConnection, XinferenceError
 
 DOCUMENTS = Path(__file__).parent / "data"
 PROMPT = ChatPromptTemplate.from_template(
@@ -44,4 +44,10 @@ def main(chat: str = "qwen3", embedding: str = "bge-m3", question: str = "When i
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    if {"-h", "--help"} & set(sys.argv):
+        print(__doc__)
+        sys.exit()
+    try:
+        main(*sys.argv[1:4])
+    except (XinferenceError, FileNotFoundError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -14,6 +14,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_xinference_bridge import ChatXinference, XinferenceEmbeddings
+from xinference_bridge import XinferenceError
 
 DOCUMENTS = Path(__file__).parent / "data"
 PROMPT = ChatPromptTemplate.from_template(
@@ -45,4 +46,10 @@ def main(chat: str = "qwen3", embedding: str = "bge-m3", question: str = "Who fo
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    if {"-h", "--help"} & set(sys.argv):
+        print(__doc__)
+        sys.exit()
+    try:
+        main(*sys.argv[1:4])
+    except (XinferenceError, FileNotFoundError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -12,6 +12,7 @@ from llama_index.core import SimpleDirectoryReader, VectorStoreIndex
 from llama_index.core.chat_engine.types import ChatMode
 
 from llamaindex_xinference_bridge import XinferenceEmbedding, XinferenceLLM
+from xinference_bridge import XinferenceError
 
 DOCUMENTS = Path(__file__).parent / "data"
 TURNS = ("When was the lighthouse of Vardholm built?", "Who is its keeper?")
@@ -34,4 +35,10 @@ def main(chat: str = "qwen3", embedding: str = "bge-m3") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    if {"-h", "--help"} & set(sys.argv):
+        print(__doc__)
+        sys.exit()
+    try:
+        main(*sys.argv[1:3])
+    except (XinferenceError, FileNotFoundError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 from langchain_xinference_bridge import ChatXinference
+from xinference_bridge import XinferenceError
 
 DIM, PLAIN = "\033[2m", "\033[0m"
 
@@ -31,4 +32,10 @@ def main(uid: str = "qwq", question: str = "Which is larger, 9.9 or 9.11?") -> N
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    if {"-h", "--help"} & set(sys.argv):
+        print(__doc__)
+        sys.exit()
+    try:
+        main(*sys.argv[1:3])
+    except (XinferenceError, FileNotFoundError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -12,6 +12,7 @@ from langchain_core.documents import Document
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_xinference_bridge import XinferenceEmbeddings, XinferenceRerank
+from xinference_bridge import XinferenceError
 
 DOCUMENTS = Path(__file__).parent / "data"
 
@@ -37,4 +38,10 @@ def main(
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    if {"-h", "--help"} & set(sys.argv):
+        print(__doc__)
+        sys.exit()
+    try:
+        main(*sys.argv[1:4])
+    except (XinferenceError, FileNotFoundError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -34,4 +34,10 @@ def main(uid: str = "qwen3", texts: Sequence[str] = TEXTS) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    if {"-h", "--help"} & set(sys.argv):
+        print(__doc__)
+        sys.exit()
+    try:
+        main(*sys.argv[1:2])
+    except (XinferenceError, FileNotFoundError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

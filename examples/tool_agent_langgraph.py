@@ -12,6 +12,7 @@ from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
 
 from langchain_xinference_bridge import ChatXinference
+from xinference_bridge import XinferenceError
 
 WEATHER = {"Paris": "It's sunny.", "London": "It's raining."}
 
@@ -36,4 +37,10 @@ def main(uid: str = "qwen3", question: str = "What is the weather in Paris and i
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    if {"-h", "--help"} & set(sys.argv):
+        print(__doc__)
+        sys.exit()
+    try:
+        main(*sys.argv[1:3])
+    except (XinferenceError, FileNotFoundError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -9,13 +9,23 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from lab.environment import ensure_environment
-from lab.launch import Account, asks_who_calls, create_account, launch_models, launches_of, wait_until_ready
-from lab.models import NAMES, as_read_by, ensure_model, model_folder, models_digest
+from lab.launch import (
+    Account,
+    asks_who_calls,
+    create_account,
+    launch_models,
+    launches_of,
+    left_out_unless_tiny,
+    wait_until_ready,
+)
+from lab.models import NAMES, TINY, addition_of, as_read_by, ensure_model, model_folder, models_digest
 from lab.paths import DEFAULT_XINFERENCE, ENV_FILE, LOCK_FILE, ROOT, STATE
 from lab.rest import Rest
 from lab.say import LabError, fail, say
+from lab.selection import choose
 from lab.server import (
     Server,
     add_worker,
@@ -33,7 +43,7 @@ def start(version: str, names: list[str], *, cluster: bool) -> None:
     """Bring up a lab with the named models; does nothing when that very lab already runs."""
     python = ensure_environment(version)
     # The models come first: while they are built, a lab that is out of date goes on serving.
-    folders = {name: as_read_by(version, name, ensure_model(name)) for name in names}
+    folders = build_models(version, names)
     launches = launches_of(folders, cluster=cluster)
     models = models_digest() + ":" + ",".join(launch.uid for launch in launches)
     running = known_server()
@@ -58,8 +68,9 @@ def start(version: str, names: list[str], *, cluster: bool) -> None:
         jwt, api_key = (account.jwt, account.api_key) if account else (None, None)
         launch_models(Rest(server.endpoint, jwt), folders, launches)
         for launch in launches:
-            wait_until_ready(Rest(server.endpoint, api_key), launch)
-            say(f"ready: {launch.uid}")
+            with left_out_unless_tiny(launch):
+                wait_until_ready(Rest(server.endpoint, api_key), launch)
+                say(f"ready: {launch.uid}")
     except BaseException:
         fail("starting; the end of the server's log:\n" + log_tail())
         stop_server(server)
@@ -68,6 +79,21 @@ def start(version: str, names: list[str], *, cluster: bool) -> None:
     server = replace(server, models=models)
     server.save()
     how_to_use(server)
+
+
+def build_models(version: str, names: list[str]) -> dict[str, Path]:
+    """The models' files by name, once their packages are installed; what is not TINY may fail, and is left out."""
+    folders = {}
+    for name in names:
+        try:
+            # Before the server starts: it looks once, at its start, for what its engines need.
+            ensure_environment(version, addition_of(name))
+            folders[name] = as_read_by(version, name, ensure_model(name))
+        except LabError as error:
+            if name in TINY:
+                raise
+            say(f"left out: {name} ({error})")
+    return folders
 
 
 def stop() -> None:
@@ -141,10 +167,12 @@ def main(arguments: list[str]) -> int:
         default=bool(os.environ.get("CLUSTER")),
         help="a supervisor and two workers, and two replicas of a model",
     )
-    parser.add_argument("--only", default=",".join(NAMES), help="the models to build and launch, by comma")
+    parser.add_argument("--only", help="the models to build and launch, by comma")
     options = parser.parse_args(arguments)
-    names = [name for name in NAMES if name in options.only.split(",")]
+    names = [name for name in NAMES if options.only is None or name in options.only.split(",")]
     try:
+        if options.command == "start":
+            names = choose(names, options.xinference, cluster=options.cluster, asked_for=options.only is not None)
         if options.command == "status":
             return 0 if status() else 1
         if options.command == "where":

@@ -8,19 +8,49 @@ import sys
 import time
 from pathlib import Path
 
-from lab.paths import cache_folder, environment_folder, requirements_file
+from lab.paths import ROOT, addition_file, cache_folder, digest, environment_folder, requirements_file
 from lab.say import LabError, say
 
 _COMPLETE = "installed"
+_FINISHED_BY = {"media": ["install.py", "kokoro.py"]}
+"""The script that finishes an addition, and what that imports."""
 
 
 def available_versions() -> list[str]:
     """The Xinference versions that the lab has pins for."""
-    return sorted(file.stem for file in requirements_file("x").parent.glob("*.txt"))
+    return sorted(file.stem for file in requirements_file("x").parent.glob("*.txt") if "-" not in file.stem)
 
 
-def ensure_environment(version: str) -> Path:
-    """The Python of an environment that holds Xinference `version`; installs it when it is not there yet."""
+def ensure_environment(version: str, addition: str | None = None) -> Path:
+    """The Python of an environment that holds Xinference `version`; installs it when it is not there yet.
+
+    An addition is a list of packages that go into the same environment, in a step of its own: it changes without torch
+    and the rest being installed anew.
+    """
+    python = _ensure_base(version)
+    if addition is not None:
+        _ensure_addition(version, python, addition)
+    return python
+
+
+def _ensure_addition(version: str, python: Path, addition: str) -> None:
+    requirements = addition_file(version, addition)
+    scripts = [ROOT / "lab" / "makers" / name for name in _FINISHED_BY.get(addition, [])]
+    done = environment_folder(version) / f"{_COMPLETE}-{addition}-{digest([requirements, *scripts])}"
+    if done.exists():
+        return
+    say(f"installing what {addition} needs beside Xinference {version}")
+    log = cache_folder() / f"install-{version}-{addition}.log"
+    started = time.monotonic()
+    with log.open("w") as out:
+        _run([str(python), "-m", "pip", "install", "--no-deps", "-r", str(requirements)], out, log, "pip install")
+        for script in scripts[:1]:
+            _run([str(python), "-m", f"lab.makers.{script.stem}"], out, log, script.stem)
+    done.touch()
+    say(f"installed in {time.monotonic() - started:.0f} s")
+
+
+def _ensure_base(version: str) -> Path:
     requirements = requirements_file(version)
     if not requirements.exists():
         raise LabError(
@@ -55,7 +85,7 @@ def ensure_environment(version: str) -> Path:
 
 
 def _run(command: list[str], out: object, log: Path, what: str) -> None:
-    code = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, check=False).returncode  # type: ignore[call-overload]
+    code = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, check=False).returncode  # type: ignore[call-overload]
     if code != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
         raise LabError(f"{what} ended with {code}; the end of {log}:\n{tail}")

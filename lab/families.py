@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 CHAT_CONTEXT = 4096
 _SIZE = "0_001"
@@ -18,10 +18,17 @@ class Launch:
     family: str
     model_type: str
     options: dict[str, Any] = field(default_factory=dict)
+    files: str = ""
+    """The name of the model's files in `lab.models`."""
+    by_path: bool = False
+    """Whether the server knows the family already, and is given the files at the launch."""
+    probe: Literal["call"] | None = "call"
+    """Whether a call of the model's type, in JSON, shows that it works."""
 
-    def payload(self) -> dict[str, Any]:
-        """The body of `POST /v1/models`."""
-        return {
+    def payload(self, folder: Path | None = None) -> dict[str, Any]:
+        """The body of `POST /v1/models`; `folder` holds the files of a model that is launched `by_path`."""
+        path = {"model_path": str(folder)} if self.by_path else {}
+        return path | {
             "model_uid": self.uid,
             "model_name": self.family,
             "model_type": self.model_type,
@@ -48,7 +55,7 @@ _TRANSFORMERS = {
     "quantization": "none",
     "model_size_in_billions": _SIZE,
 }
-_SENTENCE_TRANSFORMERS = {"model_engine": "sentence_transformers", "model_format": "pytorch", "quantization": "none"}
+SENTENCE_TRANSFORMERS = {"model_engine": "sentence_transformers", "model_format": "pytorch", "quantization": "none"}
 _PARSED = {"reasoning_content": True, "enable_thinking": True}
 _RAW = {"reasoning_content": False, "enable_thinking": True}
 
@@ -57,13 +64,13 @@ _RAW = {"reasoning_content": False, "enable_thinking": True}
 _AS_WRITTEN = {"reasoning_format": 0}
 
 LAUNCHES = (
-    Launch("minilm", "all-MiniLM-L6-v2", "embedding", _SENTENCE_TRANSFORMERS),
-    Launch("tiny-rerank", "tiny-rerank", "rerank", _SENTENCE_TRANSFORMERS),
-    Launch("tiny-chat", "tiny-chat", "LLM", _LLAMA_CPP),
-    Launch("tiny-chat-hf", "tiny-chat", "LLM", _TRANSFORMERS),
-    Launch("tiny-think", "tiny-think", "LLM", _LLAMA_CPP | _PARSED | _AS_WRITTEN),
-    Launch("tiny-think-hf", "tiny-think", "LLM", _TRANSFORMERS | _PARSED),
-    Launch("tiny-think-raw", "tiny-think", "LLM", _LLAMA_CPP | _RAW | _AS_WRITTEN),
+    Launch("minilm", "all-MiniLM-L6-v2", "embedding", SENTENCE_TRANSFORMERS, files="minilm"),
+    Launch("tiny-rerank", "tiny-rerank", "rerank", SENTENCE_TRANSFORMERS, files="tiny-rerank"),
+    Launch("tiny-chat", "tiny-chat", "LLM", _LLAMA_CPP, files="tiny-chat"),
+    Launch("tiny-chat-hf", "tiny-chat", "LLM", _TRANSFORMERS, files="tiny-chat"),
+    Launch("tiny-think", "tiny-think", "LLM", _LLAMA_CPP | _PARSED | _AS_WRITTEN, files="tiny-think"),
+    Launch("tiny-think-hf", "tiny-think", "LLM", _TRANSFORMERS | _PARSED, files="tiny-think"),
+    Launch("tiny-think-raw", "tiny-think", "LLM", _LLAMA_CPP | _RAW | _AS_WRITTEN, files="tiny-think"),
 )
 
 _ONE, _CHAT = LAUNCHES[0], LAUNCHES[2]

@@ -28,13 +28,39 @@ _RECIPES: dict[str, list[Path]] = {
     "minilm": [LAB / "encoders.py"],
     "tiny-rerank": [LAB / "encoders.py"],
 }
+_MAKERS = LAB / "makers"
+_TOYS = [_MAKERS / "toy.py", *sorted((_MAKERS / "toys").glob("*.py"))]
+_MAKERS_OF: dict[str, tuple[list[str], list[Path]]] = {
+    "smollm2": (["smollm2"], []),
+    "whisper": (["whisper"], []),
+    "kokoro": (["kokoro"], []),
+    "tiny-clip": (["clip"], []),
+    "tiny-m3": (["m3"], []),
+    "qwen3-vl-embedding": (["toy", "qwen3_vl_embedding"], _TOYS),
+    "qwen3-vl-reranker": (["toy", "qwen3_vl_reranker"], _TOYS),
+    "jina-reranker-m0": (["toy", "jina_reranker_m0"], _TOYS),
+    "tiny-vl": (["vision_chat"], []),
+    "tiny-sd": (["images"], []),
+    "jina-ocr": (["toy", "jina_ocr"], _TOYS),
+}
+_RECIPES |= {
+    name: [_MAKERS / f"{words[0]}.py", _MAKERS / "files.py", *more] for name, (words, more) in _MAKERS_OF.items()
+}
 _COMMANDS = {
     "tiny-chat": ["-m", "lab.training.build", "chat"],
     "tiny-think": ["-m", "lab.training.build", "think"],
     "minilm": ["-m", "lab.encoders", "minilm"],
     "tiny-rerank": ["-m", "lab.encoders", "rerank"],
 }
-NAMES = tuple(_RECIPES)
+_COMMANDS |= {name: ["-m", f"lab.makers.{words[0]}", *words[1:]] for name, (words, _) in _MAKERS_OF.items()}
+
+TINY = ("tiny-chat", "tiny-think", "minilm", "tiny-rerank")
+"""What servers of all versions run."""
+REAL = ("smollm2",)
+"""A public model, on the default version alone."""
+MEDIA = tuple(name for name in _MAKERS_OF if name not in REAL)
+"""Sound, pictures, documents and sparse vectors, on the default version alone."""
+NAMES = (*TINY, *REAL, *MEDIA)
 
 _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -49,6 +75,13 @@ def model_folder(name: str) -> Path:
     """Where the model's files are, or will be once built; servers of all versions are given the same files."""
     recipe = digest([*_RECIPES[name], requirements_file(DEFAULT_XINFERENCE)])
     return cache_folder() / "models" / f"{name}-{recipe}"
+
+
+def addition_of(name: str) -> str | None:
+    """The packages that the model needs beside the server's own, by the name of their list in `requirements/`."""
+    if name in REAL:
+        return "smollm2"
+    return "media" if name in MEDIA else None
 
 
 def as_read_by(version: str, name: str, folder: Path) -> Path:
@@ -67,7 +100,7 @@ def as_read_by(version: str, name: str, folder: Path) -> Path:
 
 def models_digest() -> str:
     """One hash over all models and what is launched: a running lab with another one is out of date."""
-    return digest([LAB / "families.py"], *(model_folder(name).name for name in NAMES))
+    return digest([LAB / "families.py", LAB / "more_models.py"], *(model_folder(name).name for name in NAMES))
 
 
 def ensure_model(name: str) -> Path:
@@ -78,7 +111,7 @@ def ensure_model(name: str) -> Path:
     folder = model_folder(name)
     if folder.exists():
         return folder
-    python = ensure_environment(DEFAULT_XINFERENCE)
+    python = ensure_environment(DEFAULT_XINFERENCE, addition_of(name))
     say(f"building {name} into {folder}" + (" (training: some minutes)" if "training" in _COMMANDS[name][1] else ""))
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     partial.mkdir(parents=True)
@@ -97,3 +130,10 @@ def ensure_model(name: str) -> Path:
         shutil.rmtree(partial, ignore_errors=True)
     say(f"built {name} in {time.monotonic() - started:.0f} s")
     return folder
+
+
+def server_chat_template(family: str) -> str:
+    """The chat template of a built-in family, as the installed server has it."""
+    site = next((ensure_environment(DEFAULT_XINFERENCE).parent.parent / "lib").glob("python3*")) / "site-packages"
+    content = json.loads((site / "xinference" / "model" / "llm" / "models" / f"{family}.json").read_text())
+    return str((content[0] if isinstance(content, list) else content)["chat_template"])

@@ -78,9 +78,11 @@ def _reasoning_of(family: dict[str, Any], text: str) -> tuple[str | None, str | 
         parsed = asyncio.run(parse_harmony_chat_completion(completion))["choices"][0]["message"]
         return parsed.get("reasoning_content"), parsed["content"]
     if family["model_name"] == "Kimi-K3":
-        return KimiK3ReasoningParser(reasoning_content=True).extract_reasoning_content(text)
+        kimi: tuple[str | None, str | None] = KimiK3ReasoningParser(True).extract_reasoning_content(text)
+        return kimi
     tags = family["reasoning_start_tag"], family["reasoning_end_tag"]
-    return ReasoningParser(True, *tags).extract_reasoning_content(text)
+    read: tuple[str | None, str | None] = ReasoningParser(True, *tags).extract_reasoning_content(text)
+    return read
 
 
 def write_reasoning(families: list[dict[str, Any]]) -> None:
@@ -88,9 +90,10 @@ def write_reasoning(families: list[dict[str, Any]]) -> None:
     cases = []
     seen = set()
     for family in families:
-        tags = family.get("reasoning_start_tag"), family.get("reasoning_end_tag")
-        if tags[0] is None or tags in seen:
+        start, end = family.get("reasoning_start_tag"), family.get("reasoning_end_tag")
+        if start is None or end is None or (start, end) in seen:
             continue
+        tags = (str(start), str(end))
         seen.add(tags)
         for name, text in thoughts(*tags):
             reasoning, content = _reasoning_of(family, text)

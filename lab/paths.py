@@ -45,6 +45,11 @@ def requirements_file(version: str) -> Path:
     return LAB / "requirements" / f"{version}.txt"
 
 
+def addition_file(version: str, addition: str) -> Path:
+    """The pins of what is installed into that environment afterwards."""
+    return LAB / "requirements" / f"{version}-{addition}.txt"
+
+
 def environment_folder(version: str) -> Path:
     """Named by version, Python and the pins: changing a pin makes a new environment and leaves the old one alone."""
     python = f"py{sys.version_info.major}{sys.version_info.minor}"

@@ -34,6 +34,9 @@ SETTINGS = {
     # A server's first process looks so many times, 5 s apart, whether its second one has come up, and ends when not: 5
     # times by default, which is too few on a busy machine.
     "XINFERENCE_HEALTH_CHECK_FAILURE_THRESHOLD": "60",
+    # A model's process has so many seconds to import torch; by default 60, and on two busy cores two models of seven
+    # failed by it, with a 500 whose detail is empty.
+    "XINFERENCE_SUBPOOL_LAUNCH_TIMEOUT": "300",
     "TOKENIZERS_PARALLELISM": "false",
     # So small models gain nothing by a second thread, and two that spin while they wait for each other lose a lot as
     # soon as anything else runs: "Hello" took the transformers model 3 to 5 s on two busy cores.

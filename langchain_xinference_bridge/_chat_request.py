@@ -38,6 +38,7 @@ def prepared(
     stop: list[str] | None,
     keywords: Mapping[str, Any],
     stream_usage: bool,
+    context_length: int | None = None,
 ) -> PreparedCall:
     """The call that these keywords mean; what it states comes before what the model states.
 
@@ -58,6 +59,7 @@ def prepared(
             tools=tools,
             tool_choice=choice_of_call(own.pop("tool_choice", None), tools),
             structured=own.pop(STRUCTURED, None),
+            context_length=context_length,
             parameters=merged(CHAT, stated, {"stop": stop}, own, where="ChatXinference"),
         ),
     )

@@ -46,6 +46,7 @@ class ChatSettings(LanguageModelSettings, total=False):
 
     streaming: bool | None
     stream_usage: bool
+    context_length: int | None
     disable_streaming: bool | Literal["tool_calling"]
     output_version: str | None
     profile: ModelProfile | None

@@ -63,6 +63,8 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
     """Whether `invoke` streams under the hood. None: only when a callback wants the tokens."""
     stream_usage: bool = True
     """Whether the last chunk of a stream carries the token usage."""
+    context_length: int | None = None
+    """Tokens that one request may hold. None: as the server describes the model; llama.cpp may hold fewer."""
 
     _known_to_server: ClassVar[frozenset[str]] = CHAT
     _unknown_is_sent: ClassVar[bool] = True
@@ -131,6 +133,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
             stop=stop,
             keywords=keywords,
             stream_usage=self.stream_usage,
+            context_length=self.context_length,
         )
 
     @override

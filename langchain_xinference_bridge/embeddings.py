@@ -188,7 +188,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
     @overload
     def embed_stream(self, texts: Iterable[str], *, as_array: Literal[True]) -> Iterator[np.ndarray[Any, Any]]: ...
     def embed_stream(self, texts: Iterable[str], *, as_array: bool = False) -> Iterator[Any]:
-        """Yield the vectors of a corpus of any length, in order; no more is held than is in flight.
+        """Return the vectors of a corpus of any length one by one, in order; no more is held than is in flight.
 
         Args:
             texts: The texts, read as they are needed.

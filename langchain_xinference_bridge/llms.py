@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, closing
 from functools import partial
 from typing import Any, ClassVar
@@ -102,7 +102,9 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
             served, parameters, options = self._prepared(stop, kwargs)
             if len(prompts) == 1:
                 return _result([served.complete(prompts[0], parameters, options)], served.uid)
-            asked = [partial(served.complete, prompt, parameters, options) for prompt in prompts]
+            asked: list[Callable[[], Answer]] = [
+                partial(served.complete, prompt, parameters, options) for prompt in prompts
+            ]
             return _result(results_of(asked, self.max_concurrency, "xinference-llm"), served.uid)
 
     @override

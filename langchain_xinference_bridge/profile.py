@@ -68,7 +68,9 @@ class LazyProfile(Mapping[str, Any]):
                     known = handle.describe()
                 except XinferencePermissionError:
                     return {}
-        return profile_of(known)
+        profile = profile_of(known)
+        stated = getattr(self._model, "context_length", None)
+        return profile if stated is None else {**profile, "max_input_tokens": stated}
 
     def __getitem__(self, key: str) -> Any:
         return self._known()[key]

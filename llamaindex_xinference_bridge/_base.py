@@ -20,7 +20,13 @@ Handle = TypeVar("Handle", bound=ModelHandle)
 #: Keywords of the constructors that change the connection, and are kept in it alone.
 _OF_CONNECTION = ("server_url", "api_key", "timeout", "max_retries", "headers")
 #: Other words for a keyword: those of LlamaIndex's users, and of the older packages.
-_ALIASES = {"model": "model_uid", "endpoint": "server_url", "base_url": "server_url", "default_headers": "headers"}
+_ALIASES = {
+    "model": "model_uid",
+    "endpoint": "server_url",
+    "base_url": "server_url",
+    "default_headers": "headers",
+    "context_length": "context_window",
+}
 
 
 class ServedModelFields(BaseModel):

@@ -34,6 +34,7 @@ class LLMSettings(SharedSettings, RareSamplingKeywords, total=False):
     base_url: str | None
     timeout: float | None
     context_window: int | None
+    context_length: int | None
     is_chat_model: bool | None
     is_function_calling_model: bool | None
     query_wrapper_prompt: BasePromptTemplate | None

@@ -18,7 +18,10 @@ _OWNER = "XinferenceLLM"
 
 
 def chat_call(
-    messages: Sequence[ChatMessage], stated: Mapping[str, Any], keywords: Mapping[str, Any]
+    messages: Sequence[ChatMessage],
+    stated: Mapping[str, Any],
+    keywords: Mapping[str, Any],
+    context_length: int | None = None,
 ) -> tuple[ChatCall, CallOptions]:
     """One turn of a chat: `keywords` come before what the model `stated`.
 
@@ -31,7 +34,8 @@ def chat_call(
     choice = tool_choice_from(given.pop("tool_choice", None), names)
     structured = given.pop("structured_output", None)
     parameters = merged(CHAT, stated, given, where=_OWNER)
-    return ChatCall(messages_to_wire(messages), parameters, tools, choice, structured), options
+    call = ChatCall(messages_to_wire(messages), parameters, tools, choice, structured, context_length)
+    return call, options
 
 
 def completion_call(stated: Mapping[str, Any], keywords: Mapping[str, Any]) -> tuple[JSON, CallOptions]:

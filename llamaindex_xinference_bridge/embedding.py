@@ -72,11 +72,19 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
 
     @classmethod
     def class_name(cls) -> str:
-        """Return the name in serialised objects and traces."""
+        """Return the name in serialised objects and traces.
+
+        Returns:
+            The name of this class.
+        """
         return "XinferenceEmbedding"
 
     def to_payload(self) -> JSON:
-        """Return what events report of the model, without any credential."""
+        """Return what events tell of the model, without secrets.
+
+        Returns:
+            The class, the model and the size of a batch.
+        """
         return {
             "class_name": self.class_name(),
             "model_name": self.model_name,
@@ -198,7 +206,7 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
     @overload
     def embed_stream(self, texts: Iterable[str], *, as_array: Literal[True]) -> Iterator[np.ndarray[Any, Any]]: ...
     def embed_stream(self, texts: Iterable[str], *, as_array: bool = False) -> Iterator[Any]:
-        """Yield the vectors of a corpus of any length, in order; no more is held than is in flight.
+        """Return the vectors of a corpus of any length one by one, in order; no more is held than is in flight.
 
         Args:
             texts: The texts, read as they are needed; `text_instruction` is put before each.

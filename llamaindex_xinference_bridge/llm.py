@@ -206,7 +206,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
         if not self._is_chat():
             parameters, options = completion_call(self.stated_parameters(), kwargs)
             return self._handle(CompletionHandle).complete(self._as_prompt(asked), parameters, options)
-        call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs)
+        call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs, self.context_window)
         return self._handle(ChatHandle).chat(call, options)
 
     async def _aask(self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]) -> ChatResult:
@@ -214,7 +214,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
         if not await self._ais_chat():
             parameters, options = completion_call(self.stated_parameters(), kwargs)
             return await self._handle(CompletionHandle).acomplete(self._as_prompt(asked), parameters, options)
-        call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs)
+        call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs, self.context_window)
         return await self._handle(ChatHandle).achat(call, options)
 
     def _deltas(
@@ -222,7 +222,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
     ) -> Generator[ChatDelta, None, None]:
         self._let_pass()
         if self._is_chat():
-            call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs)
+            call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs, self.context_window)
             return self._handle(ChatHandle).stream_chat(call, options)
         parameters, options = completion_call(self.stated_parameters(), kwargs)
         return self._handle(CompletionHandle).stream_complete(self._as_prompt(asked), parameters, options)
@@ -232,7 +232,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
     ) -> AsyncGenerator[ChatDelta, None]:
         await self._alet_pass()
         if await self._ais_chat():
-            call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs)
+            call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs, self.context_window)
             return self._handle(ChatHandle).astream_chat(call, options)
         parameters, options = completion_call(self.stated_parameters(), kwargs)
         return self._handle(CompletionHandle).astream_complete(self._as_prompt(asked), parameters, options)

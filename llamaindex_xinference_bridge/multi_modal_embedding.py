@@ -27,7 +27,11 @@ class XinferenceMultiModalEmbedding(XinferenceEmbedding, MultiModalEmbedding):
 
     @classmethod
     def class_name(cls) -> str:
-        """Return the name in serialised objects and traces."""
+        """Return the name in serialised objects and traces.
+
+        Returns:
+            The name of this class.
+        """
         return "XinferenceMultiModalEmbedding"
 
     def _get_image_embedding(self, img_file_path: ImageType) -> Embedding:

@@ -47,7 +47,11 @@ class XinferenceSparseEmbedding(ServedModelFields, BaseSparseEmbedding):
 
     @classmethod
     def class_name(cls) -> str:
-        """Return the name in serialised objects and traces."""
+        """Return the name in serialised objects and traces.
+
+        Returns:
+            The name of this class.
+        """
         return "XinferenceSparseEmbedding"
 
     def as_qdrant_function(self, texts: list[str]) -> tuple[list[list[int]], list[list[float]]]:

@@ -129,12 +129,13 @@ def _as_proxy(value: Any) -> Any:
     if not isinstance(value, str) or not value:
         return value
     url = value.strip() if "://" in value else f"http://{value.strip()}"
+    parts: SplitResult | None
     try:
         parts = urlsplit(url)
         usable = bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", url)
     except ValueError:
-        usable = False
-    if not usable:
+        parts, usable = None, False
+    if parts is None or not usable:
         msg = "the proxy's URL names no host and port; it takes one such as http://proxy.example:3128"
         raise XinferenceConfigurationError(msg)
     if parts.scheme.lower() not in {"http", "https"}:

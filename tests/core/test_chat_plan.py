@@ -11,6 +11,7 @@ from xinference_bridge import (
     XinferenceBadRequestError,
     XinferenceConfigurationError,
     XinferenceContextOverflowError,
+    XinferenceError,
     XinferenceServerError,
     XinferenceUnsupportedError,
 )
@@ -27,6 +28,7 @@ from xinference_bridge.protocol.model_info import ModelInfo
 
 HELLO: list[WireMessage] = [{"role": "user", "content": "Hello"}]
 SCHEMA: JSON = {"type": "object", "properties": {"name": {"type": "string"}}}
+WAV = "data:audio/wav;base64,QQ=="
 ENGINES = ("llama.cpp", "transformers", "vllm", "sglang", "mlx")
 
 
@@ -175,7 +177,15 @@ def test_a_response_format_that_the_engine_ignores_is_warned_of_once(kind: str, 
 )
 def test_media_for_a_model_that_cannot_see_or_hear_is_refused_before_it_is_sent(part: str, ability: str):
     call = ChatCall(
-        [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, {"type": part, part: {"url": "x"}}]}]
+        [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "What is this?"},
+                    {"type": part, part: {"url": WAV}},
+                ],
+            }
+        ]
     )
     with pytest.raises(XinferenceUnsupportedError, match=part):
         plan_chat("m", call, model(), stream=False)
@@ -290,7 +300,7 @@ def test_one_stop_word_becomes_a_list_and_the_callers_dict_stays():
     ("engine", "bytes_a_token", "told"),
     [
         ("llama.cpp", 5, "XinferenceContextOverflowError"),  # it says no more than "failed", whole and streamed
-        ("llama.cpp", 1, "XinferenceServerError"),  # so short a prompt may have failed for another reason
+        ("llama.cpp", 0, "XinferenceServerError"),  # so short a prompt may have failed for another reason
         ("vllm", 5, "XinferenceServerError"),  # it says itself when a prompt does not fit
         (None, 5, "XinferenceContextOverflowError"),
     ],
@@ -323,3 +333,28 @@ def test_tools_that_must_not_be_called_are_not_read():
     call = ChatCall(HELLO, tools=[tool("ping")])
     assert plan_chat("m", call, model(), stream=False).reads_tools
     assert not plan_chat("m", replace(call, tool_choice="none"), model(), stream=False).reads_tools
+
+
+@pytest.mark.parametrize(
+    ("size", "stated", "told"),
+    [
+        (1000, None, "^it failed$"),
+        (3000, None, "4096 tokens among its slots.*512 of them with n_parallel=8.*context_length="),
+        (20_000, None, "does not fit the context"),
+        (3000, 600, "does not fit the context of model 'm', 600 tokens"),
+        (3000, 4096, "^it failed$"),
+    ],
+)
+def test_a_failure_tells_that_llama_cpp_divides_its_context_among_slots(size: int, stated: int | None, told: str):
+    call = ChatCall([{"role": "user", "content": "x" * size}], context_length=stated)
+    failure = XinferenceServerError("it failed", status_code=500)
+    with pytest.raises(XinferenceError, match=told):
+        raise context_length.explained_by_size(failure, call, model())
+
+
+def test_a_stated_context_is_what_a_prompt_has_to_fit():
+    call = ChatCall([{"role": "user", "content": "x" * 3000}], context_length=1000)
+    assert guarded_call(call)
+    assert not guarded_call(replace(call, context_length=8000))
+    with pytest.raises(XinferenceContextOverflowError, match="1000 tokens"):
+        context_length.refuse_overflow(call, model("transformers"), 995)

@@ -6,6 +6,7 @@ import gzip
 import time
 import zlib
 from email.utils import formatdate
+from typing import Any
 
 import orjson
 import pytest
@@ -149,7 +150,7 @@ def test_silence_after_an_interim_answer_ends_at_the_timeout(server: FaultServer
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "identity"])
 @pytest.mark.parametrize("what", ["chat", "embeddings"])
 def test_an_answer_that_a_proxy_compressed_unasked_is_read(server: FaultServer, mode: str, what: str, encoding: str):
-    pack = {"gzip": gzip.compress, "deflate": zlib.compress, "identity": bytes}[encoding]
+    pack: Any = {"gzip": gzip.compress, "deflate": zlib.compress, "identity": bytes}[encoding]
     server.on(PATHS[what], http(200, pack(body_of(good(what))), content_encoding=encoding))
     check_good(what, ask(mode, connection_to(server), what))
 
@@ -206,7 +207,7 @@ def test_malformed_answers_are_refused_and_not_asked_for_again(server: FaultServ
 @pytest.mark.parametrize("dated", [True, False])
 def test_retry_after_as_a_date_is_honoured(server: FaultServer, mode: str, dated: bool):
     now = time.time() - (3600 if dated else 0)  # by the server's own clock, where it tells
-    headers = {"retry_after": formatdate(now + 40, usegmt=True)}
+    headers: dict[str, Any] = {"retry_after": formatdate(now + 40, usegmt=True)}
     if dated:
         headers["date"] = formatdate(now, usegmt=True)
     server.on(PATHS["chat"], http(429, b'{"detail":"rate limit"}', **headers))

@@ -47,13 +47,6 @@ def hear(post):
     return heard
 
 
-@pytest.mark.parametrize("model", ["smollm2", "smollm2-tools", "smollm2-hf"])
-def test_smollm2_says_something(ask, model):
-    message = {"role": "user", "content": "What is the capital of France?"}
-    answer = ask("chat/completions", model=model, messages=[message], temperature=0, max_tokens=24)
-    assert answer["choices"][0]["message"]["content"].strip()
-
-
 def test_whisper_hears_english(hear):
     assert hear("transcriptions", "capital_en.wav")["text"].strip() == "The capital of France is Paris."
 

@@ -69,6 +69,13 @@ class TestOnLlamaCpp(OnTheLab):
     uid = "tiny-chat"
     other_uid = "tiny-chat-hf"
 
+    @pytest.mark.xfail(
+        reason="The forced call is begun; the toy was taught no bare JSON, and fills a string up to max_tokens.",
+        strict=False,
+    )
+    def test_unicode_tool_call_integration(self, model: BaseChatModel, **choices: Any) -> None:
+        super().test_unicode_tool_call_integration(model, **choices)
+
 
 class TestOnTransformers(OnTheLab):
     uid = "tiny-chat-hf"
@@ -81,3 +88,36 @@ class TestOnTransformers(OnTheLab):
     )
     def test_tool_choice(self, model: BaseChatModel) -> None:
         super().test_tool_choice(model)
+
+
+class TestOnSmolLM2(OnTheLab):
+    """A real model of 135 million parameters, which was taught no tools: the schema makes it call them all the same."""
+
+    uid = "smollm2-tools"
+    other_uid = "smollm2"
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        # Without a penalty it says "A cat is a cat." to max_tokens. llama.cpp reads this one; repetition_penalty, which
+        # it calls otherwise, changed nothing (4.1.0).
+        return {**super().chat_model_params, "frequency_penalty": 0.8, "max_tokens": 300}
+
+    # What fails is the model's words. Forced calls and schemas, which the engine enforces, pass.
+
+    @pytest.mark.xfail(reason="Nothing forces a call here, and the model writes prose in its place.", strict=False)
+    def test_agent_loop(self, model: BaseChatModel) -> None:
+        super().test_agent_loop(model)
+
+    @pytest.mark.xfail(
+        reason="json_mode admits any object: the model nests its keys as it likes, and the reader refuses them.",
+        strict=False,
+    )
+    def test_json_mode(self, model: BaseChatModel) -> None:
+        super().test_json_mode(model)
+
+    @pytest.mark.xfail(
+        reason="The forced call is begun, and cut at max_tokens within a string: the model goes on in Chinese.",
+        strict=False,
+    )
+    def test_unicode_tool_call_integration(self, model: BaseChatModel, **choices: Any) -> None:
+        super().test_unicode_tool_call_integration(model, **choices)

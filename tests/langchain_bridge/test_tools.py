@@ -178,8 +178,9 @@ def test_a_forced_choice_that_was_not_followed_is_an_error(connection):
 
 @pytest.mark.server
 def test_a_forced_choice_is_followed_where_the_engine_enforces_it(connection):
-    model = chat_on("tiny-chat", connection).bind_tools([get_weather], tool_choice="any")
-    assert model.invoke("What is the weather in Atlantis?").tool_calls[0]["args"] == {"city": "Atlantis"}
+    model = chat_on("smollm2", connection).bind_tools([get_weather], tool_choice="any")
+    [call] = model.invoke("What is the weather in Atlantis?", frequency_penalty=0.5).tool_calls
+    assert (call["name"], set(call["args"])) == ("get_weather", {"city"})
 
 
 @pytest.mark.server

@@ -122,3 +122,9 @@ def test_the_call_comes_before_the_model_whatever_door_each_came_through(lower: 
     assert model._prepared([], ["call"], {}).call.parameters["stop"] == ["call"]
     mine = model_of(ChatXinference, **through(lower, "seed", 1))
     assert mine._prepared([], None, through(upper, "seed", 2)).call.parameters == {"seed": 2}
+
+
+def test_a_stated_context_goes_to_the_core():
+    assert model_of(ChatXinference, context_length=1024)._prepared([], None, {}).call.context_length == 1024
+    with pytest.raises(XinferenceConfigurationError, match="context_length must be an integer of 1 or more"):
+        model_of(ChatXinference, context_length="1024")

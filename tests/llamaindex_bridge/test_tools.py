@@ -78,10 +78,13 @@ async def test_tools_are_called_by_awaiting_too(either_llm):
 
 @pytest.mark.server
 def test_a_forced_call_is_made_where_the_engine_enforces_it(llm):
-    response = llm.chat_with_tools([MULTIPLY], "What is 3 times 4?", tool_required=True)
-    assert called(llm, response) == [("multiply", {"a": 3, "b": 4})]
-    response = llm.chat_with_tools([WEATHER, MULTIPLY], "What is 3 times 4?", tool_choice="multiply")
-    assert called(llm, response) == [("multiply", {"a": 3, "b": 4})]
+    # Which numbers is up to the model; that it is this call, and whole, is not.
+    for response in (
+        llm.chat_with_tools([MULTIPLY], "What is 3 times 4?", tool_required=True),
+        llm.chat_with_tools([WEATHER, MULTIPLY], "What is 3 times 4?", tool_choice="multiply"),
+    ):
+        [(name, arguments)] = called(llm, response)
+        assert (name, set(arguments)) == ("multiply", {"a", "b"})
 
 
 @pytest.mark.server

@@ -105,3 +105,9 @@ def test_the_call_comes_before_the_model_whatever_door_each_came_through(lower: 
     llm = llm_of(**through(lower, "stop", ["model"]))
     call, _ = chat_call(HELLO, llm.stated_parameters(), through(upper, "stop", "call"))
     assert call.parameters == {"stop": ["call"]}
+
+
+def test_a_context_is_stated_under_either_name():
+    for llm in (XinferenceLLM("m", NOWHERE, context_length=1024), XinferenceLLM("m", NOWHERE, context_window=1024)):
+        assert llm.context_window == 1024
+        assert chat_call(HELLO, {}, {}, llm.context_window)[0].context_length == 1024

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from vcr import patch as vcr_patch
 
+from lab.more_models import MEDIA_LAUNCHES, SMOLLM2_LAUNCHES
 from lab.paths import DEFAULT_XINFERENCE
+from lab.rest import Rest
 from tests.support.cassettes import cassette_name, cassette_path, open_recording
 from tests.support.network import GUARD
 from tests.support.scrub import REPLAY, Lab
@@ -27,6 +30,10 @@ _MARKERS = {
     "live_only": "has no recording: it asks the lab itself, and is skipped without --live.",
     "fault_server": "talks to a server that it starts itself on a loopback port, to meet what none does on demand.",
 }
+_OPTIONAL = {launch.uid for launch in SMOLLM2_LAUNCHES + MEDIA_LAUNCHES}
+"""What a lab may have left out (`make lab MEDIA=0`)."""
+_MODEL = re.compile(r'"model(?:_uid)?"(?:, "value")?: ?"([^"]+)"')
+"""In JSON, and in a form as a recording writes it."""
 _PASSED = pytest.StashKey[bool]()
 _LAB = pytest.StashKey[Lab]()
 _RUNTIME = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
@@ -74,9 +81,13 @@ def _running_lab() -> Lab:
     if not os.environ.get("XINFERENCE_ENDPOINT"):
         msg = "--live and --record need a running lab, and XINFERENCE_ENDPOINT is not set: "
         raise pytest.UsageError(msg + "start one with `make lab`, then use `make test-live` or `make record`.")
+    url = os.environ["XINFERENCE_ENDPOINT"].rstrip("/")
+    api_key = os.environ.get("XINFERENCE_API_KEY", "")  # a server before 3.0 asks for none
+    listed = Rest(url, api_key or None).get("/v1/models", timeout=60)
     return Lab(
-        url=os.environ["XINFERENCE_ENDPOINT"].rstrip("/"),
-        api_key=os.environ.get("XINFERENCE_API_KEY", ""),  # a server before 3.0 asks for none
+        url=url,
+        api_key=api_key,
+        models=frozenset(model["id"] for model in listed.get("data", [])),
         version=os.environ.get("LAB_XINFERENCE") or DEFAULT_XINFERENCE,
         username=os.environ.get("XINFERENCE_USERNAME", ""),
         password=os.environ.get("XINFERENCE_PASSWORD", ""),
@@ -115,6 +126,12 @@ def _recording_of(item: pytest.Item) -> Path:
     return cassette_path(folder, module, name)
 
 
+def _models_asked_for(item: pytest.Item) -> set[str]:
+    """The UIDs that the requests of the test's recording name."""
+    path = _recording_of(item)
+    return set(_MODEL.findall(path.read_text(encoding="utf-8"))) if path.exists() else set()
+
+
 def _version_of(item: pytest.Item) -> str | None:
     """The server's version that the test is about, if about one."""
     marker = item.get_closest_marker("xinference")
@@ -141,6 +158,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         wanted = _version_of(item) or DEFAULT_XINFERENCE
         if wanted != lab.version:
             pytest.skip(f"is about Xinference {wanted}, and the lab is {lab.version}")
+        if absent := sorted(_models_asked_for(item) & (_OPTIONAL - lab.models)):
+            pytest.skip(f"the lab does not run {', '.join(absent)}: `make lab` says why")
 
 
 @pytest.fixture(autouse=True)

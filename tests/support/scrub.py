@@ -40,6 +40,8 @@ class Lab:
     password: str = field(default="lab-password", repr=False)
     version: str = DEFAULT_XINFERENCE
     """Which Xinference it is."""
+    models: frozenset[str] = frozenset()
+    """The UIDs that run there; none are known under replay."""
     live: bool = False
     """Whether requests really reach a server: live, or being recorded."""
 

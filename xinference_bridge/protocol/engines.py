@@ -26,6 +26,8 @@ class Engine:
     """`/v1/completions` answers for a model that can chat, too."""
     truncates_silently: bool = False
     """A prompt beyond the context is cut at its beginning and answered, without a word."""
+    most_slots: int = 1
+    """Among how many concurrent requests the described context may be divided; the description tells only the whole."""
 
 
 _KNOWN = (
@@ -38,6 +40,7 @@ _KNOWN = (
         schema_from_the_first_token=True,
         json_schema_beside_tools=False,
         streams_tool_calls=True,
+        most_slots=8,  # n_parallel is min(8, cores) unless the model was launched with one
     ),
     # 24,029 tokens sent to a context of 4,096: answered, with 4,080 prompt tokens.
     # /v1/completions on a chat model: 500 `'str' object has no attribute 'get'`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -89,13 +90,61 @@ def error_from_response(request: Request, response: Response, now: float | None 
     return error
 
 
+_BEGAN, _AMID, _WHOLE = "began a stream with an error", "sent an error amid a stream", "answered 200 with an error"
+
+
+@dataclass(frozen=True, slots=True)
+class _ErrorUnder200(Response):
+    """What an error that HTTP 200 hid said, and how it came."""
+
+    how: str = _BEGAN
+
+
+def error_told(data: Any) -> Any:
+    """Return what a JSON answer of HTTP 200 tells of an error, in whatever shape; None when it is no error.
+
+    Seen of 4.1.0 are `{"error": "text"}` and `{"error": {…}}`; `{"detail": …}` is FastAPI's, `{"object": "error", …}`
+    vLLM's and FastChat's, passed on by gateways.
+    """
+    if not isinstance(data, Mapping):
+        return None
+    if data.get("error") is not None:
+        return data["error"]
+    if data.get("object") == "error":
+        return data.get("message") or data.get("detail") or dict(data)
+    return data["detail"] if data.get("detail") and "choices" not in data and "data" not in data else None
+
+
 def error_from_event(
-    request: Request, event: Mapping[str, Any], *, url: str, request_id: str | None
+    request: Request, told: Any, *, url: str, request_id: str | None, begun: bool = False
 ) -> e.XinferenceError:
-    """The typed error that a `data: {"error": …}` event of a stream of HTTP 200 stands for."""
-    said = _text_of(event.get("error"))
+    """Return the typed error that an event of a stream of HTTP 200 stands for.
+
+    Args:
+        request: What was asked.
+        told: What the event tells of the error, from `error_told`.
+        url: Where.
+        request_id: As the server's log has it.
+        begun: Whether events of the answer came before it.
+    """
+    return _error_under_200(request, told, url, request_id, _AMID if begun else _BEGAN)
+
+
+def error_from_answer(response: Response) -> e.XinferenceError | None:
+    """Return the typed error that a whole answer of HTTP 200 stands for; None when it is no error."""
+    try:
+        told = error_told(orjson.loads(response.body))
+    except orjson.JSONDecodeError:
+        return None
+    if told is None:
+        return None
+    return _error_under_200(Request("POST", ""), told, response.url, response.request_id, _WHOLE)
+
+
+def _error_under_200(request: Request, told: Any, url: str, request_id: str | None, how: str) -> e.XinferenceError:
+    said = _text_of(told)
     kind = _kind(429 if _RATE_LIMIT.search(said) else 500, said, request)
-    response = Response(200, said.encode(), {}, url, request_id)
+    response = _ErrorUnder200(200, said.encode(), {}, url, request_id, how)
     error = kind(
         _sentence(kind, said, request, response), url=url, model_uid=request.model_uid, request_id=request_id, body=said
     )
@@ -204,7 +253,7 @@ def _ended(said: str) -> str:
 
 def _asked(request: Request, response: Response) -> str:
     model = f" for model {request.model_uid!r}" if request.model_uid else ""
-    what = "began a stream with an error" if response.status == 200 else f"answered {response.status}"
+    what = response.how if isinstance(response, _ErrorUnder200) else f"answered {response.status}"
     return f"{response.url or request.path} {what}{model}"
 
 
@@ -326,9 +375,8 @@ def not_a_stream(request: Request, response: Response) -> e.XinferenceError:
         data = orjson.loads(response.body)
     except orjson.JSONDecodeError:
         data = None
-    if isinstance(data, dict) and (data.get("error") or data.get("detail")):
-        event = {"error": data.get("error") or data["detail"]}
-        return error_from_event(request, event, url=response.url, request_id=response.request_id)
+    if (told := error_told(data)) is not None:
+        return error_from_event(request, told, url=response.url, request_id=response.request_id)
     kind = response.headers.get("content-type") or "none"
     said = what_the_server_said(response.body)
     msg = (

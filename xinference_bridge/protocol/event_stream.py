@@ -8,7 +8,7 @@ import orjson
 
 from xinference_bridge.errors import XinferenceError, XinferenceProtocolError
 from xinference_bridge.protocol.connection_errors import cut_short
-from xinference_bridge.protocol.error_responses import error_from_event
+from xinference_bridge.protocol.error_responses import error_from_event, error_told
 from xinference_bridge.protocol.http import JSON, Request
 from xinference_bridge.protocol.sse import SSEDecoder
 
@@ -25,6 +25,7 @@ class StreamEvents:
         self._held: list[JSON | None] = []
         self._broken: XinferenceError | None = None
         self._request_id = request_id
+        self._begun = False
 
     @property
     def has_begun(self) -> bool:
@@ -52,14 +53,22 @@ class StreamEvents:
     def read(self, chunk: bytes) -> Iterator[JSON | None]:
         """The events that these bytes complete, until the server says that it is done."""
         for payload in self._decoder.feed(chunk):
+            if payload[:1] != b"{" and not (payload := payload.strip()):
+                continue  # an empty `data:` line, which gateways send to keep a connection open
             if payload == DONE:
                 self.done = True
                 yield None
                 return
             event = event_from_payload(payload, self._url)
-            if event.get("error") is not None:
-                raise error_from_event(self._request, event, url=self._url, request_id=self._request_id)
+            if "choices" not in event or event.get("error") is not None:
+                self._raise_error_of(event)
+            self._begun = True
             yield event
+
+    def _raise_error_of(self, event: JSON) -> None:
+        told = error_told(event)
+        if told is not None:
+            raise error_from_event(self._request, told, url=self._url, request_id=self._request_id, begun=self._begun)
 
     def end(self) -> None:
         """The bytes are at their end; raises XinferenceConnectionError when that is amid an event."""

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from xinference_bridge.errors import XinferenceProtocolError
+from xinference_bridge.errors import XinferenceError, XinferenceProtocolError
+from xinference_bridge.protocol.error_responses import error_from_answer, error_told
 from xinference_bridge.protocol.http import JSON, Response
 
 
 def json_answer(response: Response) -> JSON:
-    """The answer as a JSON object; raises XinferenceProtocolError when it is none."""
+    """Return the answer as a JSON object.
+
+    Raises:
+        XinferenceProtocolError: It is none.
+        XinferenceError: It tells of an error under HTTP 200, and this is what it stands for.
+    """
     data = response.json()
-    if not isinstance(data, dict):
+    if not isinstance(data, dict) or ("choices" not in data and error_told(data) is not None):
         raise unexpected_answer(response, "a JSON object")
     return data
 
 
-def unexpected_answer(response: Response, wanted: str) -> XinferenceProtocolError:
-    """Return the error for an answer without what was wanted; it shows how the answer began."""
+def unexpected_answer(response: Response, wanted: str) -> XinferenceError:
+    """Return the error for an answer without what was wanted: the one that it tells of, else how it began."""
+    if (told := error_from_answer(response)) is not None:
+        return told
     beginning = response.body[:200].decode("utf-8", "replace")
     msg = f"{response.url} answered {response.status} without {wanted}. It began: {beginning!r}"
     return XinferenceProtocolError(

@@ -234,8 +234,8 @@ class LoginGate(CredentialGate):
                 raise ValueError
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             raise XinferenceProtocolError(
-                f"{self.server_url}{path} answered 200 without an access token that can be sent. Check that the URL is that "
-                "of a Xinference server.",
+                f"{self.server_url}{path} answered 200 without an access token that can be sent. Check that "
+                "the URL is that of a Xinference server.",
                 url=self.server_url + path,
                 status_code=_OK,
             ) from None

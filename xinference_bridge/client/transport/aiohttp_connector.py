@@ -21,7 +21,7 @@ class Connector(aiohttp.TCPConnector):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self._factory = partial(BoundedHandler, loop=self._loop)
+        self._factory: Any = partial(BoundedHandler, loop=self._loop)
 
     async def connect(self, *args: Any, **kwargs: Any) -> Any:
         """Return a socket, pooled or new; `carried_before` says which."""

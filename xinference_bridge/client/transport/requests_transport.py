@@ -139,7 +139,7 @@ class RequestsStream:
                 return b"".join(self)
             # Of a length that was found to be within the limit: all of it in one read.
             self._watch.overhead = -length
-            return self._answer.raw.read(decode_content=False)  # type: ignore[no-any-return] # of urllib3's response
+            return self._answer.raw.read(decode_content=False)
         except _READ_FAILURES as failure:
             raise _while_reading(self._call, failure) from without_frames(failure)
         except MemoryError:

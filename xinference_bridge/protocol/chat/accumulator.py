@@ -94,8 +94,8 @@ class ChatAccumulator:
             self._usage = _usage_from_wire(usage) or self._usage
         choices = event.get("choices")
         if type(choices) is not list:
-            if choices is None and usage is not None:
-                return None
+            if choices is None:
+                return None  # a gateway's own chunk, or one of usage alone
             raise wrong_shape("choices", "a list", choices)
         if not choices:
             return None  # llama.cpp's last chunk with usage

@@ -33,17 +33,18 @@ _LIKELY_BYTES = 4
 
 def must_count(call: ChatCall, model: ModelInfo | None, size: int) -> bool:
     """Whether the tokens have to be counted: the engine would cut the prompt in silence, and it may be too long."""
-    if model is None or model.context_length is None or not engine_named(model.engine).truncates_silently:
+    length = _length(call, model)
+    if model is None or length is None or not engine_named(model.engine).truncates_silently:
         return False
     most = size + _TEMPLATE_TOKENS + _MARKS_A_MESSAGE * len(call.messages)
-    return most > _room(call.parameters, model.context_length)
+    return most > _room(call.parameters, length)
 
 
 def refuse_overflow(call: ChatCall, model: ModelInfo, tokens: int | None) -> None:
     """Raise XinferenceContextOverflowError, naming both sizes, when this many tokens do not fit; None is not known."""
-    length = model.context_length or 0
+    length = _length(call, model) or 0
     if tokens is not None and tokens > _room(call.parameters, length):
-        raise overflow(model, tokens, call.parameters.get("max_tokens"))
+        raise overflow(model, length, tokens, call.parameters.get("max_tokens"))
 
 
 def explained_by_size(error: XinferenceServerError, call: ChatCall, model: ModelInfo | None) -> XinferenceError:
@@ -52,20 +53,39 @@ def explained_by_size(error: XinferenceServerError, call: ChatCall, model: Model
     llama.cpp refuses a prompt that does not fit, and 4.1.0 says of it no more than "The chat completion request failed.
     Check the server logs for details.": as a 500, and streamed as an error under 200. It counts no tokens for others.
     """
-    if model is None or model.context_length is None or engine_named(model.engine).counts_tokens:
+    length = _length(call, model)
+    if model is None or length is None:
         return error
-    if error.status_code not in (None, 200, 500) or prompt_bytes(call) < _LIKELY_BYTES * model.context_length:
+    engine = engine_named(model.engine)
+    if engine.counts_tokens or error.status_code not in (None, 200, 500):
         return error
-    note = f"(The server failed without a reason; the prompt has {prompt_bytes(call)} bytes.)"
-    return overflow(model, None, None).like(error).with_note(note)
+    size = prompt_bytes(call)
+    if size >= _LIKELY_BYTES * length:
+        note = f"(The server failed without a reason; the prompt has {size} bytes.)"
+        return overflow(model, length, None, None).like(error).with_note(note)
+    if call.context_length is None and size >= _LIKELY_BYTES * length // engine.most_slots:
+        return error.with_note(
+            f"The prompt has {size} bytes and may be too long: {engine.name} divides the context of {length} tokens "
+            f"among its slots, so that one request has no more than {length // engine.most_slots} of them with "
+            f"n_parallel={engine.most_slots}, which is the server's choice on as many cores. Launch the model with "
+            "n_parallel=1, or state what a request may hold as context_length=."
+        )
+    return error
 
 
-def overflow(model: ModelInfo, tokens: int | None, max_tokens: Any) -> XinferenceContextOverflowError:
+def _length(call: ChatCall, model: ModelInfo | None) -> int | None:
+    """Return the tokens that a request may hold: as the caller states them, else as the server describes them."""
+    if call.context_length is not None:
+        return call.context_length
+    return model.context_length if model is not None else None
+
+
+def overflow(model: ModelInfo, length: int, tokens: int | None, max_tokens: Any) -> XinferenceContextOverflowError:
     """The error that names the prompt's size and the context's."""
     size = f"of {tokens} tokens" if tokens is not None else "sent"
     kept = f", {max_tokens} of them kept for the answer" if isinstance(max_tokens, int) else ""
     msg = (
-        f"The prompt {size} does not fit the context of model {model.uid!r}, {model.context_length} tokens{kept}. Send "
+        f"The prompt {size} does not fit the context of model {model.uid!r}, {length} tokens{kept}. Send "
         "less, ask for fewer max_tokens, or launch the model with a larger context."
     )
     return XinferenceContextOverflowError(msg, model_uid=model.uid)

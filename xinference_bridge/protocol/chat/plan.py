@@ -18,6 +18,7 @@ from xinference_bridge.protocol.chat.forced_call import (
     with_call_instruction,
     with_system_words,
 )
+from xinference_bridge.protocol.chat.media_parts import for_engine
 from xinference_bridge.protocol.chat.messages import WireMessage, WireTool
 from xinference_bridge.protocol.chat.reading import start_of
 from xinference_bridge.protocol.chat.request import (
@@ -115,6 +116,7 @@ def plan_chat(
     engine = engine_named(model.engine if model is not None else None)
     if model is not None:
         _refuse_media(call.messages, model)
+    call = replace(call, messages=for_engine(call.messages, engine))
     for tool in call.tools:
         refuse_dangling(tool["function"].get("parameters"), f"The tool {tool['function'].get('name')!r}")
     call = _structured(call, engine, model)

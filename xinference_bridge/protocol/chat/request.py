@@ -72,10 +72,18 @@ class ChatCall:
     tools: Sequence[WireTool] = ()
     tool_choice: ToolChoice | None = None
     structured: StructuredOutput | None = None
+    context_length: int | None = None
+    """Tokens that one request may hold, where the caller knows better than the model's description."""
 
 
 #: Part of a message → the ability that a model needs for it.
-_MEDIA_ABILITY = {"image_url": "vision", "input_audio": "audio", "audio_url": "audio", "video_url": "video"}
+_MEDIA_ABILITY = {
+    "image_url": "vision",
+    "input_audio": "audio",
+    "audio_url": "audio",
+    "audio": "audio",
+    "video_url": "video",
+}
 
 
 def _media(messages: Sequence[WireMessage]) -> set[str]:
