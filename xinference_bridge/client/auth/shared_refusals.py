@@ -43,6 +43,7 @@ class SharedRefusals:
         self._path = self._folder / f"{hashlib.sha256(server_url.encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
         self._clock = clock
         self._seen = 0
+        self._looked = time.monotonic()
 
     def name_of(self, credential: str) -> str:
         """Return what the file calls a credential: a hash under a salt that stays on this machine."""
@@ -57,6 +58,14 @@ class SharedRefusals:
             return os.stat(self._path).st_mtime_ns != self._seen  # noqa: PTH116 - runs before every request
         except OSError:
             return False
+
+    def is_due(self) -> bool:
+        """Return whether the last look is older than a second: how often a caller in an event loop looks."""
+        now = time.monotonic()
+        if now - self._looked < 1.0:
+            return False
+        self._looked = now
+        return True
 
     def rest(self, name: str) -> float:
         """Return the seconds for which this credential rests."""
