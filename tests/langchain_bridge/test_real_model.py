@@ -46,7 +46,7 @@ def smol(request: pytest.FixtureRequest, connection):
     return chat_on(request.param, connection, max_tokens=200, frequency_penalty=0.5)
 
 
-def joined(chunks) -> AIMessage:
+def joined(chunks):
     first, *rest = chunks
     whole: AIMessage = first + rest
     return whole
