@@ -94,10 +94,11 @@ def _lab_word(word: str) -> str:
 
 def _as_on_the_page(text: str, lab: Lab) -> str:
     text = text.replace(lab.url, REPLAY_URL)
-    text = re.sub(r"Running ([\w ]+)s: [^.]*\.", _running, text)
     text = re.sub(r"\d+ chat models run: [^.]*\.", "2 chat models run: qwen3, qwq.", text)
-    for word, meant in sorted(MODELS.items(), key=lambda pair: -len(pair[1])):
-        text = text.replace(meant, word)
+    words = {meant: word for word, meant in MODELS.items()}
+    lab_words = "|".join(re.escape(meant) for meant in sorted(words, key=len, reverse=True))
+    text = re.sub(rf"\b({lab_words})\b", lambda found: words[found[0]], text)  # in one pass: one may give another
+    text = re.sub(r"Running ([\w ]+)s: [^.]*\.", _running, text)
     return text.replace("|", "\\|").replace("<", "&lt;")
 
 

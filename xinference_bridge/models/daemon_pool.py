@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 class DaemonPool:
     """What `ThreadPoolExecutor` does, but with daemon threads.
 
-    An executor's threads are joined at the interpreter's exit, so that Ctrl-C during a bulk job waited for every
+    An executor's threads are joined at the interpreter's exit, so that Ctrl-C during a bulk job waited for each
     request that hung: 24 s, where `timeout` was 24.
     """
 

@@ -6,7 +6,9 @@ import math
 import queue
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from xinference_bridge.client.auth.gate import UNAUTHORIZED, Clock, CredentialGate, Get, Permit, Turn, proves_credential
@@ -18,6 +20,7 @@ from xinference_bridge.client.auth.refusals import (
     refused_message,
 )
 from xinference_bridge.client.auth.shared_refusals import SharedRefusals
+from xinference_bridge.environment import in_event_loop
 from xinference_bridge.errors import XinferenceAuthenticationError
 from xinference_bridge.protocol.error_responses import what_the_server_said
 from xinference_bridge.redaction import Secret
@@ -91,7 +94,7 @@ class KeyGate(CredentialGate):
         super().__init__(server_url, refusals, clock)
         self.get = get
         self._shared = shared
-        self._name = shared.name_of(api_key) if shared is not None else ""
+        self._api_key = Secret(api_key)
         self._other_process: Turn | None = None
         self._authorization = Secret("Bearer " + api_key)
         self._proven: Permit | None = None
@@ -102,9 +105,28 @@ class KeyGate(CredentialGate):
         proven = self._proven
         if proven is None:
             return self._enter_unproven()
-        if self._shared is not None and self._shared.changed():
+        if self._shared is not None and not in_event_loop() and self._shared.changed():
             self._learn_from_other_processes(self._shared)
         return proven
+
+    def must_wait(self) -> bool:
+        """Same as `CredentialGate.must_wait`: what other processes know of the key stands in a file."""
+        return self._shared is not None and (self._proven is None or self._shared.is_due())
+
+    @cached_property
+    def _name(self) -> str:
+        return "" if self._shared is None else self._shared.name_of(self._api_key)
+
+    def _tell(self, tell: Callable[[SharedRefusals, str], object]) -> None:
+        """Write what was learnt of the key, off the event loop if one runs here: the file may be locked."""
+        shared = self._shared
+        if shared is None:
+            return
+        if in_event_loop():
+            with suppress(RuntimeError):  # no thread to be had: other processes learn it for themselves
+                threading.Thread(target=lambda: tell(shared, self._name), name="xinference-shared").start()
+        else:
+            tell(shared, self._name)
 
     def _learn_from_other_processes(self, shared: SharedRefusals) -> None:
         """A key that another process has just seen refused is not sent by this one.
@@ -196,8 +218,7 @@ class KeyGate(CredentialGate):
             probe.settled = True
             if self._probe is probe:
                 self._prove()
-        if self._shared is not None:
-            self._shared.accepted(self._name)
+        self._tell(SharedRefusals.accepted)
         probe.turn.end()
 
     def when_rejected(self, permit: Permit, error: XinferenceAuthenticationError) -> bool:
@@ -209,8 +230,7 @@ class KeyGate(CredentialGate):
                     return False
                 probe.settled = True
             self._refusals.add(self._clock())
-            if self._shared is not None:
-                self._shared.refused(self._name)
+            self._tell(SharedRefusals.refused)
             # A late 401 to a permit that is older than the present proof says nothing about the present.
             if self._proven is permit or (probe is not None and (self._probe is probe or self._proven is not None)):
                 self._fail(error)
@@ -239,8 +259,7 @@ class KeyGate(CredentialGate):
     def forget(self) -> None:
         """Same as `CredentialGate.forget`, for the other processes of this user, too."""
         super().forget()
-        if self._shared is not None:
-            self._shared.forget(self._name)
+        self._tell(SharedRefusals.forget)
 
     def _fail(self, error: XinferenceAuthenticationError) -> None:
         self._refuse(error)
@@ -251,8 +270,7 @@ class KeyGate(CredentialGate):
             probe.settled = True
             if self._probe is probe:
                 self._probe = None
-        if self._shared is not None:
-            self._shared.undecided(self._name)
+        self._tell(SharedRefusals.undecided)
         probe.turn.end()
 
     def _start_watching(self, probe: Probe) -> None:
@@ -280,8 +298,7 @@ class KeyGate(CredentialGate):
                 return
             if status == UNAUTHORIZED:
                 self._refusals.add(self._clock())
-                if self._shared is not None:
-                    self._shared.refused(self._name)
+                self._tell(SharedRefusals.refused)
                 self._fail(
                     XinferenceAuthenticationError(
                         self.refused_message(),
@@ -292,8 +309,7 @@ class KeyGate(CredentialGate):
                 )
             elif proves_credential(status):
                 self._prove()
-                if self._shared is not None:
-                    self._shared.accepted(self._name)
+                self._tell(SharedRefusals.accepted)
             else:
                 return
         probe.turn.end()

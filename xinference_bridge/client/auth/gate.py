@@ -23,6 +23,7 @@ from xinference_bridge.client.auth.refusals import (
     cool_down_after,
     refused_message,
 )
+from xinference_bridge.environment import in_event_loop
 from xinference_bridge.errors import XinferenceAuthenticationError, XinferenceError, XinferenceTimeoutError
 from xinference_bridge.redaction import Secret, copy_of
 
@@ -155,8 +156,14 @@ class CredentialGate(ABC):
         Raises:
             XinferenceAuthenticationError: A refused credential rests.
         """
+        if in_event_loop() and self.must_wait():
+            return None
         turn = self.enter()
         return turn if isinstance(turn, Permit) else None
+
+    def must_wait(self) -> bool:
+        """Return whether entering may read a file, which a caller in an event loop leaves to a thread."""
+        return False
 
     def wait(self, timeout: float | None) -> Permit:
         """Enter, wait as often as needed, and return the permit.
@@ -178,7 +185,7 @@ class CredentialGate(ABC):
         """Async version of `wait`."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            turn = self.enter()
+            turn = await asyncio.to_thread(self.enter)
             if isinstance(turn, Permit):
                 return turn
             left = None if deadline is None else max(0.0, deadline - time.monotonic())

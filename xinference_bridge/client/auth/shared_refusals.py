@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from xinference_bridge.client.auth.refusals import MOST_REFUSALS, REFUSAL_WINDOW, cool_down_after
 
-#: A 401 comes at once: a first request that is under way for so long has not been refused, and nobody waits longer.
+#: A 401 comes at once: a first request in flight for so long has not been refused, and nobody waits longer.
 VERDICT_PATIENCE = 2.0
 #: How long a key that was accepted counts as proven for processes that start, and a refused one as refused before.
 _MEMORY = 7200.0
@@ -43,6 +43,7 @@ class SharedRefusals:
         self._path = self._folder / f"{hashlib.sha256(server_url.encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
         self._clock = clock
         self._seen = 0
+        self._looked = time.monotonic()
 
     def name_of(self, credential: str) -> str:
         """Return what the file calls a credential: a hash under a salt that stays on this machine."""
@@ -58,13 +59,21 @@ class SharedRefusals:
         except OSError:
             return False
 
+    def is_due(self) -> bool:
+        """Return whether the last look is older than a second: how often a caller in an event loop looks."""
+        now = time.monotonic()
+        if now - self._looked < 1.0:
+            return False
+        self._looked = now
+        return True
+
     def rest(self, name: str) -> float:
         """Return the seconds for which this credential rests."""
         with self._state() as state:
             return max(0.0, _time(_of(state, name).get("until")) - self._clock())
 
     def begin(self, name: str) -> Leave:
-        """Return whether an unproven credential may be sent; one that may is under way until `settle`."""
+        """Return whether an unproven credential may be sent; one that may is in flight until `settle`."""
         with self._state() as state:
             now, entry = self._clock(), _of(state, name)
             until = _time(entry.get("until"))
@@ -98,7 +107,7 @@ class SharedRefusals:
             now, entry = self._clock(), _of(state, name)
             state["refused"] = [*[at for at in state["refused"] if now - REFUSAL_WINDOW < at <= now], now]
             until, strikes = _time(entry.get("until")), int(_time(entry.get("strikes")))
-            if now < until:  # it was under way when another was refused: the two are one
+            if now < until:  # it was in flight when another was refused: the two are one
                 return until - now
             rest = cool_down_after(strikes + 1)
             state["keys"][name] = {"strikes": strikes + 1, "until": now + rest}
@@ -186,7 +195,7 @@ def _of(state: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _since(entry: dict[str, Any], now: float) -> float:
-    """Return for how many seconds a first request has been under way; infinite when none is."""
+    """Return for how many seconds a first request has been in flight; infinite when none is."""
     return now - _time(entry["pending"]) if "pending" in entry else math.inf
 
 
