@@ -189,7 +189,7 @@ def test_a_forced_call_is_made_or_its_absence_told(connection, server):
     # them. Either way they are not passed off as an answer.
     for model in forced:
         # In the JSON of a schema the toy finds other words than in the tags that it was taught.
-        asked = model.invoke("What is the weather in Paris?", max_tokens=400)
+        asked = model.invoke("What is the weather in Paris?")
         assert [call["name"] for call in [*asked.tool_calls, *asked.invalid_tool_calls]] == ["get_weather"]
         try:
             answer = model.invoke("Hello")
