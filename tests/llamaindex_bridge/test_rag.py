@@ -116,6 +116,8 @@ def lighthouse_and_ferry(embed_model):
 @pytest.mark.server
 @pytest.mark.parametrize("selector", [LLMSingleSelector, PydanticSingleSelector], ids=["prompt", "function"])
 def test_a_router_asks_the_engine_that_knows(lighthouse_and_ferry, either_llm, selector):
+    if selector is PydanticSingleSelector and either_llm.model_uid == "tiny-chat":
+        pytest.xfail("The toy was taught no call in bare JSON, and fills the forced one's string up to max_tokens.")
     router = RouterQueryEngine(
         selector=selector.from_defaults(llm=either_llm),
         query_engine_tools=lighthouse_and_ferry(either_llm, "Useful for questions about the {}"),

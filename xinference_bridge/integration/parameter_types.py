@@ -97,9 +97,9 @@ def check_type(name: str, value: Any, where: str) -> None:
     try:
         _adapter(words).validate_python(value, strict=True)
     except ValidationError:
-        shown = repr(value)
-        shown = shown if len(shown) <= 80 else f"{shown[:80]}…"
-        msg = f"{where}: {name} must be {words}, got {type(value).__name__}: {shown}"
+        # Only a number is repeated: any other value in a wrong place may be a secret.
+        shown = f" {value!r}" if isinstance(value, (int, float)) else ""
+        msg = f"{where}: {name} must be {words}, got {type(value).__name__}{shown}"
         raise XinferenceConfigurationError(msg) from None
 
 
@@ -118,7 +118,8 @@ def is_dropped(name: str, value: Any, where: str) -> bool:
     if name == "n":
         if value is None or (type(value) is int and value == 1):
             return True
-        msg = f"{where}: n must be 1, got {value!r}: the server ignores it (4.1.0) and gives one answer. Ask n times."
+        shown = value if isinstance(value, int) else type(value).__name__
+        msg = f"{where}: n must be 1, got {shown}: the server ignores it (4.1.0) and gives one answer. Ask n times."
         raise XinferenceConfigurationError(msg)
     if name == "logit_bias":
         if not value:
@@ -137,7 +138,7 @@ def opened(name: str, value: Any, where: str) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        msg = f"{where}: {name} must be a dict, got {type(value).__name__}: {value!r}"
+        msg = f"{where}: {name} must be a dict, got {type(value).__name__}"
         raise XinferenceConfigurationError(msg)
     return value
 
