@@ -98,7 +98,7 @@ def test_a_whole_answer_is_in_every_attribute_what_the_constructors_make():
                 "id": "chat-1",
                 "created": 1,
             },
-        )
+        ),
     )
     for one, other in ((generation, theirs), (generation.message, theirs.message)):
         assert one == other

@@ -58,9 +58,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for marker, meaning in _MARKERS.items():
         config.addinivalue_line("markers", f"{marker}: {meaning}")
+    config.stash[_RUNTIME] = tempfile.TemporaryDirectory(prefix="xinference-bridge-tests-")
     real = config.getoption("--live") or config.getoption("--record")
     config.stash[_LAB] = lab = _running_lab() if real else REPLAY
-    config.stash[_RUNTIME] = tempfile.TemporaryDirectory(prefix="xinference-bridge-tests-")
     for name in list(os.environ):
         if name.startswith(_HERMETIC) or name.lower() in _PROXIES:
             del os.environ[name]
