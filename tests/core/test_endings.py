@@ -115,9 +115,7 @@ call(["a", "b", "c", "d"])
         "completions",
         pytest.param(
             "command",
-            marks=pytest.mark.skip(
-                reason="not done: the command sends nothing within 50 s under this test; to be found"
-            ),
+            marks=pytest.mark.skip(reason="not done: here the command sends nothing; to be found"),
         ),
     ],
 )
