@@ -136,7 +136,13 @@ class XinferenceFields(Serializable):
 
     @property
     def model_name(self) -> str:
-        """The model's UID, under the name that tracing tools look for."""
+        """The model's UID, under the name that tracing tools look for.
+
+        Examples:
+            >>> from langchain_xinference_bridge import ChatXinference
+            >>> ChatXinference(model="m").model_name
+            'm'
+        """
         return self.model_uid
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:

@@ -31,6 +31,7 @@ NAME = "all-MiniLM-L6-v2"
 def _short_polls(lab, monkeypatch):
     if not lab.live:
         monkeypatch.setattr("xinference_bridge.client.launching._POLL_SECONDS", 0.001)
+        monkeypatch.setattr("xinference_bridge.client.running_models._POLL_SECONDS", 0.001)
 
 
 @pytest.fixture
