@@ -33,6 +33,7 @@ _MARKERS = {
 _OPTIONAL = {launch.uid for launch in SMOLLM2_LAUNCHES + MEDIA_LAUNCHES}
 """What a lab may have left out (`make lab MEDIA=0`)."""
 _MODEL = re.compile(r'"model(?:_uid)?"(?:, "value")?: ?"([^"]+)"')
+_DESCRIBED = re.compile(r"uri: .*/v1/models/([^/\s?]+)$", re.MULTILINE)
 """In JSON, and in a form as a recording writes it."""
 _PASSED = pytest.StashKey[bool]()
 _LAB = pytest.StashKey[Lab]()
@@ -129,7 +130,10 @@ def _recording_of(item: pytest.Item) -> Path:
 def _models_asked_for(item: pytest.Item) -> set[str]:
     """The UIDs that the requests of the test's recording name."""
     path = _recording_of(item)
-    return set(_MODEL.findall(path.read_text(encoding="utf-8"))) if path.exists() else set()
+    if not path.exists():
+        return set()
+    recording = path.read_text(encoding="utf-8")
+    return {*_MODEL.findall(recording), *_DESCRIBED.findall(recording)}
 
 
 def _version_of(item: pytest.Item) -> str | None:
