@@ -33,8 +33,8 @@ _MARKERS = {
 _OPTIONAL = {launch.uid for launch in SMOLLM2_LAUNCHES + MEDIA_LAUNCHES}
 """What a lab may have left out (`make lab MEDIA=0`)."""
 _MODEL = re.compile(r'"model(?:_uid)?"(?:, "value")?: ?"([^"]+)"')
-_DESCRIBED = re.compile(r"uri: .*/v1/models/([^/\s?]+)$", re.MULTILINE)
 """In JSON, and in a form as a recording writes it."""
+_DESCRIBED = re.compile(r"uri: .*/v1/models/([^/\s?]+)$", re.MULTILINE)
 _PASSED = pytest.StashKey[bool]()
 _LAB = pytest.StashKey[Lab]()
 _RUNTIME = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
