@@ -201,6 +201,7 @@ class InLlamaIndex:
 
 @pytest.fixture
 def connection(lab):
+    clients.close_all()  # a model that another module's test has described is not asked about
     gates.reset()
     yield XinferenceConnection(lab.url, api_key=lab.api_key)
     clients.close_all()

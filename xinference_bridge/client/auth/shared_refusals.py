@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,8 @@ from xinference_bridge.client.auth.refusals import MOST_REFUSALS, REFUSAL_WINDOW
 
 #: A 401 comes at once: a first request in flight for so long has not been refused, and nobody waits longer.
 VERDICT_PATIENCE = 2.0
+#: Seconds to wait for another process or thread that has the file open; it is open for less than a millisecond.
+LOCK_PATIENCE = 1.0
 #: How long a key that was accepted counts as proven for processes that start, and a refused one as refused before.
 _MEMORY = 7200.0
 _MOST_KEYS = 512
@@ -132,7 +135,7 @@ class SharedRefusals:
         except OSError:
             yield {"refused": [], "keys": {}}
             return
-        with os.fdopen(descriptor, "r+b") as file:
+        with _one_thread(), os.fdopen(descriptor, "r+b") as file:
             with suppress(OSError):
                 _lock(file)
             written = file.read()
@@ -203,8 +206,35 @@ def _time(value: Any) -> float:
     return float(value) if isinstance(value, (int, float)) else 0.0
 
 
+#: Of the threads of this process one at a time has a file open. Renewed in a forked child: the holder is the parent's.
+_threads = threading.Lock()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = _threads
+    taken = threads.acquire(timeout=LOCK_PATIENCE)
+    try:
+        yield
+    finally:
+        if taken:
+            threads.release()
+
+
+def _renew_after_fork() -> None:
+    global _threads  # noqa: PLW0603 - a lock that was held at the fork is never released
+    _threads = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_after_fork)
+
+
 def _lock(file: Any) -> None:
-    """Wait until no other process holds the file; closing it lets go."""
+    """Wait until no other process holds the file, but not for one that hangs; closing it lets go.
+
+    Not `flock`, whose lock a forked child inherits with the open file: the child then waited for itself.
+    """
     if os.name == "nt":
         import msvcrt
 
@@ -212,4 +242,13 @@ def _lock(file: Any) -> None:
     else:
         import fcntl
 
-        fcntl.flock(file, fcntl.LOCK_EX)
+        until = time.monotonic() + LOCK_PATIENCE
+        while True:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    return
+                time.sleep(0.002)
+            else:
+                return
