@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from contextlib import redirect_stdout
 
 import pytest
@@ -30,8 +31,10 @@ def test_what_a_server_says_cannot_be_html_in_the_table():
 
 
 @pytest.fixture
-def shell():
+def shell(monkeypatch):
     """An IPython of its own."""
+    # The shell puts a module of its own in __main__'s place, from which multiprocessing cannot start a process.
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     shell = InteractiveShell.instance()
     shell.colors = "nocolor"
     yield shell
