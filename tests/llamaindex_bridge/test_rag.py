@@ -189,7 +189,7 @@ def test_ingestion_in_two_processes_asks_with_the_same_key_and_then_its_cache(la
         # The relay is another server to the key's pickle: it came with the model, into processes of their own.
         assert set(relay.credentials) == {f"Bearer {lab.api_key}"}
         if has("llama-index-core>=0.14.22"):  # before, what workers put into a cache in memory was lost with them
-            again = pipeline.run(documents=read())
+            again = pipeline.run(documents=read(), num_workers=2)
             assert len(relay.credentials) == asked
             assert [node.embedding for node in again] == [node.embedding for node in nodes]
     assert sorted(node.metadata["file_name"] for node in nodes) == sorted(path.name for path in DATA.glob("*.md"))
