@@ -38,8 +38,7 @@ class Outage(TypedDict):
 def write(steady: Sequence[LoadRun], restarted: Sequence[LoadRun], outages: Sequence[Outage]) -> None:
     """Both files."""
     _draw(steady, restarted, outages)
-    lines = [_head(), *[_summary(run, "undisturbed") for run in steady]]
-    lines += [_summary(run, "restarted") for run in restarted]
+    lines = [_head(), *_summary([*steady, *restarted], ["undisturbed"] * len(steady) + ["restarted"] * len(restarted))]
     for run in steady:
         lines += ["", f"## {NAMES[run['bridge']]}, by callers", "", *_levels(run)]
     for run, outage in zip(restarted, outages, strict=True):
@@ -69,10 +68,7 @@ seconds.
 Idle: after {WARM_UP_SECONDS:.0f} s with {LEVELS[-1]} callers, and after the run, each time 8 s later, when the server
 has closed idle sockets. The benchmark's own record of a stream takes {_RECORD_BYTES} bytes:
 {10_000 * _RECORD_BYTES / 2**20:.1f} MiB for 10,000 streams.
-
-| bridge | server | streams completed | failed | wrong answers | memory idle, before and after (MiB) | peak (MiB) \
-| file descriptors idle | peak |
-|---|---|---|---|---|---|---|---|---|"""
+"""
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -80,13 +76,34 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)] if values else math.nan
 
 
-def _summary(run: LoadRun, server: str) -> str:
-    before, after, samples = run["before"], run["after"], run["samples"]
-    return (
-        f"| {NAMES[run['bridge']]} | {server} | {len(run['streams']):,} | {len(run['failures'])} | {run['wrong']} | "
-        f"{before['mib']:.1f}, {after['mib']:.1f} | {max(sample['mib'] for sample in samples):.1f} | "
-        f"{before['descriptors']}, {after['descriptors']} | {max(sample['descriptors'] for sample in samples)} |"
+def _summary(runs: Sequence[LoadRun], servers: Sequence[str]) -> list[str]:
+    """One column per run, so that the table fits a phone."""
+    columns = [
+        [
+            f"{NAMES[run['bridge']]}, server {server}",
+            f"{len(run['streams']):,}",
+            str(len(run["failures"])),
+            str(run["wrong"]),
+            f"{run['before']['mib']:.1f}, {run['after']['mib']:.1f}",
+            f"{max(sample['mib'] for sample in run['samples']):.1f}",
+            f"{run['before']['descriptors']}, {run['after']['descriptors']}",
+            str(max(sample["descriptors"] for sample in run["samples"])),
+        ]
+        for run, server in zip(runs, servers, strict=True)
+    ]
+    names = (
+        "",
+        "streams completed",
+        "failed",
+        "wrong answers",
+        "memory when idle, before and after (MiB)",
+        "peak memory (MiB)",
+        "file descriptors when idle, before and after",
+        "peak file descriptors",
     )
+    rows = [f"| {' | '.join(row)} |" for row in zip(names, *columns, strict=True)]
+    rows[0] = rows[0].replace("|  |", "| |")
+    return [rows[0], "|---" * (len(runs) + 1) + "|", *rows[1:]]
 
 
 def _levels(run: LoadRun) -> list[str]:
