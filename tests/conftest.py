@@ -14,8 +14,8 @@ from tests.support.plugin import (
 
 pytest_plugins = ["pytester"]
 
-# Ray and Dask have an environment of their own: `make test-corpora`.
-collect_ignore = ["corpora"]
+# These have environments of their own: `make test-corpora`, `make test-langgraph-dev`.
+collect_ignore = ["corpora", "langgraph_dev"]
 
 __all__ = [
     "_network",
