@@ -8,6 +8,9 @@ READY  := $(VENV)/.ready
 # Tests to record or to run live: all that talk to the server, unless named (`make record T=tests/core/test_chat.py`).
 T      ?= tests
 
+# Without its compiled modules each process that a test starts would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help bench soak demo test test-live lab lab-stop record lint typecheck format \
 	bench-load test-cluster bench-cluster test-corpora \
