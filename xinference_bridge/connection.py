@@ -148,7 +148,7 @@ class XinferenceConnection(ConnectionSettings):
         Args:
             model_name: A built-in or registered model, such as `qwen3`.
             engine: `vllm`, `sglang`, `transformers`, `llama.cpp`, `mlx`; required for language models.
-            uid: The UID to call it by. None: the server picks one.
+            uid: The UID to assign. None: the server picks one.
             model_type: `LLM`, `embedding`, `rerank`, `image`, `audio`, `video`.
             size: Its size in billions of parameters, as the server lists it: `7`, `"0_5"`.
             format: `pytorch`, `ggufv2`, `awq`, `gptq`, `mlx`.

@@ -1,4 +1,4 @@
-"""A UID or a name, as it was typed → the UID of the model to call."""
+"""From a UID or name to the UID of the model to call."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def uid_of(connection: XinferenceConnection, uid_or_name: str, ability: Ability)
     try:
         return connection.check(uid_or_name, ability).uid
     except XinferencePermissionError:
-        # A key may be allowed to call one model and not to list them; then it was given the UID.
+        # A key may be allowed to call a model but not to list models. Then the user must have given the UID.
         return uid_or_name
 
 
 def only_model(connection: XinferenceConnection, ability: Ability) -> str:
-    """Return the UID of the only running model that serves the ability, for a command that was given none.
+    """Return the UID of the only running model with the ability, for a command without a UID.
 
     Raises:
         XinferenceConfigurationError: None runs, or several; the message lists them.
@@ -31,8 +31,8 @@ def only_model(connection: XinferenceConnection, ability: Ability) -> str:
     if len(able) == 1:
         return able[0]
     if able:
-        raise XinferenceConfigurationError(f"several {ability} models run: name one of {', '.join(able)}")
+        raise XinferenceConfigurationError(f"several {ability} models are running; name one of {', '.join(able)}")
     url = connection.server_url
     raise XinferenceConfigurationError(
-        f"no {ability} model runs at {url}: launch one with `xinference launch -e {url} --model-name …`"
+        f"no {ability} model is running at {url}; launch one with `xinference launch -e {url} --model-name …`"
     )
