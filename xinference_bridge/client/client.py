@@ -12,7 +12,14 @@ from xinference_bridge.client.flow import Flow
 from xinference_bridge.client.launching import Launching
 from xinference_bridge.client.request_flow import RequestFlow
 from xinference_bridge.client.running_models import RunningModels
-from xinference_bridge.client.streaming import OpenedAnswer, aread_deltas, read_deltas
+from xinference_bridge.client.streaming import (
+    OpenedAnswer,
+    OpenedSound,
+    aread_deltas,
+    aread_sound,
+    read_deltas,
+    read_sound,
+)
 from xinference_bridge.client.sync_driver import SyncDriver
 from xinference_bridge.client.transport.aiohttp_transport import AiohttpTransport
 from xinference_bridge.client.transport.call import Budget
@@ -66,6 +73,14 @@ class Client:
     def astream(self, opening: Flow[OpenedAnswer]) -> AsyncGenerator[ChatDelta, None]:
         """Async version of `stream`."""
         return aread_deltas(self._async_driver, self.requests, opening)
+
+    def stream_sound(self, opening: Flow[OpenedSound]) -> Generator[bytes, None, None]:
+        """Open a stream of sound at the first `next`, and yield its bytes; see `read_sound`."""
+        return read_sound(self._sync_driver, self.requests, opening)
+
+    def astream_sound(self, opening: Flow[OpenedSound]) -> AsyncGenerator[bytes, None]:
+        """Async version of `stream_sound`."""
+        return aread_sound(self._async_driver, self.requests, opening)
 
     def send(self, request: Request, options: CallOptions = DEFAULT_OPTIONS) -> Response:
         """Return the server's answer to one request; see `RequestFlow.send`."""
