@@ -181,7 +181,7 @@ class XinferenceConnection(ConnectionSettings):
         Raises:
             XinferencePermissionError: The credential is an API key, or its user may not launch models.
             XinferenceServerError: The launch failed; the message has the server's reason.
-            XinferenceTimeoutError: It is not ready yet; it goes on loading.
+            XinferenceTimeoutError: It is not ready yet; it is still loading.
             XinferenceConfigurationError: An argument is invalid.
         """
         request = launch_request(
