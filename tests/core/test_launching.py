@@ -118,9 +118,7 @@ def test_a_model_whose_launch_failed_need_not_be_ended(administrator):
 
 @pytest.mark.server
 def test_a_login_beside_a_key_is_what_launches(lab):
-    with XinferenceConnection(
-        lab.url, api_key=lab.api_key, username=lab.username, password=lab.password
-    ) as connection:
+    with XinferenceConnection(lab.url, api_key=lab.api_key, username=lab.username, password=lab.password) as connection:
         assert connection.model("minilm").uid == "minilm"
         with pytest.raises(XinferenceBadRequestError, match="already"):  # and no 403, which the key would get
             connection.launch(NAME, uid="minilm", **EMBEDDING)
