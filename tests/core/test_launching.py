@@ -134,9 +134,12 @@ def test_launching_and_ending_never_move_to_a_fallback(server, mode, verb):
         arguments: dict[str, tuple[Any, ...]] = {"launch": (NAME,), "terminate": ("a",), "progress": ("a",)}
         options = EMBEDDING if verb == "launch" else {}
         asking = getattr(connection, verb if mode == "sync" else "a" + verb)
+
+        async def ask() -> None:
+            await asking(*arguments.get(verb, ()), **options)
+
         with pytest.raises(XinferenceServerError, match="503"):
-            answer = asking(*arguments.get(verb, ()), **options)
-            asyncio.run(answer)
+            _ = asking(*arguments.get(verb, ()), **options) if mode == "sync" else asyncio.run(ask())
         assert server.requests
         assert not second.requests
 

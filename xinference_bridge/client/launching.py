@@ -57,8 +57,8 @@ class Launching:
             if status is None or status.failed:
                 raise
             raise error.with_note(
-                f"A model with the UID {taken!r} is {status.status}: end it first with connection.terminate({taken!r}), "
-                "or give another uid=."
+                f"A model with the UID {taken!r} is {status.status}: end it first with "
+                f"connection.terminate({taken!r}), or give another uid=."
             ) from None
         if timeout is None:
             return launched_info(uid, request)
@@ -87,8 +87,8 @@ class Launching:
             if time.monotonic() + _POLL_SECONDS >= until:
                 stage = status.status if status is not None else "not listed"
                 msg = (
-                    f"Model {uid!r} was not ready within {timeout:g} s (its status: {stage}). It is still loading: wait "
-                    f"with connection.wait_until_ready({uid!r}), or end it with connection.terminate({uid!r})."
+                    f"Model {uid!r} was not ready within {timeout:g} s (its status: {stage}). It is still loading: "
+                    f"wait with connection.wait_until_ready({uid!r}), or end it with connection.terminate({uid!r})."
                 )
                 raise XinferenceTimeoutError(msg, url=self._settings.server_url, model_uid=uid)
             yield Sleep(_POLL_SECONDS)
