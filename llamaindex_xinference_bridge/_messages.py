@@ -52,8 +52,11 @@ def message_to_wire(message: ChatMessage) -> WireMessage:
     content = wire_messages.content_of_parts([_block_to_wire(block) for block in message.blocks])
     if role == "tool":
         # Made by other integrations, some histories name the tool only.
-        call_id = message.additional_kwargs.get("tool_call_id") or message.additional_kwargs.get("name") or ""
-        return wire_messages.tool_message(content, call_id)
+        name = message.additional_kwargs.get("name") or ""
+        wire = wire_messages.tool_message(content, message.additional_kwargs.get("tool_call_id") or name)
+        if name:
+            wire["name"] = name
+        return wire
     return {"role": "system", "content": content} if role == "system" else {"role": "user", "content": content}
 
 
