@@ -10,6 +10,7 @@ from xinference_bridge.client import registry
 from xinference_bridge.client.client import Client
 from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions, ConnectionSettings
 from xinference_bridge.models.audio import AudioHandle
+from xinference_bridge.models.image import ImageHandle
 from xinference_bridge.protocol.launch import LaunchProgress, ModelStatus, launch_request
 from xinference_bridge.protocol.model_info import ModelInfo
 from xinference_bridge.protocol.model_list import ModelList
@@ -140,6 +141,19 @@ class XinferenceConnection(ConnectionSettings):
             'The capital of France is Paris.'
         """
         return AudioHandle(self, model_uid)
+
+    def image(self, model_uid: str) -> ImageHandle:
+        """Return the handle of an image model, which generates, edits or reads images.
+
+        Args:
+            model_uid: The UID of the running model, or its name where one model has it.
+
+        Examples:
+            >>> connection = XinferenceConnection()
+            >>> connection.image("tiny-sd").generate("a cat", size="64x64")[0].mime_type
+            'image/jpeg'
+        """
+        return ImageHandle(self, model_uid)
 
     # Models that are launched and ended: this takes a login, an API key may not
 
