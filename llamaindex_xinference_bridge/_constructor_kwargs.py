@@ -29,6 +29,17 @@ class SharedSettings(TypedDict, total=False):
     default_headers: Mapping[str, str] | None
 
 
+class ConnectionSettings(TypedDict, total=False):
+    """What XinferenceToolSpec takes beside its models."""
+
+    connection: XinferenceConnection | None
+    server_url: str | None
+    api_key: SecretStr | str | None
+    timeout: float | None
+    max_retries: int | None
+    headers: Mapping[str, str] | None
+
+
 class LLMSettings(SharedSettings, RareSamplingKeywords, total=False):
     """What XinferenceLLM takes."""
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class XinferenceAudioReader(ServedModelFields, BasePydanticReader):
     """A speech-to-text model that runs on a Xinference server, as a reader of recordings.
 
-    `SimpleDirectoryReader` takes it by suffix, as `file_extractor`. With `timestamps` a recording becomes one document a
-    segment or word, whose metadata has `start` and `end` in seconds.
+    `SimpleDirectoryReader` takes it by suffix, as `file_extractor`. With `timestamps` a recording becomes one document
+    per segment or word, whose metadata has `start` and `end` in seconds.
 
     Raises:
         XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.

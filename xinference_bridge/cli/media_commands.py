@@ -1,4 +1,4 @@
-"""The commands for speech; what each does stands in a module of its own."""
+"""The commands for speech, images and documents; what each does stands in a module of its own."""
 
 # No postponed annotations here: typer reads them.
 from pathlib import Path
@@ -78,5 +78,59 @@ def speak(
         speak_into(handle, words, out, audio_format=chosen, voice=voice, speed=speed, overwrite=overwrite)
 
 
+@with_common_options
+def image(
+    common: Common,
+    *,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the image should show.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The image file. `-` is standard output.")],
+    model: _Model = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Width and height in pixels, such as 512x512.")
+    ] = None,
+    n: Annotated[
+        int, typer.Option("--n", min=1, metavar="NUMBER", help="How many images; the files are numbered.")
+    ] = 1,
+    negative_prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="What the image should not show.")] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, metavar="NUMBER", help="Steps of the model: fewer are faster.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="NUMBER", help="For the same image again.")] = None,
+    overwrite: _Overwrite = False,
+) -> None:
+    """Draw an image of a prompt; prints the file that was written."""
+    from xinference_bridge.cli.images import draw_into
+    from xinference_bridge.cli.model_argument import chosen_model
+    from xinference_bridge.models.image import ImageHandle
+
+    with common.connection() as connection:
+        handle = ImageHandle(connection, chosen_model(connection, model, "generate_image"))
+        stated = {"size": size, "negative_prompt": negative_prompt, "num_inference_steps": steps, "seed": seed}
+        wanted = {name: value for name, value in stated.items() if value is not None}
+        draw_into(handle, prompt, out, n=n, overwrite=overwrite, **wanted)
+
+
+@with_common_options
+def ocr(
+    common: Common,
+    *,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Images, or PDFs.")],
+    model: _Model = None,
+    prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="What to read, for models that take it.")] = None,
+    pages: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Pages of a PDF, such as 1,3-5; else all of them.")
+    ] = None,
+) -> None:
+    """Read the text of images and PDFs."""
+    from xinference_bridge.cli.images import pages_of, read_files
+    from xinference_bridge.cli.model_argument import chosen_model
+    from xinference_bridge.models.image import ImageHandle
+
+    numbers = pages_of(pages)
+    with common.connection() as connection:
+        handle = ImageHandle(connection, chosen_model(connection, model, "ocr"))
+        read_files(handle, files, prompt=prompt, pages=numbers)
+
+
 #: In the order of the help.
-MEDIA_COMMANDS = (transcribe, speak)
+MEDIA_COMMANDS = (transcribe, speak, image, ocr)

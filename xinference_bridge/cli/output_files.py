@@ -1,11 +1,14 @@
-"""Files that the commands write: never over another one unasked, and under the suffix of what they hold."""
+"""Files that the commands read and write: named in errors, never written over unasked, and under a fitting suffix."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from xinference_bridge.cli.options import UsageError
+from xinference_bridge.errors import XinferenceError
 
 STDOUT = Path("-")
 _SUFFIXES = {
@@ -14,6 +17,17 @@ _SUFFIXES = {
     "image/webp": (".webp",),
     "image/gif": (".gif",),
 }
+
+
+@contextmanager
+def naming_file(file: Path) -> Iterator[None]:
+    """Name the file in an error: of several, the one that failed is told."""
+    try:
+        yield
+    except XinferenceError as error:
+        if str(file) in error.message:
+            raise
+        raise type(error)(f"{file}: {error.message}").like(error) from error
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:

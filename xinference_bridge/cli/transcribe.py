@@ -11,8 +11,8 @@ from typing import Literal
 import typer
 
 from xinference_bridge.cli.options import UsageError
+from xinference_bridge.cli.output_files import naming_file
 from xinference_bridge.cli.upload_progress import upload_progress
-from xinference_bridge.errors import XinferenceError
 from xinference_bridge.models.audio import AudioHandle
 from xinference_bridge.printable import harmless, harmless_json
 from xinference_bridge.protocol.transcript import Transcription
@@ -83,14 +83,10 @@ _SUFFIXES: dict[Form, str] = {"text": "txt", "words": "tsv", "srt": "srt", "vtt"
 
 def _heard(model: AudioHandle, file: Path, how: Listening) -> Transcription:
     listen = model.translate if how.translate else model.transcribe
-    try:
-        with upload_progress(file.name) as on_progress:
-            return listen(
-                file, language=how.language, prompt=how.prompt, timestamps=how.timestamps, on_progress=on_progress
-            )
-    except XinferenceError as error:
-        # Of several files the one that failed is told.
-        raise error if str(file) in error.message else type(error)(f"{file}: {error.message}").like(error) from error
+    with naming_file(file), upload_progress(file.name) as on_progress:
+        return listen(
+            file, language=how.language, prompt=how.prompt, timestamps=how.timestamps, on_progress=on_progress
+        )
 
 
 def _written(transcription: Transcription, file: Path, form: Form) -> str:
