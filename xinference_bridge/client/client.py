@@ -96,8 +96,8 @@ class Client:
 def _requests_as_administrator(settings: ConnectionSettings, descriptions: DescriptionCache) -> RequestFlow:
     """Return the flow of requests that change a server.
 
-    They never move to a fallback, where they would start or end another model than was meant, and go out under the login
-    where one is given beside a key: a key may not launch.
+    They never move to a fallback, where they would start or end another model than was meant. Where a login is given
+    beside a key they go out under the login: a key may not launch.
     """
     login = settings.username is not None and settings.password is not None
     own = settings.model_copy(update={"api_key": None}) if login and settings.api_key is not None else settings

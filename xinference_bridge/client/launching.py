@@ -57,8 +57,8 @@ class Launching:
             if status is None or status.failed:
                 raise
             raise error.with_note(
-                f"A model with the UID {taken!r} is {status.status}: end it first with connection.terminate({taken!r}), "
-                "or give another uid=."
+                f"A model with the UID {taken!r} is {status.status}: end it first with "
+                f"connection.terminate({taken!r}), or give another uid=."
             ) from None
         if timeout is None:
             return launched_info(uid, request)

@@ -47,6 +47,11 @@ class Server(Generic[Target]):
         """Whether it rests now."""
         return self._clock() < self._until
 
+    @property
+    def failing(self) -> bool:
+        """Whether it has not answered since it failed; it may be tried already."""
+        return self._rest > 0
+
     def take(self) -> bool:
         """Return whether a call may go here now; after a rest the first call may, as a trial."""
         if not self._rest:
