@@ -1,9 +1,9 @@
-"""The keywords of one LangChain call → the core's call. Pure."""
+"""The keywords of one LangChain call → the core's call."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -13,7 +13,9 @@ from langchain_xinference_bridge._messages import messages_to_wire
 from langchain_xinference_bridge._structured import STRUCTURED
 from langchain_xinference_bridge._tools import choice_of_call, tools_to_wire
 from xinference_bridge.connection_settings import CallOptions
+from xinference_bridge.integration.inline_media import ainline_media, inline_media
 from xinference_bridge.integration.parameters import CHAT, merged, options_from
+from xinference_bridge.protocol.chat.messages import WireMessage
 from xinference_bridge.protocol.chat.request import ChatCall
 
 #: Keywords that say how LangChain shall run a call, and nothing to the server.
@@ -28,6 +30,17 @@ class PreparedCall:
     call: ChatCall
     options: CallOptions
     stream_usage: bool
+
+    def with_inlined_media(self, allowed: bool | tuple[str, ...] | None) -> PreparedCall:
+        """Return the call with its files and private URLs read, where that is allowed; see `inline_media`."""
+        return self._sending(inline_media(self.call.messages, allowed))
+
+    async def awith_inlined_media(self, allowed: bool | tuple[str, ...] | None) -> PreparedCall:
+        """Async version of `with_inlined_media`."""
+        return self._sending(await ainline_media(self.call.messages, allowed))
+
+    def _sending(self, messages: Sequence[WireMessage]) -> PreparedCall:
+        return self if messages is self.call.messages else replace(self, call=replace(self.call, messages=messages))
 
 
 def prepared(

@@ -12,6 +12,7 @@ from langchain_core.rate_limiters import BaseRateLimiter
 from typing_extensions import TypedDict
 
 from xinference_bridge.connection import XinferenceConnection
+from xinference_bridge.integration.inline_media import InlineMediaLike
 from xinference_bridge.integration.sampling_fields import SamplingKeywords
 
 
@@ -47,6 +48,7 @@ class ChatSettings(LanguageModelSettings, total=False):
     streaming: bool | None
     stream_usage: bool
     context_length: int | None
+    inline_media: InlineMediaLike
     disable_streaming: bool | Literal["tool_calling"]
     output_version: str | None
     profile: ModelProfile | None

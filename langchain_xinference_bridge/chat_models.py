@@ -25,6 +25,7 @@ from langchain_xinference_bridge._token_counting import TokenCounting
 from langchain_xinference_bridge._tools import choice_to_wire, tools_to_wire
 from langchain_xinference_bridge.errors import translated_errors
 from langchain_xinference_bridge.profile import LazyProfile
+from xinference_bridge.integration.inline_media import InlineMedia
 from xinference_bridge.integration.parameters import CHAT, check_values
 from xinference_bridge.integration.sampling_fields import SamplingFields
 from xinference_bridge.models.base import ModelHandle
@@ -65,6 +66,10 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
     """Whether the last chunk of a stream carries the token usage."""
     context_length: int | None = None
     """Tokens that one request may hold. None: as the server describes the model; llama.cpp may hold fewer."""
+    inline_media: InlineMedia = None
+    """Which files and private URLs in messages are read here and sent as data URLs, since the server does not fetch
+    them: True all of them, or a list of folders and URL prefixes. None or False: such a block is an error. Leave it off
+    where messages come from people you do not trust."""
 
     _known_to_server: ClassVar[frozenset[str]] = CHAT
     _unknown_is_sent: ClassVar[bool] = True
@@ -145,7 +150,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         **kwargs: Any,
     ) -> ChatResult:
         with translated_errors:
-            asked = self._prepared(messages, stop, kwargs)
+            asked = self._prepared(messages, stop, kwargs).with_inlined_media(self.inline_media)
             answer = self._handle(ChatHandle, asked.uid).chat(asked.call, asked.options)
         return result_from_wire(answer, asked.uid, blocks=self.output_version == "v1")
 
@@ -158,7 +163,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         **kwargs: Any,
     ) -> ChatResult:
         with translated_errors:
-            asked = self._prepared(messages, stop, kwargs)
+            asked = await self._prepared(messages, stop, kwargs).awith_inlined_media(self.inline_media)
             answer = await self._handle(ChatHandle, asked.uid).achat(asked.call, asked.options)
         return result_from_wire(answer, asked.uid, blocks=self.output_version == "v1")
 
@@ -172,7 +177,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
     ) -> Iterator[ChatGenerationChunk]:
         # LangChain's own loop tells its callbacks of each chunk; to tell them here too would tell them twice.
         with translated_errors:
-            asked = self._prepared(messages, stop, kwargs)
+            asked = self._prepared(messages, stop, kwargs).with_inlined_media(self.inline_media)
             writer = ChunkWriter(asked.uid, blocks=self.output_version == "v1", usage=asked.stream_usage)
             deltas = self._handle(ChatHandle, asked.uid).stream_chat(
                 asked.call, asked.options, stream_usage=asked.stream_usage
@@ -190,7 +195,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         with translated_errors:
-            asked = self._prepared(messages, stop, kwargs)
+            asked = await self._prepared(messages, stop, kwargs).awith_inlined_media(self.inline_media)
             writer = ChunkWriter(asked.uid, blocks=self.output_version == "v1", usage=asked.stream_usage)
             deltas = self._handle(ChatHandle, asked.uid).astream_chat(
                 asked.call, asked.options, stream_usage=asked.stream_usage

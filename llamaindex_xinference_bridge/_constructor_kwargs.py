@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from typing_extensions import TypedDict
 
 from xinference_bridge.connection import XinferenceConnection
+from xinference_bridge.integration.inline_media import InlineMediaLike
 from xinference_bridge.integration.sampling_fields import RareSamplingKeywords
 
 
@@ -37,6 +38,7 @@ class LLMSettings(SharedSettings, RareSamplingKeywords, total=False):
     context_length: int | None
     is_chat_model: bool | None
     is_function_calling_model: bool | None
+    inline_media: InlineMediaLike
     query_wrapper_prompt: BasePromptTemplate | None
     rate_limiter: Any
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from io import IOBase
 from typing import Any
 
 from llama_index.core.base.llms.types import (
@@ -18,7 +20,8 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
-from xinference_bridge.errors import XinferenceUnsupportedError
+from xinference_bridge.errors import XinferenceConfigurationError, XinferenceUnsupportedError
+from xinference_bridge.integration.inline_media import NamedFile
 from xinference_bridge.integration.unvalidated import unchecked
 from xinference_bridge.protocol.chat import messages as wire_messages
 from xinference_bridge.protocol.chat.messages import WireMessage, WireToolCall
@@ -92,23 +95,38 @@ def _block_to_wire(block: Any) -> JSON:
 
 
 def _image_to_wire(block: ImageBlock) -> JSON:
-    url = str(block.url) if block.url else _data_url(block.resolve_image, block.image_mimetype or "image/png")
+    url = _url_of(block, block.image, block.image_mimetype or "image/png")
     return wire_messages.media_part("image_url", url, detail=block.detail)
 
 
 def _audio_to_wire(block: AudioBlock) -> JSON:
-    url = str(block.url) if block.url else _data_url(block.resolve_audio, f"audio/{block.format or 'wav'}")
-    return wire_messages.media_part("audio_url", url)
+    return wire_messages.media_part("audio_url", _url_of(block, block.audio, f"audio/{block.format or 'wav'}"))
 
 
 def _video_to_wire(block: VideoBlock) -> JSON:
-    url = str(block.url) if block.url else _data_url(block.resolve_video, block.video_mimetype or "video/mp4")
+    url = _url_of(block, block.video, block.video_mimetype or "video/mp4")
     return wire_messages.media_part("video_url", url, detail=block.detail, fps=block.fps)
 
 
-def _data_url(resolve: Callable[..., Any], mimetype: str) -> str:
-    """Bytes, or what a path names, as a `data:` URL; a block's own URL is opened by the server."""
-    return wire_messages.data_url(mimetype, resolve(as_base64=True).read().decode())
+def _url_of(block: ImageBlock | AudioBlock | VideoBlock, held: bytes | IOBase | None, mimetype: str) -> str:
+    """The bytes as a `data:` URL, or the URL or the path that is opened later."""
+    if held is not None:
+        text = held if isinstance(held, bytes) else base64.b64encode(_whole(held))
+        if text:
+            return wire_messages.data_url(mimetype, text.decode())
+    elif block.url is not None:
+        return str(block.url)
+    elif block.path is not None:
+        return NamedFile(block.path)
+    msg = f"This {type(block).__name__} is empty: give it bytes, a path or a URL."
+    raise XinferenceConfigurationError(msg)
+
+
+def _whole(file: IOBase) -> bytes:
+    # From its beginning: the message may be sent more than once.
+    file.seek(0)
+    data = file.read()
+    return data.encode() if isinstance(data, str) else data
 
 
 _PARTS: Mapping[type, Callable[[Any], JSON]] = {

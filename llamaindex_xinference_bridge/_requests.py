@@ -1,8 +1,9 @@
-"""The keywords of a method → the call that the core sends. Pure."""
+"""The keywords of a method → the call that the core sends."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage
@@ -10,6 +11,8 @@ from llama_index.core.base.llms.types import ChatMessage
 from llamaindex_xinference_bridge._messages import messages_to_wire
 from llamaindex_xinference_bridge._tools import tool_to_wire
 from xinference_bridge.connection_settings import CallOptions
+from xinference_bridge.errors import XinferenceUnsupportedError
+from xinference_bridge.integration.inline_media import ainline_media, inline_media
 from xinference_bridge.integration.parameters import CHAT, COMPLETION, merged, options_from
 from xinference_bridge.protocol.chat.request import ChatCall, tool_choice_from
 from xinference_bridge.protocol.http import JSON
@@ -36,6 +39,33 @@ def chat_call(
     parameters = merged(CHAT, stated, given, where=_OWNER)
     call = ChatCall(messages_to_wire(messages), parameters, tools, choice, structured, context_length)
     return call, options
+
+
+def with_inlined_media(call: ChatCall, allowed: bool | tuple[str, ...] | None) -> ChatCall:
+    """Return the call with its files and private URLs read, where that is allowed; see `inline_media`."""
+    messages = inline_media(call.messages, allowed)
+    return call if messages is call.messages else replace(call, messages=messages)
+
+
+async def awith_inlined_media(call: ChatCall, allowed: bool | tuple[str, ...] | None) -> ChatCall:
+    """Async version of `with_inlined_media`."""
+    messages = await ainline_media(call.messages, allowed)
+    return call if messages is call.messages else replace(call, messages=messages)
+
+
+def refuse_blocks_without_text(messages: Sequence[ChatMessage]) -> None:
+    """Raise XinferenceUnsupportedError for media in messages that are joined into one prompt, which would drop it."""
+    for place, message in enumerate(messages):
+        for block in message.blocks:
+            if block.block_type in _MEDIA:
+                msg = (
+                    f"The {type(block).__name__} of message {place} cannot be sent: this model completes text, and "
+                    "takes no media. Use a chat model with the ability for it."
+                )
+                raise XinferenceUnsupportedError(msg)
+
+
+_MEDIA = frozenset({"image", "audio", "video", "document"})
 
 
 def completion_call(stated: Mapping[str, Any], keywords: Mapping[str, Any]) -> tuple[JSON, CallOptions]:

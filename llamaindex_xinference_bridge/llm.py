@@ -31,7 +31,13 @@ from typing_extensions import Unpack
 from llamaindex_xinference_bridge._base import ServedModelFields
 from llamaindex_xinference_bridge._constructor_kwargs import LLMSettings
 from llamaindex_xinference_bridge._rate_limit import RateLimited
-from llamaindex_xinference_bridge._requests import chat_call, completion_call
+from llamaindex_xinference_bridge._requests import (
+    awith_inlined_media,
+    chat_call,
+    completion_call,
+    refuse_blocks_without_text,
+    with_inlined_media,
+)
 from llamaindex_xinference_bridge._responses import (
     GrowingChat,
     GrowingCompletion,
@@ -40,12 +46,15 @@ from llamaindex_xinference_bridge._responses import (
 )
 from llamaindex_xinference_bridge._structured import StructuredPrediction
 from llamaindex_xinference_bridge._tools import selections_from_response, tool_keywords, wants_one_call
+from xinference_bridge.connection_settings import CallOptions
 from xinference_bridge.errors import XinferencePermissionError
+from xinference_bridge.integration.inline_media import InlineMedia
 from xinference_bridge.integration.parameters import RARE
 from xinference_bridge.integration.sampling_fields import SamplingFields
 from xinference_bridge.models.base import ModelHandle
 from xinference_bridge.models.chat import ChatHandle
 from xinference_bridge.models.completion import CompletionHandle
+from xinference_bridge.protocol.chat.request import ChatCall
 from xinference_bridge.protocol.chat.result import ChatDelta, ChatResult
 from xinference_bridge.protocol.model_info import ModelInfo
 
@@ -75,6 +84,10 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
     """Whether the model takes messages; if not, they are joined into one prompt. None: ask the server."""
     is_function_calling_model: bool | None = None
     """Whether the model takes tools. None: ask the server."""
+    inline_media: InlineMedia = None
+    """Which files and private URLs in messages are read here and sent as data URLs, since the server does not fetch
+    them: True all of them, False none, or a list of folders and URL prefixes. None: those that a block names as `path=`
+    alone. Give False, or a list, where messages come from people you do not trust."""
 
     _known_to_server: ClassVar[frozenset[str]] = frozenset(RARE)
 
@@ -206,24 +219,24 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
         if not self._is_chat():
             parameters, options = completion_call(self.stated_parameters(), kwargs)
             return self._handle(CompletionHandle).complete(self._as_prompt(asked), parameters, options)
-        call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs, self.context_window)
-        return self._handle(ChatHandle).chat(call, options)
+        call, options = self._call(asked, kwargs)
+        return self._handle(ChatHandle).chat(with_inlined_media(call, self.inline_media), options)
 
     async def _aask(self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]) -> ChatResult:
         await self._alet_pass()
         if not await self._ais_chat():
             parameters, options = completion_call(self.stated_parameters(), kwargs)
             return await self._handle(CompletionHandle).acomplete(self._as_prompt(asked), parameters, options)
-        call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs, self.context_window)
-        return await self._handle(ChatHandle).achat(call, options)
+        call, options = self._call(asked, kwargs)
+        return await self._handle(ChatHandle).achat(await awith_inlined_media(call, self.inline_media), options)
 
     def _deltas(
         self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]
     ) -> Generator[ChatDelta, None, None]:
         self._let_pass()
         if self._is_chat():
-            call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs, self.context_window)
-            return self._handle(ChatHandle).stream_chat(call, options)
+            call, options = self._call(asked, kwargs)
+            return self._handle(ChatHandle).stream_chat(with_inlined_media(call, self.inline_media), options)
         parameters, options = completion_call(self.stated_parameters(), kwargs)
         return self._handle(CompletionHandle).stream_complete(self._as_prompt(asked), parameters, options)
 
@@ -232,14 +245,20 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
     ) -> AsyncGenerator[ChatDelta, None]:
         await self._alet_pass()
         if await self._ais_chat():
-            call, options = chat_call(_as_messages(asked), self.stated_parameters(), kwargs, self.context_window)
-            return self._handle(ChatHandle).astream_chat(call, options)
+            call, options = self._call(asked, kwargs)
+            return self._handle(ChatHandle).astream_chat(await awith_inlined_media(call, self.inline_media), options)
         parameters, options = completion_call(self.stated_parameters(), kwargs)
         return self._handle(CompletionHandle).astream_complete(self._as_prompt(asked), parameters, options)
 
+    def _call(self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]) -> tuple[ChatCall, CallOptions]:
+        return chat_call(_as_messages(asked), self.stated_parameters(), kwargs, self.context_window)
+
     def _as_prompt(self, asked: Sequence[ChatMessage] | str) -> str:
+        if isinstance(asked, str):
+            return asked
+        refuse_blocks_without_text(asked)
         # llama-index-core fills both functions in where they are not given.
-        return asked if isinstance(asked, str) else cast("MessagesToPromptType", self.messages_to_prompt)(asked)
+        return cast("MessagesToPromptType", self.messages_to_prompt)(asked)
 
     # Chat
 

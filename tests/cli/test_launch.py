@@ -54,7 +54,7 @@ def test_ctrl_c_ends_the_wait_and_says_that_the_launch_goes_on(monkeypatch, begu
     monkeypatch.setattr("xinference_bridge.cli.launch._bar", lambda: Progress(console=Console(file=StringIO())))
     stopped = CliRunner().invoke(app, ["launch", "qwen3", "--engine", "vllm", "--username", "u", "--password", "p"])
     assert stopped.exit_code == 130
-    assert ("my-qwen goes on loading" in stopped.output) is begun
+    assert ("my-qwen is still loading" in stopped.output) is begun
 
 
 def test_options_of_the_server_are_read_as_json_where_they_are():

@@ -1,4 +1,4 @@
-"""`launch`, `stop` and `status`: models are started with a progress bar, ended, and listed with their state."""
+"""`launch`, `stop` and `status`: launch models with a progress bar, terminate them, and list their state."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _STATUS_STYLES = {"READY": "green", "ERROR": "bold red", "CREATING": "yellow"}
 
 
 def launched(connection: XinferenceConnection, name: str, *, wait: bool, **options: Any) -> ModelInfo:
-    """Launch a model; with `wait` a bar on standard error shows how far it is, where somebody looks.
+    """Launch a model; with `wait`, show a progress bar on standard error if that is a terminal.
 
-    Ctrl-C ends the wait and not the launch, and the user is told so.
+    Ctrl-C ends the wait, not the launch, and a message says so.
     """
     begun: LaunchProgress | None = None
     try:
@@ -50,7 +50,7 @@ def launched(connection: XinferenceConnection, name: str, *, wait: bool, **optio
         if begun is not None:
             uid = harmless(begun.uid)
             messages().print(
-                f"{uid} goes on loading on the server. `xinference-bridge status` shows it; once it is ready, "
+                f"{uid} is still loading on the server. `xinference-bridge status` shows it; once it is ready, "
                 f"`xinference-bridge stop {uid}` ends it.",
                 markup=False,
                 highlight=False,
@@ -60,16 +60,16 @@ def launched(connection: XinferenceConnection, name: str, *, wait: bool, **optio
 
 
 def extra_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """Return `--option name=value` pairs as keywords; a value that is JSON is read as such.
+    """Return `--option name=value` pairs as keywords. A value that is valid JSON is parsed.
 
     Raises:
-        UsageError: One has no equals sign.
+        UsageError: A pair has no equals sign.
     """
     found = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise UsageError(f"--option {pair!r}: it takes NAME=VALUE, such as --option n_ctx=8192")
+            raise UsageError(f"--option {pair!r}: must be NAME=VALUE, such as --option n_ctx=8192")
         try:
             found[name.replace("-", "_")] = json.loads(value)
         except ValueError:
@@ -78,7 +78,7 @@ def extra_options(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def print_statuses(statuses: Sequence[ModelStatus], console: Console) -> None:
-    """Print one row a model, with the reason of each failure below."""
+    """Print one row per model, with the reason for each failure below."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for heading in ("UID", "Name", "Status", "Replicas"):
         table.add_column(heading, no_wrap=heading != "Name")
@@ -95,7 +95,7 @@ def print_statuses(statuses: Sequence[ModelStatus], console: Console) -> None:
 
 
 def statuses_as_json(statuses: Sequence[ModelStatus]) -> str:
-    """Return every model with all that is known of it."""
+    """Return every model with all its fields, as JSON text."""
     return json.dumps([asdict(model) for model in statuses], indent=2, ensure_ascii=False)
 
 

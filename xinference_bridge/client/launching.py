@@ -87,8 +87,8 @@ class Launching:
             if time.monotonic() + _POLL_SECONDS >= until:
                 stage = status.status if status is not None else "not listed"
                 msg = (
-                    f"Model {uid!r} was not ready within {timeout:g} s (its status: {stage}). It goes on loading: wait "
-                    f"with connection.wait_until_ready({uid!r}), or end it with connection.terminate({uid!r})."
+                    f"Model {uid!r} was not ready within {timeout:g} s (its status: {stage}). It is still loading: "
+                    f"wait with connection.wait_until_ready({uid!r}), or end it with connection.terminate({uid!r})."
                 )
                 raise XinferenceTimeoutError(msg, url=self._settings.server_url, model_uid=uid)
             yield Sleep(_POLL_SECONDS)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from xinference_bridge.errors import XinferenceConfigurationError
-from xinference_bridge.protocol.media import checked_data_url, data_url_of, refuse_too_large
+from xinference_bridge.integration.media_files import path_of_file_url, read_file
+from xinference_bridge.protocol.media import checked_data_url, data_url_of
 
 #: What names or holds an image.
 ImageLike = str | bytes | os.PathLike[str]
@@ -24,7 +23,7 @@ def image_input(image: ImageLike, place: int | None = None, *, what: str = "the 
         what: What it is, for errors, where it has no place.
 
     Raises:
-        XinferenceConfigurationError: It cannot be read, is empty, larger than 64 MiB, or no image.
+        XinferenceConfigurationError: It cannot be read, is empty, larger than 64 MiB, no regular file, or no image.
     """
     what = what if place is None else f"image {place}"
     if isinstance(image, (bytes, bytearray, memoryview)):
@@ -35,18 +34,11 @@ def image_input(image: ImageLike, place: int | None = None, *, what: str = "the 
         if image.startswith(("http://", "https://")):
             return {"image": image}
         if image.startswith("file://"):
-            image = unquote(urlsplit(image).path)
+            image = path_of_file_url(image, what)
     elif not isinstance(image, os.PathLike):
         msg = f"{what} must be a path, bytes or a data URL, got {type(image).__name__}"
         raise XinferenceConfigurationError(msg)
-    path = Path(image)
-    try:
-        refuse_too_large(path.stat().st_size, what)
-        data = path.read_bytes()
-    except (OSError, ValueError) as failure:  # ValueError: a NUL in the path
-        reason = getattr(failure, "strerror", None) or failure
-        raise XinferenceConfigurationError(f"{what} cannot be read from {str(image)[:200]!r}: {reason}") from None
-    return {"image": data_url_of(data, "image", what)}
+    return {"image": data_url_of(read_file(image, what), "image", what)}
 
 
 def ranked_item(item: Mapping[str, Any], what: str) -> dict[str, str]:
