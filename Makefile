@@ -13,11 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help bench soak demo test test-live lab lab-stop record lint typecheck format \
-<<<<<<< HEAD
-	bench-load bench-failover test-cluster bench-cluster test-corpora \
-=======
-	bench-load test-cluster bench-cluster test-corpora test-langgraph-dev test-langchain-agents traces \
->>>>>>> main
+	bench-load bench-failover test-cluster bench-cluster test-corpora test-langgraph-dev test-langchain-agents traces \
 	docs docs-serve docs-test docs-pictures docs-shots docs-tables test-migration dist test-wheel test-minimum test-newest test-pythons test-python
 
 help: ## Say what can be made

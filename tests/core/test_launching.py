@@ -135,7 +135,6 @@ def test_launching_and_ending_never_move_to_a_fallback(server, mode, verb):
         connection = XinferenceConnection(server.url, fallbacks=[second.url], max_retries=0, timeout=10)
         arguments: dict[str, tuple[Any, ...]] = {"launch": (NAME,), "terminate": ("a",), "progress": ("a",)}
         options = EMBEDDING if verb == "launch" else {}
-<<<<<<< HEAD
 
         async def awaited() -> None:
             await getattr(connection, "a" + verb)(*arguments.get(verb, ()), **options)
@@ -145,15 +144,6 @@ def test_launching_and_ending_never_move_to_a_fallback(server, mode, verb):
 
         with pytest.raises(XinferenceServerError, match="503"):
             called() if mode == "sync" else asyncio.run(awaited())
-=======
-        asking = getattr(connection, verb if mode == "sync" else "a" + verb)
-
-        async def ask() -> None:
-            await asking(*arguments.get(verb, ()), **options)
-
-        with pytest.raises(XinferenceServerError, match="503"):
-            _ = asking(*arguments.get(verb, ()), **options) if mode == "sync" else asyncio.run(ask())
->>>>>>> main
         assert server.requests
         assert not second.requests
 
