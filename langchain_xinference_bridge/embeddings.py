@@ -22,6 +22,7 @@ from xinference_bridge.models.batching import (
     Batch,
     arun_batches_in_order,
     batches_of,
+    refuse_one,
     run_batches_in_order,
 )
 from xinference_bridge.models.embedding import ArrayBuilder, EmbeddingHandle, SameDimensions
@@ -335,16 +336,10 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
                 yield batch, same.checked(answer, batch.start)
 
     def _batches(self, texts: Iterable[str]) -> Iterator[Batch]:
-        if isinstance(texts, str):
-            # Its letters would be embedded one by one.
-            msg = f"a list of texts is embedded, not one text ({texts[:40]!r}): give [text], or use embed_query"
-            raise XinferenceConfigurationError(msg)
         return batches_of(texts, self.batch_size, prefix=self.document_instruction)
 
     def _image_batches(self, images: Iterable[ImageLike]) -> Iterator[tuple[int, list[dict[str, str]]]]:
-        if isinstance(images, (str, bytes)):
-            msg = "a list of images is embedded, not one: give [image]"
-            raise XinferenceConfigurationError(msg)
+        refuse_one(images, "images", "paths, URLs or bytes")
         held: list[dict[str, str]] = []
         place = -1
         for place, image in enumerate(images):

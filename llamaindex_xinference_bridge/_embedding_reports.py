@@ -6,9 +6,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from llama_index.core.base.embeddings.base import Embedding
+from llama_index.core.base.embeddings.base_sparse import SparseEmbedding
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.callbacks.schema import CBEventType, EventPayload
-from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent, EmbeddingStartEvent
+from llama_index.core.instrumentation.events.embedding import (
+    EmbeddingEndEvent,
+    EmbeddingStartEvent,
+    SparseEmbeddingEndEvent,
+    SparseEmbeddingStartEvent,
+)
 from llama_index.core.utils import get_tqdm_iterable
 from llama_index_instrumentation import get_dispatcher
 from typing_extensions import Self
@@ -54,6 +60,34 @@ class Reports:
         self._callbacks.on_event_end(CBEventType.EMBEDDING, payload=payload, event_id=event_id)
         # Its validation would look at every number once more: a third of the time of embedding.
         dispatcher.event(EmbeddingEndEvent.model_construct(chunks=texts, embeddings=vectors))
+
+
+class SparseReports:
+    """Reports each batch of sparse vectors to events, which is all that llama-index-core has for them."""
+
+    def __init__(self, payload: dict[str, Any]) -> None:
+        self._payload = payload
+        self._open: dict[int, list[str]] = {}
+
+    def begun(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Yield the same batches, reported as they are taken."""
+        for batch in batches:
+            dispatcher.event(SparseEmbeddingStartEvent(model_dict=self._payload))
+            self._open[batch.start] = batch.texts
+            yield batch
+
+    def end(self, batch: Batch, vectors: list[SparseEmbedding]) -> None:
+        """Report that this batch was answered."""
+        texts = self._open.pop(batch.start)
+        dispatcher.event(SparseEmbeddingEndEvent.model_construct(chunks=texts, embeddings=vectors))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for texts in self._open.values():
+            dispatcher.event(SparseEmbeddingEndEvent.model_construct(chunks=texts, embeddings=[]))
+        self._open.clear()
 
 
 class Progress:

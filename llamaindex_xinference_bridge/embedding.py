@@ -319,10 +319,6 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
             yield batch
 
     def _batches(self, texts: Iterable[str], prefix: str = "") -> Iterator[Batch]:
-        if isinstance(texts, str):
-            # Its letters would be embedded one by one.
-            msg = f"a list of texts is embedded, not one text ({texts[:40]!r}): give [text]"
-            raise XinferenceConfigurationError(msg)
         return batches_of(texts, self.embed_batch_size, prefix=prefix)
 
     def _concurrency(self) -> int:
