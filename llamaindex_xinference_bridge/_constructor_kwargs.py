@@ -27,6 +27,7 @@ class SharedSettings(TypedDict, total=False):
     max_retries: int | None
     headers: Mapping[str, str] | None
     default_headers: Mapping[str, str] | None
+    additional_kwargs: Mapping[str, Any] | None
 
 
 class ConnectionSettings(TypedDict, total=False):

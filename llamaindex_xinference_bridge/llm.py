@@ -28,7 +28,6 @@ from llama_index.core.tools.types import BaseTool
 from llama_index.core.types import BaseOutputParser, PydanticProgramMode, TokenAsyncGen
 from typing_extensions import Unpack
 
-from llamaindex_xinference_bridge._base import ServedModelFields
 from llamaindex_xinference_bridge._constructor_kwargs import LLMSettings
 from llamaindex_xinference_bridge._rate_limit import RateLimited
 from llamaindex_xinference_bridge._requests import (
@@ -45,6 +44,7 @@ from llamaindex_xinference_bridge._responses import (
     completion_response,
 )
 from llamaindex_xinference_bridge._structured import StructuredPrediction
+from llamaindex_xinference_bridge._token_counting import TokenCounting
 from llamaindex_xinference_bridge._tools import offered_alone, selections_from_response, tool_keywords, wants_one_call
 from xinference_bridge.connection_settings import CallOptions
 from xinference_bridge.errors import XinferencePermissionError
@@ -61,7 +61,7 @@ from xinference_bridge.protocol.model_info import ModelInfo
 _log = logging.getLogger(__name__)
 
 
-class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPrediction):
+class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, StructuredPrediction):
     """A language model that runs on a Xinference server: chat, completion, tools, reasoning, structured output.
 
     A parameter that you leave out is not sent, so the server's default applies; each can be set per call too, as in
