@@ -21,7 +21,7 @@ from llamaindex_xinference_bridge.rerank import XinferenceRerank
 from llamaindex_xinference_bridge.sparse_embedding import XinferenceSparseEmbedding
 
 Xinference = XinferenceLLM
-"""The name in `llama-index-llms-xinference`."""
+"""The class under its name in `llama-index-llms-xinference`."""
 
 __all__ = [
     "Xinference",

@@ -1,4 +1,4 @@
-"""Tools: what LlamaIndex offers → what travels, and an answer → the calls that agents carry out. Pure."""
+"""Convert LlamaIndex's tools for the server, and answers to the tool calls that agents run. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 def tool_to_wire(tool: BaseTool | Mapping[str, Any]) -> WireTool:
-    """A tool as the server takes it; one that is written that way already stays as it is."""
+    """Return a tool in the server's form. A tool that already has this form is unchanged."""
     wire = tool if isinstance(tool, Mapping) else tool.metadata.to_openai_tool(skip_length_check=True)
     return cast("WireTool", wire)
 
@@ -33,7 +33,7 @@ def tool_keywords(
     tool_required: bool,
     tool_choice: str | Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """The keywords of `chat` for a turn with tools: a choice that the caller makes comes before `tool_required`."""
+    """Return the keywords of `chat` for tools. The caller's `tool_choice` overrides `tool_required`."""
     messages = list(chat_history or ())
     if user_msg is not None:
         message = ChatMessage(role=MessageRole.USER, content=user_msg) if isinstance(user_msg, str) else user_msg
@@ -51,15 +51,15 @@ def tool_keywords(
 
 
 def wants_one_call(keywords: Mapping[str, Any]) -> bool:
-    """Whether the keywords of a call rule out several tool calls in one answer."""
+    """Return whether the keywords of a call rule out several tool calls."""
     return keywords.get("parallel_tool_calls") is False
 
 
 def selections_from_response(response: ChatResponse) -> list[ToolSelection]:
-    """The tool calls of an answer, whole or still growing.
+    """Return the tool calls of a complete or partial answer.
 
-    A call whose arguments cannot be read gets none, as LlamaIndex's own integrations do it: the tool then says which
-    are missing, and the model can mend its call. A growing call gets the arguments that are known so far.
+    A call with invalid arguments gets no arguments, as in LlamaIndex's own integrations: the tool then reports which
+    are missing, and the model can correct its call. A partial call gets the arguments so far.
     """
     message = response.message
     calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)] or _calls_from_kwargs(message)
@@ -74,7 +74,7 @@ def selections_from_response(response: ChatResponse) -> list[ToolSelection]:
 
 
 def _calls_from_kwargs(message: ChatMessage) -> list[ToolCallBlock]:
-    """The calls of a message that another integration made, which has them there alone."""
+    """Return the calls of a message from another integration, which has them only there."""
     calls = [kwargs_call_to_wire(call) for call in message.additional_kwargs.get("tool_calls") or ()]
     return [
         ToolCallBlock(
@@ -85,7 +85,7 @@ def _calls_from_kwargs(message: ChatMessage) -> list[ToolCallBlock]:
 
 
 def _errors(message: ChatMessage) -> dict[str, str]:
-    """Call id → why its arguments cannot be read; of a growing message none."""
+    """Return the reasons for invalid arguments by call id; empty for a partial message."""
     calls = message.additional_kwargs.get("tool_calls") or ()
     return {call["id"]: call["error"] for call in calls if isinstance(call, Mapping) and "error" in call}
 
@@ -93,7 +93,7 @@ def _errors(message: ChatMessage) -> dict[str, str]:
 def _known_so_far(block: ToolCallBlock, errors: Mapping[str, str]) -> JSON:
     error = errors.get(block.tool_call_id or "")
     if error is not None:
-        _log.warning("The model's call of %r is carried out without arguments: %s", block.tool_name, error)
+        _log.warning("The model's call of %r has invalid arguments and runs without them: %s", block.tool_name, error)
         return {}
     try:
         arguments: Any = parse_partial_json(str(block.tool_kwargs))

@@ -51,7 +51,7 @@ __all__ = [
     "__version__",
 ]
 
-#: What people look for here, and the package that has it.
+#: Classes that people try to import from here, and the package that has each.
 _ELSEWHERE = {
     "ChatXinference": "langchain_xinference_bridge",
     "XinferenceEmbeddings": "langchain_xinference_bridge",

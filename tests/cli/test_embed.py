@@ -317,5 +317,5 @@ def test_bad_entries_are_left_out_and_counted_where_that_is_asked_for(embedder, 
     assert f"{source}, line 2: no text in the field 'text'" in lines[0]
     assert lines[-1].endswith("4 entries without a text skipped.")
     again = embed(embedder, source, "-o", out, "--skip-bad")
-    assert "Nothing to do: 2 vectors" in again.err
+    assert "already contains 2 vectors" in again.err
     assert len(embedder.sent()) == 2

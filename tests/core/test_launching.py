@@ -109,7 +109,7 @@ def test_bad_arguments_are_named_before_anything_is_sent():
         connection.launch("qwen3", engine="vllm", uid="org/qwen3")
     with pytest.raises(XinferenceConfigurationError, match="engine= is required"):
         connection.launch("qwen3")
-    with pytest.raises(XinferenceConfigurationError, match="model_type='LLMs' is none of"):
+    with pytest.raises(XinferenceConfigurationError, match="model_type='LLMs' must be one of"):
         connection.launch("qwen3", engine="vllm", model_type="LLMs")
 
 

@@ -55,7 +55,7 @@ def test_model_is_another_word_for_model_uid(kind):
 
 @each_class
 def test_without_a_model_it_says_where_to_find_one(kind):
-    with pytest.raises(XinferenceConfigurationError, match=r"needs model_uid=.*xinference list"):
+    with pytest.raises(XinferenceConfigurationError, match=r"requires model_uid=.*xinference list"):
         kind(server_url="http://example.org")
 
 
