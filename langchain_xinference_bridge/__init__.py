@@ -10,6 +10,8 @@ Examples:
     384
 """
 
+from typing import TYPE_CHECKING, Any
+
 try:
     import langchain_core as _langchain_core
 except ImportError as missing:
@@ -20,8 +22,10 @@ from langchain_xinference_bridge.chat_models import ChatXinference
 from langchain_xinference_bridge.embeddings import XinferenceEmbeddings
 from langchain_xinference_bridge.llms import Xinference, XinferenceLLM
 from langchain_xinference_bridge.rerank import XinferenceRerank
-from langchain_xinference_bridge.sparse_embeddings import XinferenceSparseEmbeddings
 from xinference_bridge import XinferenceConnection
+
+if TYPE_CHECKING:
+    from langchain_xinference_bridge.sparse_embeddings import XinferenceSparseEmbeddings
 
 __all__ = [
     "ChatXinference",
@@ -34,3 +38,17 @@ __all__ = [
 ]
 
 del _langchain_core
+
+
+def __getattr__(name: str) -> Any:
+    # Its base class comes from langchain-qdrant where that is installed. Importing it loads the Qdrant client and gRPC,
+    # which takes about a second, so it waits for the first use.
+    if name == "XinferenceSparseEmbeddings":
+        from langchain_xinference_bridge.sparse_embeddings import XinferenceSparseEmbeddings
+
+        return XinferenceSparseEmbeddings
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -31,7 +31,7 @@ from langchain_xinference_bridge._messages import messages_to_wire as from_langc
 from llamaindex_xinference_bridge import XinferenceLLM
 from llamaindex_xinference_bridge._messages import messages_to_wire as from_llamaindex
 from tests.core.test_chat_plan import body_of, model
-from xinference_bridge import XinferenceConnection, XinferenceError
+from xinference_bridge import XinferenceConnection, XinferenceError, XinferenceServerError
 from xinference_bridge.integration.inline_media import inline_media
 from xinference_bridge.protocol.chat.messages import WireMessage
 from xinference_bridge.protocol.chat.plan import plan_chat
@@ -256,6 +256,14 @@ def test_a_real_model_sees_an_image_whatever_form_it_is_given_in(connection, mod
     assert len(set(forms)) == 1
     blue = langchain_answers(connection, v1("image", (DATA / "blue.png").read_bytes(), "image/png"), mode)
     assert blue != forms[0]
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("mode", MODES)
+def test_a_failure_without_a_reason_names_the_image_as_a_likely_one(connection, mode):
+    cut = connection.derive(max_retries=0)
+    with pytest.raises(XinferenceServerError, match=r"The messages hold media: .* cannot be decoded"):
+        langchain_answers(cut, v1("image", PNG[:40], "image/png"), mode)
 
 
 @pytest.mark.server

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from xinference_bridge.client import registry
 from xinference_bridge.client.client import Client
 from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions, ConnectionSettings
+from xinference_bridge.models.audio import AudioHandle
 from xinference_bridge.protocol.launch import LaunchProgress, ModelStatus, launch_request
 from xinference_bridge.protocol.model_info import ModelInfo
 from xinference_bridge.protocol.model_list import ModelList
@@ -125,6 +126,21 @@ class XinferenceConnection(ConnectionSettings):
         """
         return self.client.run(self.client.running.server_version(options or DEFAULT_OPTIONS))
 
+    # Handles of what runs; nothing is asked before their first call
+
+    def audio(self, model_uid: str) -> AudioHandle:
+        """Return the handle of a model of sound, which transcribes, translates or speaks.
+
+        Args:
+            model_uid: The UID of the running model, or its name where one model has it.
+
+        Examples:
+            >>> connection = XinferenceConnection()
+            >>> connection.audio("whisper").transcribe("tests/data/capital_en.wav").text
+            'The capital of France is Paris.'
+        """
+        return AudioHandle(self, model_uid)
+
     # Launching and terminating models requires a login; an API key does not suffice
 
     def launch(
@@ -165,7 +181,7 @@ class XinferenceConnection(ConnectionSettings):
         Raises:
             XinferencePermissionError: The credential is an API key, or the user may not launch models.
             XinferenceServerError: The launch failed; the message has the server's reason.
-            XinferenceTimeoutError: The model is not ready yet; it continues to load.
+            XinferenceTimeoutError: It is not ready yet; it is still loading.
             XinferenceConfigurationError: An argument is invalid.
         """
         request = launch_request(

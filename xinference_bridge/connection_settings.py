@@ -225,7 +225,8 @@ class ConnectionSettings(BaseModel):
     server_url: ServerUrl = Field(DEFAULT_SERVER_URL, validate_default=False)
     """The server's URL, in any common form: with `/v1`, with a trailing slash, as `0.0.0.0`."""
     api_key: Key | None = Field(None, exclude=True, repr=False)
-    """An API key of the server (`xf-…`). It takes precedence over username and password."""
+    """An API key of the server (`xf-…`). Comes before username and password where both are given, except to launch and
+    end models, which takes a login."""
     username: str | None = None
     """The user to log in as, on the first call, with `password`. The token is renewed before it expires."""
     password: SecretSetting | None = Field(None, exclude=True, repr=False)

@@ -110,7 +110,7 @@ def test_a_link_within_an_allowed_folder_is_followed(read, folder):
         ("pipe", "must be a regular file, and .* is a device, a pipe or a socket"),
         ("/dev/zero", "is a device, a pipe or a socket"),
         ("empty", "is empty"),
-        ("text", "must be an image, got no image that is known by its first bytes"),
+        ("text", "must be an image, got a file of no known type, which begins with"),
         ("sound", "must be an image, got a file of type audio/wav"),
         ("large", r"has 64.0 MiB, and at most 64 MiB are sent"),
         ("missing", "cannot be read from .*: No such file"),

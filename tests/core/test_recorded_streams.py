@@ -11,11 +11,11 @@ from typing import Any
 import orjson
 
 from tests.core.asks import STREAMS, body_of, good
-from tests.support.cassettes import ReadableYaml
 from xinference_bridge.errors import XinferenceStreamError
 from xinference_bridge.protocol.chat.accumulator import ChatAccumulator
 from xinference_bridge.protocol.event_stream import DONE
 from xinference_bridge.protocol.sse import SSEDecoder
+from xinference_bridge.testing.readable_yaml import ReadableYaml
 
 CASSETTES = Path(__file__).parents[2] / "cassettes"
 

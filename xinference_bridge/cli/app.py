@@ -92,6 +92,14 @@ def chat(
             "--message", "-m", metavar="TEXT", help="Send this, print the answer and exit. Piped input is added to it."
         ),
     ] = None,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option("--image", metavar="FILE", help="Send an image along with the first message. Repeat it for more."),
+    ] = None,
+    audio: Annotated[
+        list[Path] | None,
+        typer.Option("--audio", metavar="FILE", help="Send a recording along with the first message."),
+    ] = None,
     system: Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system prompt.")] = None,
     temperature: Annotated[
         float | None,
@@ -112,6 +120,7 @@ def chat(
     ] = None,
 ) -> None:
     """Chat with a model. Without --message, start an interactive conversation; type `/help` for its commands."""
+    from xinference_bridge.cli.attachments import attached
     from xinference_bridge.cli.chat import talk
     from xinference_bridge.cli.conversation import Conversation
     from xinference_bridge.cli.model_argument import only_model, uid_of
@@ -119,6 +128,8 @@ def chat(
     with common.connection() as connection:
         model = only_model(connection, "chat") if uid is None else uid_of(connection, uid, "chat")
         conversation = Conversation(connection, model, system)
+        conversation.attachments += [attached(path, "image") for path in image or ()]
+        conversation.attachments += [attached(path, "audio") for path in audio or ()]
         stated = {"temperature": temperature, "max_tokens": max_tokens}
         conversation.parameters |= {name: value for name, value in stated.items() if value is not None}
         if think is not None:

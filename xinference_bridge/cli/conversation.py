@@ -6,16 +6,18 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from xinference_bridge.cli.attachments import attached, in_words, unquoted
 from xinference_bridge.cli.model_argument import uid_of
 from xinference_bridge.cli.parameter_values import NAMES, parameter_value
 from xinference_bridge.cli.saved_conversation import load, save
 from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.models.chat import ChatHandle
-from xinference_bridge.protocol.chat.messages import WireMessage
+from xinference_bridge.protocol.chat.messages import WireMessage, text_part
 from xinference_bridge.protocol.chat.request import ChatCall
+from xinference_bridge.protocol.http import JSON
 from xinference_bridge.suggestions import did_you_mean
 
 
@@ -34,6 +36,8 @@ class Conversation:
     turns: list[WireMessage] = field(default_factory=list)
     file: Path | None = None
     """Where it was last saved or loaded."""
+    attachments: list[JSON] = field(default_factory=list)
+    """Parts of the next message: images and recordings."""
 
     @property
     def model(self) -> ChatHandle:
@@ -43,11 +47,16 @@ class Conversation:
     def call(self, message: str) -> ChatCall:
         """The request for an answer to this message."""
         first: list[WireMessage] = [{"role": "system", "content": self.system}] if self.system else []
-        return ChatCall([*first, *self.turns, {"role": "user", "content": message}], dict(self.parameters))
+        return ChatCall([*first, *self.turns, self._said(message)], dict(self.parameters))
 
     def keep(self, message: str, answer: str) -> None:
         """Add a turn, without its reasoning: most chat templates leave earlier reasoning out."""
-        self.turns += [{"role": "user", "content": message}, {"role": "assistant", "content": answer}]
+        self.turns += [self._said(message), {"role": "assistant", "content": answer}]
+        self.attachments.clear()
+
+    def _said(self, message: str) -> WireMessage:
+        content = [*self.attachments, text_part(message)] if self.attachments else message
+        return {"role": "user", "content": content}
 
     def think(self, wanted: bool) -> None:
         """Turn a hybrid model's reasoning on or off."""
@@ -87,6 +96,7 @@ def _help(_conversation: Conversation, _argument: str) -> str:
 
 def _clear(conversation: Conversation, _argument: str) -> str:
     conversation.turns.clear()
+    conversation.attachments.clear()
     return "cleared: the conversation starts over"
 
 
@@ -137,6 +147,24 @@ def _models(conversation: Conversation, _argument: str) -> str:
     return f"chat models: {', '.join(able)}"
 
 
+def _image(conversation: Conversation, argument: str) -> str:
+    return _attach(conversation, argument, "image")
+
+
+def _audio(conversation: Conversation, argument: str) -> str:
+    return _attach(conversation, argument, "audio")
+
+
+def _attach(conversation: Conversation, argument: str, family: Literal["image", "audio"]) -> str:
+    """`FILE` attaches, `-` takes all attachments away, nothing lists them."""
+    if argument == "-":
+        conversation.attachments.clear()
+    elif argument:
+        conversation.attachments.append(attached(unquoted(argument), family))
+    listed = "; ".join(map(in_words, conversation.attachments))
+    return f"goes along with the next message: {listed}" if listed else f"/{family} takes the name of a file"
+
+
 def _save(conversation: Conversation, argument: str) -> str:
     path = Path(argument).expanduser() if argument else conversation.file
     if path is None:
@@ -172,6 +200,8 @@ COMMANDS = {
     "set": SlashCommand("NAME VALUE", "set any other parameter, such as top_p 0.9", _set),
     "model": SlashCommand("UID", "switch to another model", _model),
     "models": SlashCommand("", "list the running chat models", _models),
+    "image": SlashCommand("FILE", "send an image with the next message; - removes it", _image),
+    "audio": SlashCommand("FILE", "send a recording with the next message; - removes it", _audio),
     "save": SlashCommand("FILE", "save the conversation to a file", _save),
     "load": SlashCommand("FILE", "load a saved conversation", _load),
     "exit": SlashCommand("", "leave (exit, quit and Ctrl-D do too)", _exit),

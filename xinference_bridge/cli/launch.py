@@ -29,16 +29,34 @@ _STATUS_STYLES = {"READY": "green", "ERROR": "bold red", "CREATING": "yellow"}
 
 
 def launched(connection: XinferenceConnection, name: str, *, wait: bool, **options: Any) -> ModelInfo:
-    """Launch a model; with `wait`, show a progress bar on standard error if that is a terminal."""
-    with _bar() if wait else nullcontext() as progress:
-        task = progress.add_task(f"launching {name}", total=1.0) if progress is not None else None
+    """Launch a model; with `wait`, show a progress bar on standard error if that is a terminal.
 
-        def show(now: LaunchProgress) -> None:
-            if progress is not None and task is not None:
-                stage = now.stage or now.status.lower()
-                progress.update(task, completed=now.fraction, description=f"{name}: {harmless(stage)}")
+    Ctrl-C ends the wait, not the launch, and a message says so.
+    """
+    begun: LaunchProgress | None = None
+    try:
+        with _bar() if wait else nullcontext() as progress:
+            task = progress.add_task(f"launching {name}", total=1.0) if progress is not None else None
 
-        return connection.launch(name, wait=wait, on_progress=show if progress is not None else None, **options)
+            def show(now: LaunchProgress) -> None:
+                nonlocal begun
+                begun = now
+                if progress is not None and task is not None:
+                    stage = now.stage or now.status.lower()
+                    progress.update(task, completed=now.fraction, description=f"{name}: {harmless(stage)}")
+
+            return connection.launch(name, wait=wait, on_progress=show, **options)
+    except KeyboardInterrupt:
+        if begun is not None:
+            uid = harmless(begun.uid)
+            messages().print(
+                f"{uid} is still loading on the server. `xinference-bridge status` shows it; once it is ready, "
+                f"`xinference-bridge stop {uid}` ends it.",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+        raise
 
 
 def extra_options(pairs: Sequence[str]) -> dict[str, Any]:

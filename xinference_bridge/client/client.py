@@ -12,7 +12,14 @@ from xinference_bridge.client.flow import Flow
 from xinference_bridge.client.launching import Launching
 from xinference_bridge.client.request_flow import RequestFlow
 from xinference_bridge.client.running_models import RunningModels
-from xinference_bridge.client.streaming import OpenedAnswer, aread_deltas, read_deltas
+from xinference_bridge.client.streaming import (
+    OpenedAnswer,
+    OpenedSound,
+    aread_deltas,
+    aread_sound,
+    read_deltas,
+    read_sound,
+)
 from xinference_bridge.client.sync_driver import SyncDriver
 from xinference_bridge.client.transport.aiohttp_transport import AiohttpTransport
 from xinference_bridge.client.transport.call import Budget
@@ -40,8 +47,8 @@ class Client:
         """The flows of requests."""
         self.running = RunningModels(settings, self.requests, descriptions)
         """The running models."""
-        self.launching = Launching(settings, self.requests, descriptions)
-        """Launches and terminates models."""
+        self.launching = Launching(settings, _requests_as_administrator(settings, descriptions), descriptions)
+        """Starts and ends models there, on this one server."""
 
     def budget(self, options: CallOptions = DEFAULT_OPTIONS) -> Budget:
         """Return the budget of one operation, whose deadline begins now."""
@@ -67,6 +74,14 @@ class Client:
         """Async version of `stream`."""
         return aread_deltas(self._async_driver, self.requests, opening)
 
+    def stream_sound(self, opening: Flow[OpenedSound]) -> Generator[bytes, None, None]:
+        """Open a stream of sound at the first `next`, and yield its bytes; see `read_sound`."""
+        return read_sound(self._sync_driver, self.requests, opening)
+
+    def astream_sound(self, opening: Flow[OpenedSound]) -> AsyncGenerator[bytes, None]:
+        """Async version of `stream_sound`."""
+        return aread_sound(self._async_driver, self.requests, opening)
+
     def send(self, request: Request, options: CallOptions = DEFAULT_OPTIONS) -> Response:
         """Return the server's answer to one request; see `RequestFlow.send`."""
         return self.run(self.requests.send(request, self.budget(options)))
@@ -91,3 +106,14 @@ class Client:
         await self._async.aclose()
         for other in self._fallbacks:
             await other.aclose()
+
+
+def _requests_as_administrator(settings: ConnectionSettings, descriptions: DescriptionCache) -> RequestFlow:
+    """Return the flow of requests that change a server.
+
+    They never move to a fallback, where they would start or end another model than was meant. They use the login where
+    one is given beside a key: a key may not launch.
+    """
+    login = settings.username is not None and settings.password is not None
+    own = settings.model_copy(update={"api_key": None}) if login and settings.api_key is not None else settings
+    return RequestFlow(own, Authentication(own), descriptions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from tenacity import DoAttempt, DoSleep, RetryCallState
 
@@ -38,6 +38,7 @@ from xinference_bridge.protocol.model_info import (
     listing_explains,
     models_from_response,
 )
+from xinference_bridge.protocol.sound_stream import SoundStream, is_sound
 
 Answer = TypeVar("Answer")
 
@@ -45,14 +46,17 @@ Answer = TypeVar("Answer")
 _LOOK_SECONDS = 6.0
 
 
+Read = TypeVar("Read", StreamEvents, SoundStream)
+
+
 @dataclass(slots=True)
-class OpenedStream:
-    """A stream whose first event was read: the further chunks, and the function that releases its slot."""
+class OpenedStream(Generic[Read]):
+    """A stream whose beginning was read: the chunks that follow, and what gives its place back."""
 
     call: Call
     stream: Any
     chunks: Any
-    events: StreamEvents
+    events: Read
     release: Callable[[], None]
 
 
@@ -101,11 +105,18 @@ class RequestFlow:
         yield from self._raise_explained(failure, call)
         raise AssertionError  # pragma: no cover - the line above raises
 
-    def open_stream(self, request: Request, budget: Budget) -> Flow[OpenedStream]:
+    def open_sound(self, request: Request, budget: Budget) -> Flow[OpenedStream[SoundStream]]:
+        """Return a stream of sound of which the first bytes were read, as `open_stream` does."""
+        return (yield from self._open(request, budget))
+
+    def open_stream(self, request: Request, budget: Budget) -> Flow[OpenedStream[StreamEvents]]:
         """Return a stream whose first event was read, so that an error sent with HTTP 200 is still retried.
 
         Raises the errors of `send`. The caller closes the stream and calls `release`; nothing is retried after this.
         """
+        return (yield from self._open(request, budget))
+
+    def _open(self, request: Request, budget: Budget) -> Flow[OpenedStream[Any]]:
         call = Call(self.settings, request, budget)
         release = yield from self._place(call)
         opened = False
@@ -183,7 +194,7 @@ class RequestFlow:
     def _whole_anywhere(self, call: Call) -> Flow[Response]:
         return (yield from self._anywhere(call, lambda flow, here: flow._whole(here), opening_stream=False))  # noqa: SLF001 - the same class
 
-    def _begun_anywhere(self, call: Call) -> Flow[tuple[Any, Any, StreamEvents]]:
+    def _begun_anywhere(self, call: Call) -> Flow[tuple[Any, Any, Any]]:
         return (yield from self._anywhere(call, lambda flow, here: flow._begun_for_sure(here), opening_stream=True))  # noqa: SLF001 - the same class
 
     def _anywhere(
@@ -211,7 +222,7 @@ class RequestFlow:
                 return answer
         raise first if first is not None else AssertionError
 
-    def _begun_for_sure(self, call: Call) -> Flow[tuple[Any, Any, StreamEvents]]:
+    def _begun_for_sure(self, call: Call) -> Flow[tuple[Any, Any, Any]]:
         """Open a stream and read its first event. A stream without an event may go to another server."""
         stream, chunks, events = yield from self._begun(call)
         if not events.has_begun and not events.done:
@@ -225,15 +236,20 @@ class RequestFlow:
             raise error_from_response(call.request, response, time.time())
         return response
 
-    def _begun(self, call: Call) -> Flow[tuple[Any, Any, StreamEvents]]:
+    def _begun(self, call: Call) -> Flow[tuple[Any, Any, Any]]:
         stream = yield from self._attempt(OpenStream, call)
         begun = False
         try:
             if stream.status != 200:
                 raise error_from_response(call.request, (yield ReadRest(stream)), time.time())
-            if not is_event_stream(stream.headers):
+            of_events = call.request.stream_of == "events"
+            if not (is_event_stream if of_events else is_sound)(stream.headers):
                 raise not_a_stream(call.request, (yield ReadRest(stream)))
-            events = StreamEvents(call.request, call.url, stream.request_id)
+            events: Any = (
+                StreamEvents(call.request, call.url, stream.request_id)
+                if of_events
+                else SoundStream(call.url, stream.request_id)
+            )
             chunks = yield ReadFirstEvent(stream, events)
             begun = True
         finally:

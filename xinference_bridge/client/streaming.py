@@ -1,4 +1,4 @@
-"""The two loops over the chunks of a stream, sync and async. Short and optimized for speed.
+"""The loops over the chunks of a stream of text or sound, sync and async: short, by hand, and as fast as can be.
 
 Not a flow on purpose: a manually driven async generator takes 2 µs per chunk, a plain one 0.2 µs.
 """
@@ -7,22 +7,28 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from xinference_bridge.client.async_driver import AsyncDriver
 from xinference_bridge.client.flow import Flow
 from xinference_bridge.client.request_flow import OpenedStream, RequestFlow
 from xinference_bridge.client.sync_driver import SyncDriver
-from xinference_bridge.errors import XinferenceError
+from xinference_bridge.errors import XinferenceError, XinferenceStreamError
 from xinference_bridge.protocol.chat.answer_stream import AnswerStream
 from xinference_bridge.protocol.chat.result import ChatDelta
+from xinference_bridge.protocol.event_stream import StreamEvents
+from xinference_bridge.protocol.sound_stream import SoundStream
 
 
 @dataclass(slots=True)
 class OpenedAnswer:
     """An open stream, and the parser that converts its bytes to deltas."""
 
-    opened: OpenedStream
+    opened: OpenedStream[StreamEvents]
     answer: AnswerStream
+
+
+OpenedSound: TypeAlias = OpenedStream[SoundStream]
 
 
 def read_deltas(
@@ -88,3 +94,56 @@ async def aread_deltas(
     finally:
         opened.stream.close()
         opened.release()
+
+
+def read_sound(driver: SyncDriver, requests: RequestFlow, opening: Flow[OpenedSound]) -> Generator[bytes, None, None]:
+    """Open a stream of sound and yield its bytes as they come.
+
+    Raises:
+        XinferenceError: The stream could not be opened, or has no sound.
+        XinferenceStreamError: It broke off after it had begun.
+    """
+    opened = driver.run(opening)
+    sound = opened.events
+    begun = False
+    try:
+        yield sound.ready()
+        begun = True
+        for chunk in opened.chunks:
+            if data := sound.read(chunk):
+                yield data
+        if data := sound.end():
+            yield data
+    except XinferenceError as error:
+        requests.learn_from(error, opened.call)
+        raise (_broken_off(error) if begun else error) from error
+    finally:
+        opened.stream.close()
+        opened.release()
+
+
+async def aread_sound(
+    driver: AsyncDriver, requests: RequestFlow, opening: Flow[OpenedSound]
+) -> AsyncGenerator[bytes, None]:
+    """Async version of `read_sound`."""
+    opened = await driver.run(opening)
+    sound = opened.events
+    begun = False
+    try:
+        yield sound.ready()
+        begun = True
+        async for chunk in opened.chunks:
+            if data := sound.read(chunk):
+                yield data
+        if data := sound.end():
+            yield data
+    except XinferenceError as error:
+        requests.learn_from(error, opened.call)
+        raise (_broken_off(error) if begun else error) from error
+    finally:
+        opened.stream.close()
+        opened.release()
+
+
+def _broken_off(error: XinferenceError) -> XinferenceStreamError:
+    return XinferenceStreamError(error.message).like(error)

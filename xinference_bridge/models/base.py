@@ -44,17 +44,21 @@ class ModelHandle:
 
         Caches the UID of a name for later calls. One budget limits everything.
         """
-        client = self._client
-        budget, running = client.budget(options), client.running
+        budget = self._client.budget(options)
+        return (yield from self._by_name(lambda handle: ask(handle, budget)))
+
+    def _by_name(self, ask: Callable[[Self], Flow[Result]]) -> Flow[Result]:
+        """Ask as `_within` does, for a verb that brings its budget along."""
+        running = self._client.running
         uid = running.uid_of(self.uid)
         handle = self if uid == self.uid else type(self)(self.connection, uid)
         try:
-            return (yield from ask(handle, budget))
+            return (yield from ask(handle))
         except XinferenceModelNotFoundError as error:
             found = running.learn_name(self.uid, error)
             if found is None or found == uid:
                 raise
-        return (yield from ask(type(self)(self.connection, found), budget))
+        return (yield from ask(type(self)(self.connection, found)))
 
     def _run(self, options: CallOptions, ask: Callable[[Self, Budget], Flow[Result]]) -> Result:
         return self._client.run(self._within(options, ask))

@@ -101,7 +101,7 @@ class ChatHandle(ModelHandle):
         try:
             response = yield from client.requests.send(plan.request, budget)
         except XinferenceServerError as error:
-            raise_explained_by_size(error, call, plan)
+            raise_explained(error, call, plan)
             raise
         with naming_request(response, self.uid):
             body = json_answer(response)
@@ -122,7 +122,7 @@ class ChatHandle(ModelHandle):
         try:
             opened = yield from client.requests.open_stream(plan.request, budget)
         except XinferenceServerError as error:
-            raise_explained_by_size(error, call, plan)
+            raise_explained(error, call, plan)
             raise
         reader = ChatAccumulator(tools=plan.tools, start=plan.start, family=family_of(plan.model))
         answer = plan.reading(reader)
@@ -154,11 +154,20 @@ class ChatHandle(ModelHandle):
             return token_count_from_response(response)
 
 
-def raise_explained_by_size(error: XinferenceServerError, call: ChatCall, plan: ChatPlan) -> None:
-    """Raise XinferenceContextOverflowError if a failure without a reason is caused by a long prompt.
+def raise_explained(error: XinferenceServerError, call: ChatCall, plan: ChatPlan) -> None:
+    """Raise what a failure without a reason means for so long a prompt, or for one with media, if it means that.
 
     The description is the one from before the failure, because a failure makes the client discard it.
     """
     better = context_length.explained_by_size(error, call, plan.model)
     if better is not error:
         raise better from error
+    if without_media(call.messages) is not call.messages and _WITHOUT_REASON in error.message:
+        error.with_note(
+            "The messages hold media: the server says no more than this (4.1.0) for an image, a recording or a video "
+            "that cannot be decoded or downloaded."
+        )
+
+
+#: What 4.1.0 says of whatever fails at inference.
+_WITHOUT_REASON = "Check the server logs"

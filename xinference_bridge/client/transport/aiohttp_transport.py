@@ -23,11 +23,12 @@ from xinference_bridge.protocol.http import Response
 from xinference_bridge.redaction import Secret, without_frames
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Coroutine
 
     import aiohttp
 
     from xinference_bridge.client.transport.call import Call
+    from xinference_bridge.client.transport.upload import Sending
 
 #: The server closes idle connections after 5 s; aiohttp would reuse one for 15 s.
 _KEEP_IDLE_SECONDS = 4.0
@@ -72,20 +73,24 @@ class AiohttpTransport:
 
         began = time.monotonic()
         carried_before.set(False)
+        sending = call.upload.attempt(call.remaining) if call.upload is not None else None
+        opening = pool.session.request(
+            call.request.method,
+            call.encoded_url(),
+            data=call.body if sending is None else sending,
+            headers=call.headers(authorization),
+            allow_redirects=False,
+            proxy=self._proxy,
+            # The deadline limits everything: the wait for a pooled socket, and a slow body.
+            timeout=_client_timeout(call.remaining(), call.connect_timeout, call.budget.timeout),
+        )
         try:
-            return await pool.session.request(
-                call.request.method,
-                call.encoded_url(),
-                data=call.body,
-                headers=call.headers(authorization),
-                allow_redirects=False,
-                proxy=self._proxy,
-                # The deadline limits everything: the wait for a pooled socket, and a slow body.
-                timeout=_client_timeout(call.remaining(), call.connect_timeout, call.budget.timeout),
-            )
+            return await (opening if sending is None else _while_it_is_taken(opening, sending, call))
         except aiohttp.ClientResponseError as failure:  # an invalid status line or header
             what_came = _one_line(failure.message)
         except _failures() as failure:
+            if sending is not None and sending.failure is not None:
+                raise sending.failure from None
             stale = carried_before.get() and time.monotonic() - began < _STALE_WITHIN
             raise _while_opening(call, failure, stale=stale) from without_frames(failure)
         # Raised here without its cause, which contains the request with its headers.
@@ -307,6 +312,27 @@ class AiohttpStream:
     def close(self) -> None:
         """Like `RequestsStream.close`; awaits nothing."""
         self._answer.close()
+
+
+async def _while_it_is_taken(
+    opening: Coroutine[Any, Any, aiohttp.ClientResponse], sending: Sending, call: Call
+) -> aiohttp.ClientResponse:
+    """Send a form; raise XinferenceTimeoutError when the server takes none of it for the time of a read.
+
+    aiohttp watches what it reads alone (3.14.5): to a server that stopped reading it would write for ever.
+    """
+    task = asyncio.ensure_future(opening)
+    taken = -1
+    try:
+        # Until its first byte it waits for a socket, and after its last for the answer: aiohttp bounds both.
+        while not task.done() and (sending.sent > taken or sending.sent in (0, sending.total)):
+            taken = sending.sent
+            await asyncio.wait({task}, timeout=call.budget.timeout)
+        if task.done():
+            return await task
+        raise call.timed_out()
+    finally:
+        task.cancel()
 
 
 @lru_cache(maxsize=8)

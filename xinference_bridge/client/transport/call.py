@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from xinference_bridge.client.tracing import add_trace_context
+from xinference_bridge.client.transport.upload import FormUpload
 from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions, ConnectionSettings
 from xinference_bridge.errors import XinferenceTimeoutError
 from xinference_bridge.protocol import connection_errors
@@ -71,12 +72,13 @@ class Budget:
 class Call:
     """One request of one connection, within a budget."""
 
-    __slots__ = ("_connection_headers", "body", "budget", "renewed", "request", "request_id", "resent", "url")
+    __slots__ = ("_connection_headers", "body", "budget", "renewed", "request", "request_id", "resent", "upload", "url")
 
     def __init__(self, settings: ConnectionSettings, request: Request, budget: Budget) -> None:
         self.request = request
         self.url = settings.server_url + request.path
         self.body = encode(request) if request.json is not None else None
+        self.upload = FormUpload(request.form) if request.form is not None else None
         # In the server's log and in our errors. The server echoes it, except in its plain-text 500s.
         self.request_id = os.urandom(16).hex()
         self.budget = budget
@@ -96,6 +98,9 @@ class Call:
         }
         if self.body is not None:
             headers["Content-Type"] = "application/json"
+        elif self.upload is not None:
+            headers["Content-Type"] = self.upload.content_type
+            headers["Content-Length"] = str(self.upload.length)
         if authorization is not None:
             headers["Authorization"] = authorization
         headers.update(self.request.headers)

@@ -23,6 +23,7 @@ from xinference_bridge.redaction import Secret, without_frames
 
 if TYPE_CHECKING:
     from xinference_bridge.client.transport.call import Call
+    from xinference_bridge.client.transport.upload import Sending
 
 #: Maximum bytes of one read. Received bytes are passed on immediately, however few.
 _READ_SIZE = 65536
@@ -61,7 +62,13 @@ class RequestsTransport:
     def stream(self, call: Call, authorization: str | None) -> RequestsStream:
         """Return the response's head and the stream of its bytes."""
         watch = Watch(call.budget.timeout, call.remaining())
-        answer = self._open(call, authorization, watch)
+        sending = call.upload.attempt(call.remaining) if call.upload is not None else None
+        try:
+            answer = self._open(call, authorization, watch, sending)
+        except XinferenceError:
+            if sending is not None and sending.failure is not None:
+                raise sending.failure from None
+            raise
         try:
             return RequestsStream(answer, call, watch, self._limit)
         except XinferenceError:
@@ -84,10 +91,10 @@ class RequestsTransport:
                 if connection is not None and connection.sock is not None:
                     connection.sock.close()
 
-    def _open(self, call: Call, authorization: str | None, watch: Watch) -> requests.Response:
+    def _open(self, call: Call, authorization: str | None, watch: Watch, sending: Sending | None) -> requests.Response:
         try:
             return self._adapter.send(
-                _prepared(call, authorization),
+                _prepared(call, authorization, sending),
                 stream=True,
                 timeout=WatchTimeout(watch, call.connect_patience()),  # type: ignore[arg-type] # as urllib3 takes it
                 verify=self._verify,
@@ -165,11 +172,11 @@ class RequestsStream:
 _READ_FAILURES = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
 
 
-def _prepared(call: Call, authorization: str | None) -> requests.PreparedRequest:
+def _prepared(call: Call, authorization: str | None, sending: Sending | None) -> requests.PreparedRequest:
     prepared = requests.PreparedRequest()
     prepared.method = call.request.method
     prepared.url = call.url
-    prepared.body = call.body
+    prepared.body = call.body if sending is None else sending  # type: ignore[assignment] # an iterable is sent in pieces
     prepared.headers = CaseInsensitiveDict(call.headers(authorization))
     if call.body is not None:
         prepared.headers["Content-Length"] = str(len(call.body))
