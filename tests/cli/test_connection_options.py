@@ -56,7 +56,7 @@ def test_an_unknown_certificate_names_the_options(server, certificate):  # noqa:
     ran = run("models", "-e", over_tls(server, certificate))
     assert ran.status == 1
     assert "as --ca" in ran.err
-    assert "--insecure skips the check" in ran.err
+    assert "--insecure turns verification off" in ran.err
 
 
 def test_options_that_contradict_each_other_are_a_usage_error(server, tmp_path):

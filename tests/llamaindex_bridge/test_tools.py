@@ -147,7 +147,7 @@ def test_a_call_that_cannot_be_read_is_made_without_arguments_and_said(caplog):
     with caplog.at_level(logging.WARNING):
         (selection,) = llm.get_tool_calls_from_response(broken)
     assert selection == ToolSelection(tool_id="c1", tool_name="add", tool_kwargs={})
-    assert "carried out without arguments: the arguments are not JSON" in caplog.text
+    assert "runs without them: the arguments are not JSON" in caplog.text
 
 
 def test_a_growing_call_shows_the_arguments_known_so_far():

@@ -146,7 +146,7 @@ def _not_ended(uid: str, status: ModelStatus, refusal: XinferenceError) -> Xinfe
         )
     else:
         msg = (
-            f"Model {uid!r} cannot be terminated yet, its status is {status.status}: the server only terminates a model "
-            f"that is ready. Wait with connection.wait_until_ready({uid!r}), then terminate it."
+            f"Model {uid!r} cannot be terminated yet, its status is {status.status}: the server only terminates a "
+            f"model that is ready. Wait with connection.wait_until_ready({uid!r}), then terminate it."
         )
     return XinferenceBadRequestError(msg, url=refusal.url, model_uid=uid, status_code=refusal.status_code)
