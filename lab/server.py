@@ -164,7 +164,7 @@ def add_worker(server: Server, python: Path, name: str, *, again: bool = False) 
 
 
 def kill_worker(server: Server, name: str) -> Server:
-    """End one worker as a crash would, at once and with its models; LabError when there is none of that name."""
+    """End one worker as a crash would, at once and with its models; LabError when there must be one of that name."""
     worker = next((worker for worker in server.workers if worker.name == name), None)
     if worker is None:
         raise LabError(f"no worker {name!r}; there are {[worker.name for worker in server.workers]}")

@@ -1,4 +1,4 @@
-"""The keywords of the constructors, for type checkers: a misspelt one is found before the program runs."""
+"""The keywords of the constructors, so that type checkers find misspelled ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xinference_bridge.integration.sampling_fields import RareSamplingKeywords
 
 
 class SharedSettings(TypedDict, total=False):
-    """What all three classes take beside their positional arguments."""
+    """Keywords of all classes, besides their positional arguments."""
 
     model: str
     connection: XinferenceConnection | None
@@ -42,7 +42,7 @@ class ConnectionSettings(TypedDict, total=False):
 
 
 class LLMSettings(SharedSettings, RareSamplingKeywords, total=False):
-    """What XinferenceLLM takes."""
+    """Keywords of XinferenceLLM."""
 
     base_url: str | None
     timeout: float | None
@@ -56,7 +56,7 @@ class LLMSettings(SharedSettings, RareSamplingKeywords, total=False):
 
 
 class EmbeddingSettings(SharedSettings, total=False):
-    """What XinferenceEmbedding takes."""
+    """Keywords of XinferenceEmbedding."""
 
     endpoint: str | None
     callback_manager: CallbackManager | None
@@ -73,7 +73,7 @@ class EmbeddingSettings(SharedSettings, total=False):
 
 
 class SparseEmbeddingSettings(SharedSettings, total=False):
-    """What XinferenceSparseEmbedding takes."""
+    """Keywords of XinferenceSparseEmbedding."""
 
     endpoint: str | None
     model_name: str
@@ -84,7 +84,7 @@ class SparseEmbeddingSettings(SharedSettings, total=False):
 
 
 class RerankSettings(SharedSettings, total=False):
-    """What XinferenceRerank takes."""
+    """Keywords of XinferenceRerank."""
 
     endpoint: str | None
     callback_manager: CallbackManager | None

@@ -1,4 +1,4 @@
-"""A sparse embedding model that a Xinference server runs, as LlamaIndex calls it."""
+"""`XinferenceSparseEmbedding`: sparse embeddings for LlamaIndex."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ dispatcher = get_dispatcher(__name__)
 
 
 class XinferenceSparseEmbedding(ServedModelFields, BaseSparseEmbedding):
-    """A sparse embedding model under its UID: BGE-M3 on the engine `flag`, launched with `return_sparse`.
+    """A sparse embedding model on a Xinference server: BGE-M3 on the engine `flag`, launched with `return_sparse`.
 
     ```python
     sparse = XinferenceSparseEmbedding(model_uid="bge-m3-flag", connection=conn)
     sparse.get_text_embedding("Where is the lighthouse?")  # {102: 0.59, …}: token id → weight
     ```
 
-    `as_qdrant_function` makes it what `QdrantVectorStore` takes as `sparse_doc_fn` and `sparse_query_fn`.
+    Pass `as_qdrant_function` to `QdrantVectorStore` as `sparse_doc_fn` and `sparse_query_fn`.
     """
 
     embed_batch_size: int = Field(default=DEFAULT_BATCH_SIZE, gt=0, le=2048)
-    """Texts of one request."""
+    """Maximum number of texts per request."""
     model_kwargs: JSON = Field(default_factory=dict)
-    """Whatever else goes into the request, unchecked."""
+    """Other parameters of the server, passed through unchanged."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class XinferenceSparseEmbedding(ServedModelFields, BaseSparseEmbedding):
 
     @classmethod
     def class_name(cls) -> str:
-        """Return the name in serialised objects and traces.
+        """Return the class name for serialized objects and traces.
 
         Returns:
             The name of this class.
@@ -66,13 +66,13 @@ class XinferenceSparseEmbedding(ServedModelFields, BaseSparseEmbedding):
         return "XinferenceSparseEmbedding"
 
     def as_qdrant_function(self, texts: list[str]) -> tuple[list[list[int]], list[list[float]]]:
-        """Return token ids and weights of several texts in the form of `QdrantVectorStore`'s sparse functions.
+        """Return the token ids and weights of texts, in the form that `QdrantVectorStore` expects.
 
         Args:
             texts: The texts.
 
         Returns:
-            One list of token ids and one of weights a text.
+            Two lists, with one list of token ids and one list of weights per text.
         """
         vectors = self.get_text_embedding_batch(texts)
         return [list(vector) for vector in vectors], [list(vector.values()) for vector in vectors]

@@ -253,7 +253,7 @@ def test_fallbacks_are_part_of_what_a_connection_is():
         (7, "must be a list"),
         ([7], r"fallbacks\[0\] must be a URL or a connection, got int"),
         (["http://b:2", "ftp://c"], "scheme 'ftp'"),
-        ([XinferenceConnection("http://b:2", fallbacks=["http://c:3"])], "fallbacks of its own"),
+        ([XinferenceConnection("http://b:2", fallbacks=["http://c:3"])], "must not have fallbacks itself"),
     ],
 )
 def test_what_is_no_fallback_is_named(fallbacks, words):
