@@ -42,6 +42,9 @@ REFUSAL_WINDOW = 300.0
 
 MOST_REFUSALS = 8
 
+#: Ends the message where this process did not send the credential itself.
+TOLD_ELSEWHERE = " Another process of this user was told so."
+
 
 def refused_message(server_url: str, means: Means, cool_down: float = COOL_DOWN) -> str:
     """What a 401 means to the one who asked by these `means`, and the next step."""
@@ -76,7 +79,7 @@ class Refusal:
 
     def again(self, now: float) -> XinferenceError:
         """A copy of the error for one who asked while it rests."""
-        return copy_of(self.error).with_note(f"[not sent again for {math.ceil(self.until - now)} s]")
+        return copy_of(self.error).with_note(f"[refused earlier; {math.ceil(self.until - now)} s left]")
 
 
 class ServerRefusals:
