@@ -6,7 +6,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from io import BytesIO
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from xinference_bridge.protocol.audio import speech_request, transcription_request
 from xinference_bridge.protocol.chat.plan import chat_request
@@ -21,7 +21,7 @@ from xinference_bridge.protocol.rerank import rerank_request
 #: Width and height that every family of image models takes.
 SMALLEST_SIZE = "256x256"
 #: Where the server's default is 50, an image takes minutes on a CPU.
-FEWEST_STEPS = {"num_inference_steps": 2}
+FEWEST_STEPS: dict[str, Any] = {"num_inference_steps": 2}
 _RATE = 16_000
 _SIDE = 56
 

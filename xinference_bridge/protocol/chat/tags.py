@@ -177,9 +177,10 @@ class TagSplitter:
 
     def _read_channels(self, text: str) -> list[Piece]:
         out: list[Piece] = []
-        channels = self._channels
-        for begin in range(0, len(text) if channels is not None else 0, SLICE):
-            self._tell_channels(channels.feed(text[begin : begin + SLICE]), out)
+        if self._channels is None:
+            return out
+        for begin in range(0, len(text), SLICE):
+            self._tell_channels(self._channels.feed(text[begin : begin + SLICE]), out)
         return out
 
     def _tell_channels(self, told: list[Said], out: list[Piece]) -> None:
