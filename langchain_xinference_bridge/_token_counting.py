@@ -1,4 +1,4 @@
-"""How many tokens a text or a conversation has: counted by the server where its engine counts, else estimated."""
+"""Token counts of texts and conversations: from the server if the engine counts, else estimated."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class TokenCounting(BaseLanguageModel[Any]):
-    """Counts without ever downloading a tokenizer, which LangChain's own way would."""
+    """Token counting that never downloads a tokenizer, as LangChain's default does."""
 
     if TYPE_CHECKING:
 
@@ -30,11 +30,11 @@ class TokenCounting(BaseLanguageModel[Any]):
     def get_num_tokens_from_messages(
         self, messages: Sequence[BaseMessage], tools: Sequence[ToolLike] | None = None
     ) -> int:
-        """Count the tokens of a prompt made of these messages and tools, chat template included.
+        """Count the tokens of a prompt with these messages and tools, including the chat template.
 
-        Exact where the server counts: on transformers, vLLM and SGLang. Elsewhere, and with images or audio, the
-        number is an estimate of four characters per token, announced by an EstimateWarning. `custom_get_token_ids`
-        takes precedence over both. System messages alone are counted with an empty question.
+        The count is exact on transformers, vLLM and SGLang. On other engines, and with images or audio, the
+        count is an estimate of four characters per token, with an EstimateWarning. `custom_get_token_ids`
+        takes precedence over both. If there are only system messages, an empty question is added.
 
         Args:
             messages: The conversation.
@@ -44,7 +44,7 @@ class TokenCounting(BaseLanguageModel[Any]):
             The number of tokens; 0 for no messages and no tools.
 
         Raises:
-            XinferenceError: The server could not be asked.
+            XinferenceError: The request failed.
 
         Examples:
             >>> from langchain_core.messages import HumanMessage
@@ -65,7 +65,7 @@ class TokenCounting(BaseLanguageModel[Any]):
         return count_tokens_approximately(messages) + len(str(wire)) // 4 * bool(wire)
 
     def get_num_tokens(self, text: str) -> int:
-        """Count the tokens of a text alone, exact or estimated as `get_num_tokens_from_messages` does.
+        """Count the tokens of a text, exactly or estimated, like `get_num_tokens_from_messages`.
 
         Args:
             text: The text.
@@ -74,7 +74,7 @@ class TokenCounting(BaseLanguageModel[Any]):
             The number of tokens.
 
         Raises:
-            XinferenceError: The server could not be asked.
+            XinferenceError: The request failed.
 
         Examples:
             >>> from langchain_xinference_bridge import ChatXinference
@@ -91,7 +91,7 @@ class TokenCounting(BaseLanguageModel[Any]):
         return estimate_of(text)
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Return the token ids that `custom_get_token_ids` computes; the server returns none.
+        """Return the token ids from `custom_get_token_ids`. The server provides none.
 
         Args:
             text: The text.
@@ -110,7 +110,7 @@ class TokenCounting(BaseLanguageModel[Any]):
         if self.custom_get_token_ids is not None:
             return self.custom_get_token_ids(text)
         msg = (
-            "A Xinference server returns no token ids: set custom_get_token_ids=, or use get_num_tokens for the number."
+            "A Xinference server provides no token ids: set custom_get_token_ids=, or use get_num_tokens for the count."
         )
         with translated_errors:
             raise XinferenceUnsupportedError(msg)

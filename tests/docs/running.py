@@ -34,6 +34,7 @@ MODELS = {
     "bge-reranker-v2-m3": "tiny-rerank",
     "bge-m3-flag": "bge-m3",
     "jina-clip-v2": "tiny-clip",
+    "qwen2.5-vl": "tiny-vl",
 }
 #: Remarks of blocks that a page's test leaves out; each has another test.
 NOT_RUN_HERE = ("not run", "file", "before")

@@ -127,7 +127,7 @@ def test_the_profile_is_what_the_server_says_and_asked_once(connection):
 def test_a_profile_that_nobody_looks_at_asks_nothing():
     model = ChatXinference("http://example.org", "m")
     assert model.profile
-    assert "asked of the server" in repr(model)
+    assert "fetched on first access" in repr(model)
 
 
 def test_a_profile_that_is_given_is_kept():

@@ -58,6 +58,24 @@ async def test_a_function_agent_calls_its_tool_and_answers(either_llm):
 
 
 @pytest.mark.server
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_a_call_that_was_cut_off_is_not_carried_out_and_the_model_is_told(llm, streaming):
+    def weather(city: str = "everywhere") -> str:
+        raise AssertionError(city)
+
+    tool = FunctionTool.from_defaults(weather, name="get_weather", description="Get the weather for a city.")
+    cut = llm.model_copy(update={"max_tokens": 14})
+    await cut.aprepare()
+    agent = FunctionAgent(tools=[tool], llm=cut, streaming=streaming)
+    _, results, _ = await run(
+        agent, "What is the weather in Paris?", max_iterations=3, early_stopping_method="generate"
+    )
+    (name, said), *_ = results
+    assert name.startswith("get_weather (not called: the a")
+    assert said == f"Tool {name} not found. Please select a tool that is available."
+
+
+@pytest.mark.server
 async def test_a_function_agent_calls_two_tools_at_once(either_llm):
     await either_llm.aprepare()
     question = "What is the weather in Paris and in London?"

@@ -9,9 +9,12 @@ from typing import Any, Literal
 import orjson
 
 from xinference_bridge.errors import XinferenceProtocolError
+from xinference_bridge.protocol.multipart import Form
 
 #: What a call needs of a model. The server's own words for it stand in `models.NEEDED`.
-Ability = Literal["chat", "generate", "embed", "rerank"]
+Ability = Literal[
+    "chat", "generate", "embed", "rerank", "transcribe", "speak", "generate_image", "edit_image", "inpaint", "ocr"
+]
 
 JSON = dict[str, Any]
 
@@ -32,6 +35,10 @@ class Request:
     """The place of the body's first `input` among all inputs of the call, for errors to name."""
     anonymous: bool = False
     """Sent without a credential: logging in, and asking whether one is needed."""
+    form: Form | None = None
+    """What is sent in place of a JSON body where a file goes along."""
+    stream_of: Literal["events", "bytes"] = "events"
+    """What an answer that is streamed consists of."""
 
 
 @dataclass(frozen=True, slots=True)
