@@ -134,9 +134,8 @@ def _file(image: Any) -> Any:
 
 def _of_edit(asked: dict[str, Any]) -> dict[str, Any]:
     """Return what `edit` takes; a negative prompt and parameters of the model it does not (4.1.0)."""
-    refused = sorted(
-        name for name, value in asked.items() if name not in ("n", "size", "options") and value is not None
-    )
+    taken = ("n", "size", "options")
+    refused = sorted(name for name, value in asked.items() if name not in taken and value is not None)
     if refused:
         msg = f"an image is edited without {', '.join(refused)}, which the server would ignore; give a mask to inpaint"
         raise XinferenceConfigurationError(msg)
