@@ -67,7 +67,7 @@ class XinferenceAudioReader(ServedModelFields, BasePydanticReader):
         """
         return "XinferenceAudioReader"
 
-    def load_data(  # type: ignore[override] # llama-index-core passes these by name
+    def load_data(
         self,
         file: str | os.PathLike[str] | bytes,
         extra_info: dict[str, Any] | None = None,
@@ -93,7 +93,7 @@ class XinferenceAudioReader(ServedModelFields, BasePydanticReader):
         with opened(file, fs) as content:
             return self._documents(hear(content, **self._asked()), file, extra_info)
 
-    async def aload_data(  # type: ignore[override] # as above
+    async def aload_data(
         self,
         file: str | os.PathLike[str] | bytes,
         extra_info: dict[str, Any] | None = None,

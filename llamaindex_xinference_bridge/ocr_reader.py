@@ -61,7 +61,7 @@ class XinferenceOCRReader(ServedModelFields, BasePydanticReader):
         """
         return "XinferenceOCRReader"
 
-    def load_data(  # type: ignore[override] # llama-index-core passes these by name
+    def load_data(
         self,
         file: str | os.PathLike[str] | bytes,
         extra_info: dict[str, Any] | None = None,
@@ -88,7 +88,7 @@ class XinferenceOCRReader(ServedModelFields, BasePydanticReader):
             )
         return [document(text, file, extra_info)]
 
-    async def aload_data(  # type: ignore[override] # as above
+    async def aload_data(
         self,
         file: str | os.PathLike[str] | bytes,
         extra_info: dict[str, Any] | None = None,
