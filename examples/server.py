@@ -57,8 +57,7 @@ def _version(connection: XinferenceConnection) -> str:
 @contextmanager
 def recorded_session() -> Iterator[XinferenceConnection]:
     """Every request answered from the recording, none sent."""
-    from tests.support.cassettes import open_recording
-    from tests.support.scrub import REPLAY
+    from xinference_bridge.testing import REPLAY, open_recording
 
     with (
         open_recording(_RECORDING, REPLAY, record=False),

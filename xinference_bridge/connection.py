@@ -178,7 +178,7 @@ class XinferenceConnection(ConnectionSettings):
         Args:
             model_name: A built-in or registered model, such as `qwen3`.
             engine: `vllm`, `sglang`, `transformers`, `llama.cpp`, `mlx`; required for language models.
-            uid: The UID to call it by. None: the server picks one.
+            uid: The UID to assign. None: the server picks one.
             model_type: `LLM`, `embedding`, `rerank`, `image`, `audio`, `video`.
             size: Its size in billions of parameters, as the server lists it: `7`, `"0_5"`.
             format: `pytorch`, `ggufv2`, `awq`, `gptq`, `mlx`.
@@ -195,7 +195,7 @@ class XinferenceConnection(ConnectionSettings):
         Raises:
             XinferencePermissionError: The credential is an API key, or its user may not launch models.
             XinferenceServerError: The launch failed; the message has the server's reason.
-            XinferenceTimeoutError: It is not ready yet; it goes on loading.
+            XinferenceTimeoutError: It is not ready yet; it is still loading.
             XinferenceConfigurationError: An argument is invalid.
         """
         request = launch_request(

@@ -223,7 +223,8 @@ class ConnectionSettings(BaseModel):
     server_url: ServerUrl = Field(DEFAULT_SERVER_URL, validate_default=False)
     """The server's address, in any form it is pasted: with `/v1`, a trailing slash, `0.0.0.0`."""
     api_key: Key | None = Field(None, exclude=True, repr=False)
-    """An API key of the server (`xf-…`). Comes before username and password where both are given."""
+    """An API key of the server (`xf-…`). Comes before username and password where both are given, except to launch and
+    end models, which takes a login."""
     username: str | None = None
     """Log in as this user at first need, with `password`; the token is refreshed before it runs out."""
     password: SecretSetting | None = Field(None, exclude=True, repr=False)

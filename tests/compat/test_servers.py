@@ -17,7 +17,7 @@ from pydantic import BaseModel
 import llamaindex_xinference_bridge as llamaindex
 from langchain_xinference_bridge import ChatXinference, XinferenceEmbeddings, XinferenceRerank
 from tests.compat.servers import SERVERS, Server
-from tests.support.scrub import Lab
+from tests.support.lab import Lab
 from xinference_bridge import (
     XinferenceAuthenticationError,
     XinferenceConnection,
@@ -30,7 +30,7 @@ from xinference_bridge.client import registry as clients
 from xinference_bridge.client.auth import registry as gates
 
 if TYPE_CHECKING:
-    from tests.support.cassettes import Recording
+    from xinference_bridge.testing import Recording
 
 pytestmark = pytest.mark.server
 QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."

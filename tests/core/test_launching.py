@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from tests.support.fault_proxy import fault_server, http
 from xinference_bridge import (
     XinferenceBadRequestError,
     XinferenceConfigurationError,
@@ -93,8 +95,53 @@ def test_a_key_is_told_that_it_takes_a_login(lab, verb):
 
 @pytest.mark.server
 def test_a_uid_that_is_taken_is_refused(administrator):
-    with pytest.raises(XinferenceBadRequestError, match="minilm"):
+    with pytest.raises(XinferenceBadRequestError, match=r"already.*'minilm' is READY: end it first.*another uid="):
         administrator.launch(NAME, uid="minilm", **EMBEDDING)
+
+
+@pytest.mark.server
+def test_a_model_that_is_loading_cannot_be_ended_yet(administrator):
+    administrator.launch(NAME, uid="still-loading", wait=False, **EMBEDDING)
+    with pytest.raises(XinferenceBadRequestError, match=r"'still-loading' cannot be ended yet, its status is CREATING"):
+        administrator.terminate("still-loading")
+    administrator.wait_until_ready("still-loading")
+    administrator.terminate("still-loading")
+
+
+@pytest.mark.server
+def test_a_model_whose_launch_failed_need_not_be_ended(administrator):
+    with pytest.raises(XinferenceServerError):
+        administrator.launch(NAME, uid="broken-before", model_path="/nowhere", **EMBEDDING)
+    with pytest.raises(XinferenceBadRequestError, match=r"its launch failed .*/nowhere.*nothing to end"):
+        administrator.terminate("broken-before")
+
+
+@pytest.mark.server
+def test_a_login_beside_a_key_is_what_launches(lab):
+    with XinferenceConnection(lab.url, api_key=lab.api_key, username=lab.username, password=lab.password) as connection:
+        assert connection.model("minilm").uid == "minilm"
+        with pytest.raises(XinferenceBadRequestError, match="already"):  # and no 403, which the key would get
+            connection.launch(NAME, uid="minilm", **EMBEDDING)
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize("verb", ["launch", "terminate", "status", "progress"])
+def test_launching_and_ending_never_move_to_a_fallback(server, mode, verb):
+    server.answer = lambda _seen: (http(503, b'{"detail":"Service Unavailable"}'),)
+    with fault_server() as second:
+        connection = XinferenceConnection(server.url, fallbacks=[second.url], max_retries=0, timeout=10)
+        arguments: dict[str, tuple[Any, ...]] = {"launch": (NAME,), "terminate": ("a",), "progress": ("a",)}
+        options = EMBEDDING if verb == "launch" else {}
+        asking = getattr(connection, verb if mode == "sync" else "a" + verb)
+
+        async def ask() -> None:
+            await asking(*arguments.get(verb, ()), **options)
+
+        with pytest.raises(XinferenceServerError, match="503"):
+            _ = asking(*arguments.get(verb, ()), **options) if mode == "sync" else asyncio.run(ask())
+        assert server.requests
+        assert not second.requests
 
 
 @pytest.mark.server
@@ -115,7 +162,7 @@ def test_bad_arguments_are_named_before_anything_is_sent():
 
 @pytest.mark.server
 def test_a_launch_that_takes_too_long_goes_on(administrator):
-    with pytest.raises(XinferenceTimeoutError, match=r"goes on loading"):
+    with pytest.raises(XinferenceTimeoutError, match=r"is still loading"):
         administrator.launch(NAME, uid="slow", timeout=0.0001, **EMBEDDING)
     administrator.wait_until_ready("slow")
     administrator.terminate("slow")

@@ -17,7 +17,7 @@ from tests.docs.generated import table
 from tests.docs.mistakes import MISTAKES, Mistake
 from tests.docs.running import MODELS, Page
 from tests.support.fault_proxy import unused_port
-from tests.support.scrub import REPLAY_URL, Lab
+from tests.support.lab import REPLAY, Lab
 from xinference_bridge import XinferenceConnection, XinferenceConnectionError
 from xinference_bridge.client.transport import container
 from xinference_bridge.protocol import connection_errors
@@ -95,7 +95,7 @@ def _lab_word(word: str) -> str:
 
 
 def _as_on_the_page(text: str, lab: Lab) -> str:
-    text = text.replace(lab.url, REPLAY_URL)
+    text = text.replace(lab.url, REPLAY.url)
     text = re.sub(r"\d+ chat models run: [^.]*\.", "2 chat models run: qwen3, qwq.", text)
     words = {meant: word for word, meant in MODELS.items()}
     lab_words = "|".join(re.escape(meant) for meant in sorted(words, key=len, reverse=True))

@@ -1,4 +1,4 @@
-"""A UID or a name, as it was typed → the UID of the model to call."""
+"""From a UID or name to the UID of the model to call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def uid_of(connection: XinferenceConnection, uid_or_name: str, ability: Ability)
     try:
         return connection.check(uid_or_name, ability).uid
     except XinferencePermissionError:
-        # A key may be allowed to call one model and not to list them; then it was given the UID.
+        # A key may be allowed to call a model but not to list models. Then the user must have given the UID.
         return uid_or_name
 
 
@@ -33,7 +33,7 @@ def chosen_model(connection: XinferenceConnection, uid_or_name: str | None, abil
 
 
 def only_model(connection: XinferenceConnection, ability: Ability) -> str:
-    """Return the UID of the only running model that serves the ability, for a command that was given none.
+    """Return the UID of the only running model with the ability, for a command without a UID.
 
     Raises:
         XinferenceConfigurationError: None runs, or several; the message lists them.
@@ -43,11 +43,11 @@ def only_model(connection: XinferenceConnection, ability: Ability) -> str:
         return able[0]
     what = _NAMED.get(ability, f"{ability} model")
     if able:
-        raise XinferenceConfigurationError(f"several {what}s run: name one of {', '.join(able)}")
+        raise XinferenceConfigurationError(f"several {what}s are running; name one of {', '.join(able)}")
     url = connection.server_url
     article = "an" if what[0] in "aeiouAEIO" else "a"
     raise XinferenceConfigurationError(
-        f"no {what} runs at {url}: launch {article} {what} with `xinference launch -e {url} --model-name …`"
+        f"no {what} is running at {url}; launch {article} {what} with `xinference launch -e {url} --model-name …`"
     )
 
 

@@ -47,8 +47,8 @@ class Client:
         """The flows of its requests."""
         self.running = RunningModels(settings, self.requests, descriptions)
         """Which models run there."""
-        self.launching = Launching(settings, self.requests, descriptions)
-        """Starts and ends models there."""
+        self.launching = Launching(settings, _requests_as_administrator(settings, descriptions), descriptions)
+        """Starts and ends models there, on this one server."""
 
     def budget(self, options: CallOptions = DEFAULT_OPTIONS) -> Budget:
         """Return the budget of one verb, whose deadline begins now."""
@@ -106,3 +106,14 @@ class Client:
         await self._async.aclose()
         for other in self._fallbacks:
             await other.aclose()
+
+
+def _requests_as_administrator(settings: ConnectionSettings, descriptions: DescriptionCache) -> RequestFlow:
+    """Return the flow of requests that change a server.
+
+    They never move to a fallback, where they would start or end another model than was meant. They use the login where
+    one is given beside a key: a key may not launch.
+    """
+    login = settings.username is not None and settings.password is not None
+    own = settings.model_copy(update={"api_key": None}) if login and settings.api_key is not None else settings
+    return RequestFlow(own, Authentication(own), descriptions)

@@ -12,6 +12,8 @@ from xinference_bridge.client.transport.call import Budget
 from xinference_bridge.connection_settings import CallOptions, ConnectionSettings
 from xinference_bridge.errors import (
     XinferenceBadRequestError,
+    XinferenceError,
+    XinferenceModelNotFoundError,
     XinferencePermissionError,
     XinferenceServerError,
     XinferenceTimeoutError,
@@ -47,7 +49,17 @@ class Launching:
 
     def launch(self, request: Request, timeout: float | None, on_progress: OnProgress | None = None) -> Flow[ModelInfo]:
         """Start a launch and follow it; without a timeout, return what is known at once."""
-        uid = uid_from_launch((yield from self._send(request, _ONCE)))
+        try:
+            uid = uid_from_launch((yield from self._send(request, _ONCE)))
+        except XinferenceBadRequestError as error:
+            taken = (request.json or {}).get("model_uid")
+            status = (yield from self._status_of(str(taken))) if taken is not None else None
+            if status is None or status.failed:
+                raise
+            raise error.with_note(
+                f"A model with the UID {taken!r} is {status.status}: end it first with "
+                f"connection.terminate({taken!r}), or give another uid=."
+            ) from None
         if timeout is None:
             return launched_info(uid, request)
         return (yield from self.follow(uid, timeout, on_progress))
@@ -75,8 +87,8 @@ class Launching:
             if time.monotonic() + _POLL_SECONDS >= until:
                 stage = status.status if status is not None else "not listed"
                 msg = (
-                    f"Model {uid!r} was not ready within {timeout:g} s (its status: {stage}). It goes on loading: wait "
-                    f"with connection.wait_until_ready({uid!r}), or end it with connection.terminate({uid!r})."
+                    f"Model {uid!r} was not ready within {timeout:g} s (its status: {stage}). It is still loading: "
+                    f"wait with connection.wait_until_ready({uid!r}), or end it with connection.terminate({uid!r})."
                 )
                 raise XinferenceTimeoutError(msg, url=self._settings.server_url, model_uid=uid)
             yield Sleep(_POLL_SECONDS)
@@ -98,15 +110,12 @@ class Launching:
         """End a model and forget its description."""
         try:
             yield from self._send(terminate_request(uid), _ONCE)
-        except XinferenceBadRequestError as error:
+        except (XinferenceBadRequestError, XinferenceModelNotFoundError) as error:
+            # The list of running models, by which such a refusal is explained, holds neither kind.
             status = yield from self._status_of(uid)
-            if status is not None and not status.ready:
-                # 4.1.0 refuses to end a model that is loading, and it comes up all the same.
-                raise error.with_note(
-                    f"{uid!r} is {status.status}: the server ends a model once it is ready. "
-                    f"Wait for it with connection.wait_until_ready({uid!r}), then end it."
-                ) from None
-            raise
+            if status is None or status.ready:
+                raise
+            raise _not_ended(uid, status, error) from None
         self._descriptions.forget(uid)
 
     def _status_of(self, uid: str) -> Flow[ModelStatus | None]:
@@ -126,3 +135,18 @@ class Launching:
 
 def _failed(uid: str, status: ModelStatus) -> str:
     return f"Launching {uid!r} failed: {status.error or 'the server gives no reason; see its log'}"
+
+
+def _not_ended(uid: str, status: ModelStatus, refusal: XinferenceError) -> XinferenceBadRequestError:
+    """What a model that is not ready is refused with: 4.1.0 ends none that is loading, and it comes up all the same."""
+    if status.failed:
+        msg = (
+            f"Model {uid!r} does not run: its launch failed ({status.error or 'the server gives no reason'}). There is "
+            "nothing to end; a new launch under the same UID takes its place."
+        )
+    else:
+        msg = (
+            f"Model {uid!r} cannot be ended yet, its status is {status.status}: the server ends a model once it is "
+            f"ready. Wait with connection.wait_until_ready({uid!r}), then end it."
+        )
+    return XinferenceBadRequestError(msg, url=refusal.url, model_uid=uid, status_code=refusal.status_code)

@@ -8,7 +8,6 @@ from typing import Any
 
 from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.protocol.http import Request, Response
-from xinference_bridge.protocol.image import image_type
 from xinference_bridge.protocol.media import media_type_of
 from xinference_bridge.protocol.media_fields import as_kwargs, checked_count, checked_text
 from xinference_bridge.protocol.multipart import Content, FilePart, Form
@@ -24,9 +23,10 @@ def document_type(head: bytes, what: str) -> str:
         XinferenceConfigurationError: It is another kind of file.
     """
     kind = media_type_of(head)
-    if kind == PDF:
-        return PDF
-    return image_type(head, f"{what} (an image or a PDF)")
+    if kind == PDF or (kind or "").startswith("image/"):
+        return str(kind)
+    found = f"a file of type {kind}" if kind else f"a file that begins with {head[:16]!r}"
+    raise XinferenceConfigurationError(f"{what} must be an image or a PDF, got {found}")
 
 
 def ocr_request(

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from xinference_bridge.errors import XinferenceStreamError
+from xinference_bridge.protocol.chat.channels import ChannelSplitter, Said
 from xinference_bridge.protocol.chat.logprobs import check_logprobs
 from xinference_bridge.protocol.chat.result import ChatDelta, ChatResult, Usage
 from xinference_bridge.protocol.chat.tags import Piece, Start, TagSplitter
 from xinference_bridge.protocol.chat.tool_calls import ToolCallReader
+from xinference_bridge.protocol.chat.tool_forms.written import Offered
 from xinference_bridge.protocol.shape_errors import wrong_shape
 
 
@@ -36,6 +38,7 @@ class ChatAccumulator:
         "_logprobs",
         "_plain",
         "_reasoning",
+        "_served_channels",
         "_served_thought",
         "_splitter",
         "_text",
@@ -58,6 +61,10 @@ class ChatAccumulator:
         self._tools: bool | tuple[Any, ...] = tools if isinstance(tools, bool) else tuple(tools)
         self._served_thought = False  # the server told reasoning apart
         self._splitter = TagSplitter(tools=self._tools, start=start, family=family)
+        self._served_channels: ChannelSplitter | None = None
+        if self._tools and family == "gpt-oss":
+            # The server's parser of channels knows none for calls, and leaves them in the reasoning (4.1.0).
+            self._served_channels = ChannelSplitter(Offered(() if self._tools is True else self._tools), thinking=True)
         self._plain = completion  # the text needs no look at
         self._text: list[str] = []
         self._reasoning: list[str] = []
@@ -202,6 +209,8 @@ class ChatAccumulator:
         tools and `enable_thinking: false`, its calls included.
         """
         finished = self._finish_reason not in (None, "length")
+        if self._served_channels is not None:
+            self._add(self._served_channels.close(finished=finished and not self._text), out)
         self._add(self._splitter.close(finished=finished), out)
         if self._served_thought and finished and not self._calls.any and not "".join(self._text).strip():
             answer = TagSplitter(tools=self._tools, family=self._family)
@@ -239,7 +248,11 @@ class ChatAccumulator:
             # The server tells reasoning apart, so that tags in `content` are the answer's own words.
             self._served_thought = True
             self._add(self._splitter.stop_reasoning(), out)
-            self._think(reasoning, out)
+            if self._served_channels is None:
+                self._think(reasoning, out)
+            else:
+                self._add(self._served_channels.feed(reasoning), out)
+                self._after_thought = not self._text
         calls = delta.get("tool_calls")
         if calls:
             if type(calls) is not list:
@@ -279,7 +292,7 @@ class ChatAccumulator:
             self._after_thought = not content
         return content
 
-    def _add(self, pieces: list[Piece], out: ChatDelta) -> None:
+    def _add(self, pieces: list[Piece] | list[Said], out: ChatDelta) -> None:
         for piece in pieces:
             if piece[0] == "text":
                 self._text.append(piece[1])

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from xinference_bridge.protocol.chat.channels import BARE_BEGINNINGS
 from xinference_bridge.protocol.chat.tags import Start
 from xinference_bridge.protocol.chat.thought_tags import ANY_TAG
 from xinference_bridge.protocol.chat.tool_forms.table import forms_of
@@ -56,7 +57,7 @@ def depends_on_model(body: Any, *, tools: bool) -> bool:
         text = message.get("content") if isinstance(message, Mapping) else None
         if isinstance(text, str) and (
             ANY_TAG.search(text)
-            or text.lstrip().startswith("analysis")
+            or text.lstrip().startswith(BARE_BEGINNINGS)
             or (tools and _ANY_CALL.search(text) is not None)
         ):
             return True

@@ -201,6 +201,13 @@ def why_unreadable(arguments: str) -> str | None:
     return None if type(value) is dict else "the arguments are not a JSON object"
 
 
+def named_call(name: str, arguments: str) -> WrittenCall:
+    """Return the call of this name; arguments that are nearly JSON are repaired."""
+    if is_json(arguments) or not isinstance(value := repaired(arguments), dict):
+        return WrittenCall(name, arguments, why_unreadable(arguments) if name else NAMELESS)
+    return WrittenCall(name, json_text(value), None if name else NAMELESS)
+
+
 _CONSTANT = re.compile(r"\b(?:NaN|Infinity)\b")
 _NAME = re.compile(r"""["']?(?:name|function)["']?\s*:\s*["']([^"'\\]+)["']""")
 _ARGUMENTS_BEGIN = re.compile(r"""["']?(?:arguments|parameters)["']?\s*:\s*""")

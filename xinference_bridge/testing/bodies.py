@@ -8,19 +8,14 @@ whole, as base64.
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 import json
-from collections.abc import AsyncIterable, Mapping
 from email.parser import BytesHeaderParser
 from email.policy import HTTP
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
-from vcr.stubs import VCRConnection, aiohttp_stubs
-
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from email.message import EmailMessage
 
 _KEPT_WHOLE = 1024
@@ -102,70 +97,3 @@ def _content(body: bytes) -> dict[str, Any]:
     if len(body) <= _KEPT_WHOLE:
         return {"base64": base64.b64encode(body).decode()}
     return {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
-
-
-class _Collector:
-    """Takes what an aiohttp payload writes."""
-
-    def __init__(self) -> None:
-        self.body = bytearray()
-
-    async def write(self, data: bytes) -> None:
-        self.body += data
-
-
-async def _whole(data: Any) -> tuple[Any, str | None]:
-    """What aiohttp was given as `data`, as the bytes that it would send and their content type; JSON stays as it is."""
-    if isinstance(data, Mapping) and any(not isinstance(value, str) for value in data.values()):
-        data = aiohttp.FormData(data)
-    if isinstance(data, aiohttp.FormData):
-        data = data()
-    if isinstance(data, aiohttp.payload.Payload):
-        collector = _Collector()
-        await data.write(collector)  # type: ignore[arg-type]
-        return bytes(collector.body), data.headers.get("Content-Type")
-    if hasattr(data, "read"):
-        return data.read(), None
-    if isinstance(data, AsyncIterable):
-        return b"".join([piece async for piece in data]), None
-    return data, None
-
-
-def whole_uploads(
-    patched: Callable[..., Callable[..., Awaitable[Any]]],
-) -> Callable[..., Callable[..., Awaitable[Any]]]:
-    """Have vcrpy's stand-in for aiohttp see an upload as bytes, where aiohttp would read it piece by piece."""
-
-    @functools.wraps(patched)
-    def made(cassette: Any, real_request: Any) -> Callable[..., Awaitable[Any]]:
-        request = patched(cassette, real_request)
-
-        @functools.wraps(request)
-        async def sent(session: aiohttp.ClientSession, method: str, url: Any, **options: Any) -> Any:
-            if options.get("data") is not None:
-                options["data"], kind = await _whole(options["data"])
-                headers = dict(options.get("headers") or {})
-                if kind is not None and "content-type" not in {name.lower() for name in headers}:
-                    options["headers"] = headers | {"Content-Type": kind}
-            return await request(session, method, url, **options)
-
-        return sent
-
-    return made
-
-
-def _unchunked(request: Callable[..., None]) -> Callable[..., None]:
-    """Drop the header that announces chunks: vcrpy sends on in one piece what was to be sent in chunks."""
-
-    @functools.wraps(request)
-    def sent(
-        connection: Any, method: str, url: str, body: Any = None, headers: Any = None, *args: Any, **kwargs: Any
-    ) -> None:
-        kept = {name: value for name, value in (headers or {}).items() if name.lower() != "transfer-encoding"}
-        request(connection, method, url, body, kept, *args, **kwargs)
-
-    return sent
-
-
-aiohttp_stubs.vcr_request = whole_uploads(aiohttp_stubs.vcr_request)
-VCRConnection.request = _unchunked(VCRConnection.request)

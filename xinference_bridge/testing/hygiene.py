@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
-_FORBIDDEN = {
+_SECRETS = {
     "a token": re.compile(r"eyJ[\w-]{17,}\.[\w-]{17,}"),
     "an API key": re.compile(r"\b(?:xf|sk)-[\w-]{16,}"),
     "a credential's header": re.compile(
         r"(?i)^\s*(?:authorization|proxy-authorization|cookie|set-cookie|x-api-key):", re.MULTILINE
     ),
     "a bearer credential": re.compile(r"(?i)\bbearer[ \t]+(?!scope|realm|error)[\w.~+/=-]{12,}"),
+}
+_MACHINE = {
     "a machine's path": re.compile(
         r"(?<![\w.:/-])(?:file://)?/(?:root|home|Users|tmp|var|opt|srv|mnt|data|usr|work|private)/\S|/\.cache/|[A-Z]:\\\\?Users"
     ),
@@ -21,10 +23,26 @@ _FORBIDDEN = {
 }
 
 
+def secrets(text: str) -> list[str]:
+    """Return the credentials that a recording holds, each as the line where it stands and what it is."""
+    return [f"{where}: {what}" for where, what, _ in _found(text, _SECRETS)]
+
+
 def findings(text: str) -> list[str]:
-    """Everything in a cassette that should have been scrubbed, each with what it is and the line where it stands."""
+    """Return all that a recording should not hold: credentials, paths and addresses of a machine, binary data.
+
+    Args:
+        text: The content of a recording's file.
+
+    Returns:
+        One string for each finding, with the line, what it is, and up to 60 characters of it.
+    """
+    return [f"{where}: {what}: {match[:60]!r}" for where, what, match in _found(text, _SECRETS | _MACHINE)]
+
+
+def _found(text: str, patterns: dict[str, re.Pattern[str]]) -> list[tuple[str, str, str]]:
     return [
-        f"line {text.count(chr(10), 0, match.start()) + 1}: {what}: {match[0][:60]!r}"
-        for what, pattern in _FORBIDDEN.items()
+        (f"line {text.count(chr(10), 0, match.start()) + 1}", what, match[0])
+        for what, pattern in patterns.items()
         for match in pattern.finditer(text)
     ]

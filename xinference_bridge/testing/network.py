@@ -27,19 +27,28 @@ class NetworkGuard:
 
     def __init__(self) -> None:
         self.server: tuple[str, int] | None = None
-        """The lab's address, while a test that talks to it runs live or is recorded."""
+        """The server's address, while a test that talks to it runs live or is recorded."""
+        self.loopback = False
+        """Whether the present test may reach every loopback port but the forbidden ones."""
         self.own_ports = False
         """Whether the present test may reach the loopback ports that this process has bound."""
         self.forbidden_ports: frozenset[int] = frozenset()
-        """Ports that no grant of `own_ports` covers: the lab's."""
+        """Loopback ports that no grant covers: the server's."""
         self.attempts: list[str] = []
         """Every refused attempt since the last reset, also those whose error was swallowed."""
+        self.hint = "Outside of recordings, this test may talk to loopback ports only."
+        """The next step, told with every refusal."""
+        self.on = False
+        """Whether anything is refused at all."""
         self._bound: set[int] = set()
-        self._on = False
+        self._hooked = False
 
     def install(self) -> None:
         """Watch this process from now on."""
-        self._on = True
+        self.on = True
+        if self._hooked:
+            return
+        self._hooked = True
         sys.addaudithook(self._audit)
         # The event of `bind` comes before the kernel has chosen a port. Were this patch undone, own ports would be
         # refused: the safe side.
@@ -54,16 +63,17 @@ class NetworkGuard:
 
     def stand_down(self) -> None:
         """Let everything pass again."""
-        self._on = False
+        self.on = False
 
     def reset(self) -> None:
         """Grant nothing, and forget the attempts."""
         self.server = None
         self.own_ports = False
+        self.loopback = False
         self.attempts.clear()
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self._on or not event.startswith("socket."):
+        if not self.on or not event.startswith("socket."):
             return
         if event in {"socket.connect", "socket.sendto"}:
             self._check_address(*arguments)
@@ -75,7 +85,9 @@ class NetworkGuard:
             return
         host, port = str(address[0]), int(address[1])
         granted = (host, port) == self.server or (
-            self.own_ports and _is_loopback(host) and port in self._bound and port not in self.forbidden_ports
+            (self.loopback or (self.own_ports and port in self._bound))
+            and _is_loopback(host)
+            and port not in self.forbidden_ports
         )
         if not granted:
             raise self._refusal(f"{host}:{port}")
@@ -89,10 +101,7 @@ class NetworkGuard:
 
     def _refusal(self, what: str) -> NetworkBlockedError:
         self.attempts.append(what)
-        return NetworkBlockedError(
-            f"This test may not reach {what}. Mark it `server` to talk to the lab (recorded, replayed by default), or "
-            "`fault_server` to talk to a loopback port that it binds itself."
-        )
+        return NetworkBlockedError(f"This test may not reach {what}. {self.hint}")
 
 
 def _is_loopback(host: str) -> bool:

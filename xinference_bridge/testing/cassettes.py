@@ -1,57 +1,35 @@
-"""One recording: how it is matched, played, kept and written.
+"""One recording: how it is matched, played and kept.
 
-Stands on vcrpy 8.5.0, mended in three places: threads do not escape it, a response is played once even when many
-threads ask at the same time, and what was asked for in vain is remembered.
+Builds on vcrpy: a response is played once even when many threads ask at the same time, requests without a recorded
+response are remembered, and only what a passing test said is written.
 """
 
 from __future__ import annotations
 
 import copy
 import difflib
-import hashlib
 import json
-import re
 import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vcr
-import yaml
 from vcr.cassette import Cassette
 from vcr.persisters.filesystem import FilesystemPersister
 from vcr.record_mode import RecordMode
 from vcr.serialize import serialize
-from vcr.serializers import yamlserializer
-from vcr.stubs import VCRHTTPResponse
 
-from tests.support.bodies import as_base64, from_base64
-from tests.support.scrub import Scrubber
+from xinference_bridge.testing.hygiene import secrets
+from xinference_bridge.testing.readable_yaml import ReadableYaml
+from xinference_bridge.testing.scrub import Scrubber
+from xinference_bridge.testing.server import CREDENTIALS_LINE, REPLAY, RecordedServer
+from xinference_bridge.testing.vcr_fixes import fix_vcrpy
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from vcr.request import Request
-
-    from tests.support.scrub import Lab
-
-_LONGEST_NAME = 120
-
-# Streams are read by urllib3's `read1(amount, decode_content=…)`, whose second argument vcrpy passes on to BytesIO.
-VCRHTTPResponse.read1 = lambda self, amount=-1, **_: self._content.read1(amount)
-
-
-def cassette_path(folder: Path, module: Path, name: str) -> Path:
-    """Where a test's recording lives: `module` is its path below tests/, `name` what follows it in the test's id."""
-    return folder / module.with_suffix("") / cassette_name(name)
-
-
-def cassette_name(name: str) -> str:
-    """The name of a recording's file, for a test of this name."""
-    safe = re.sub(r"-+", "-", re.sub(r"[^\w.]+", "-", name.replace("::", "."))).strip("-.")
-    if len(safe) > _LONGEST_NAME:
-        safe = f"{safe[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return f"{safe}.yaml"
 
 
 @lru_cache(maxsize=4096)
@@ -73,6 +51,10 @@ def body_as_json(sent: Request, recorded: Request) -> bool:
     return _canonical(sent.body) == _canonical(recorded.body)
 
 
+class SecretInRecordingError(ValueError):
+    """A recording was not written, because the search for secrets found one in it."""
+
+
 class Recording(Cassette):  # type: ignore[misc]
     """A test's exchanges with the server."""
 
@@ -91,12 +73,14 @@ class Recording(Cassette):  # type: ignore[misc]
         return [_brief(r) for i, (r, _) in enumerate(self.data) if not self.play_counts[i]]
 
     def append(self, request: Request, response: dict[str, Any]) -> None:
+        """Take down an exchange, without its secrets."""
         with self._lock:
             if not self.write_protected:
                 response = self._scrubber.response(request, copy.deepcopy(response))
             super().append(request, response)
 
     def play_response(self, request: Request) -> dict[str, Any]:
+        """Return the recorded response of a request, and count it as played."""
         with self._lock:  # finding an answer and marking it as played are one step, or two threads get the same
             return super().play_response(request)  # type: ignore[no-any-return]
 
@@ -140,71 +124,48 @@ def _difference(sent: Request, recorded: Request) -> str:
     return "\n".join(lines)
 
 
-class _Dumper(yaml.SafeDumper):
-    """Refuses what a cassette should not hold: bytes that are not text."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _no_bytes(_dumper: yaml.SafeDumper, data: bytes) -> yaml.Node:
-    msg = f"Not text, so nobody could review it: {data[:60]!r}"
-    raise yaml.representer.RepresenterError(msg)
-
-
-_Dumper.add_representer(bytes, _no_bytes)
-
-
-class ReadableYaml:
-    """Cassettes that a person can review: a stream stands one line a line, in the order in which things happened.
-
-    YAML can hold a CRLF only as an escape in one long quoted string, and the server ends its stream's lines with it. So
-    such a body is kept as `crlf_lines`: the list of what stands between. Bytes that are no text are kept as `base64`.
-    """
-
-    @staticmethod
-    def serialize(cassette: dict[str, Any]) -> str:
-        cassette = copy.deepcopy(cassette)
-        for interaction in cassette["interactions"]:
-            body = interaction["response"]["body"]
-            if isinstance(body.get("string"), bytes):
-                body["base64"] = as_base64(body.pop("string"))
-            elif "\r\n" in (body.get("string") or ""):
-                body["crlf_lines"] = body.pop("string").split("\r\n")
-        return yaml.dump(cassette, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
-
-    @staticmethod
-    def deserialize(text: str) -> dict[str, Any]:
-        cassette: dict[str, Any] = yamlserializer.deserialize(text)
-        for interaction in cassette["interactions"]:
-            body = interaction["response"]["body"]
-            if "crlf_lines" in body:
-                body["string"] = "\r\n".join(body.pop("crlf_lines"))
-            elif "base64" in body:
-                body["string"] = from_base64(body.pop("base64"))
-        return cassette
-
-
 class _Utf8Files(FilesystemPersister):  # type: ignore[misc]
-    @staticmethod
-    def save_cassette(cassette_path: str, cassette_dict: dict[str, Any], serializer: Any) -> None:
+    """Writes recordings, and in their first line which credentials the server was asked with, unless with all."""
+
+    def __init__(self, server: RecordedServer) -> None:
+        self._credentials = server.credentials
+
+    def save_cassette(self, cassette_path: str, cassette_dict: dict[str, Any], serializer: Any) -> None:
         path = Path(cassette_path)
+        text = serialize(cassette_dict, serializer)
+        if found := secrets(text):
+            message = "\n  ".join([f"Not written, because secrets are left in it: {path}", *found])
+            raise SecretInRecordingError(message)
+        if self._credentials != REPLAY.credentials:
+            text = f"{CREDENTIALS_LINE}[{', '.join(self._credentials)}]\n{text}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(serialize(cassette_dict, serializer), encoding="utf-8", newline="\n")
+        path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def open_recording(path: Path, lab: Lab, *, record: bool) -> AbstractContextManager[Recording]:
-    """Plays the recording at `path`, each exchange once; with `record`, talks to the lab and replaces it."""
-    scrubber = Scrubber(lab)
+def open_recording(path: Path, server: RecordedServer, *, record: bool) -> AbstractContextManager[Recording]:
+    """Return a context in which HTTP requests are answered from a recording, each recorded response once.
+
+    Inside it every request of `requests`, `urllib3`, `aiohttp` and `httpx` in this process is matched by method, path,
+    query and body; JSON bodies are compared by their meaning, host and port do not count. A request that matches none
+    raises vcrpy's `CannotOverwriteExistingCassetteException`, whose message shows the difference.
+
+    Args:
+        path: The file of the recording.
+        server: The server whose address and credentials become placeholders.
+        record: Whether to send the requests to the server and replace the file when the context ends. The file is
+            written only when the recording's `keep` was set to True.
+    """
+    fix_vcrpy()
+    scrubber = Scrubber(server)
     machine = vcr.VCR()
     machine.register_serializer("readable", ReadableYaml)
-    machine.register_persister(_Utf8Files)
+    machine.register_persister(_Utf8Files(server))
     machine.register_matcher("body_as_json", body_as_json)
     config = machine.get_merged_config(
         path=str(path),
         serializer="readable",
         record_mode=RecordMode.ALL if record else RecordMode.NONE,
-        match_on=("method", "path", "query", "body_as_json"),  # not host and port: the lab's differ from run to run
+        match_on=("method", "path", "query", "body_as_json"),  # not host and port: they differ from run to run
         before_record_request=scrubber.request,
         decode_compressed_response=record,
         allow_playback_repeats=False,

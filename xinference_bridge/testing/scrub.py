@@ -14,45 +14,18 @@ import socket
 import threading
 import uuid
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus, urlsplit
 
-from lab.paths import DEFAULT_XINFERENCE
-from tests.support.bodies import bytes_as_json, form_as_json, is_form
+from xinference_bridge.testing.bodies import bytes_as_json, form_as_json, is_form
+from xinference_bridge.testing.server import REPLAY, REPLAY_URL, RecordedServer
 
 if TYPE_CHECKING:
     from vcr.request import Request
 
-REPLAY_URL = "http://127.0.0.1:9997"
-
-
-@dataclass(frozen=True)
-class Lab:
-    """The server that a test talks to: the running lab, or the placeholders that stand for it in the recordings."""
-
-    url: str = REPLAY_URL
-    api_key: str = field(default="xf-lab-key", repr=False)
-    username: str = field(default="lab-user", repr=False)
-    password: str = field(default="lab-password", repr=False)
-    version: str = DEFAULT_XINFERENCE
-    """Which Xinference it is."""
-    models: frozenset[str] = frozenset()
-    """The UIDs that run there; none are known under replay."""
-    live: bool = False
-    """Whether requests really reach a server: live, or being recorded."""
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port, as a socket takes them."""
-        parts = urlsplit(self.url)
-        return parts.hostname or "", parts.port or 80
-
-
-REPLAY = Lab()
 RECORDED_AT = datetime(2026, 1, 1, tzinfo=timezone.utc)
 """The `Date` of every recorded response. Tokens keep their lifetime, counted from here."""
 
@@ -90,12 +63,12 @@ _FORM_FIELD = re.compile(rf"((?:^|&)({_FIELDS})=)([^&]+)")
 class Scrubber:
     """Replaces the secrets of one recording, each by the same placeholder throughout."""
 
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
+    def __init__(self, server: RecordedServer) -> None:
+        self._server = server
         self._known = {
-            lab.api_key: REPLAY.api_key,
-            lab.username: REPLAY.username,
-            lab.password: REPLAY.password,
+            server.api_key: REPLAY.api_key,
+            server.username: REPLAY.username,
+            server.password: REPLAY.password,
         }
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -107,9 +80,10 @@ class Scrubber:
         request.uri = REPLAY_URL + _ABORTED.sub("/requests/request-id/abort", parts.path) + query
         request.headers = {name: _text(request.headers[name]) for name in _REQUEST_HEADERS if name in request.headers}
         body = request.body
-        if request._was_file or request._was_iter:
+        if request._was_file or request._was_iter:  # noqa: SLF001 - vcrpy has no public name for it
             # vcrpy has read it, and would hand it out as a file or an iterator again if it knew where it came from.
-            body, request._was_file, request._was_iter = request.body_bytes, False, False
+            body = request.body_bytes
+            request._was_file = request._was_iter = False  # noqa: SLF001
         if body:
             request.body = _REQUEST_ID.sub(r'\1"request-id"', self._request_text(request, body, parts.path))
         return request
@@ -154,7 +128,7 @@ class Scrubber:
                     text = text.replace(secret, placeholder)
             text = _JWT.sub(lambda m: self._placeholder("token", m[0], now), text)
             text = _KEY.sub(lambda m: self._placeholder("key", m[0], now), text)
-        text = text.replace(urlsplit(self._lab.url).netloc, urlsplit(REPLAY_URL).netloc)
+        text = text.replace(urlsplit(self._server.url).netloc, urlsplit(REPLAY_URL).netloc)
         text = _PRIVATE.sub("192.0.2.1", _LOOPBACK.sub(urlsplit(REPLAY_URL).netloc, text))
         text = _PROCESS.sub("pid=1", text).replace(_NODE, "0" * 12)
         return _HOST.sub("lab-host", _PATH.sub("/lab/", text))
