@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help bench soak demo test test-live lab lab-stop record lint typecheck format \
-	bench-load test-cluster bench-cluster test-corpora test-langgraph-dev test-langchain-agents traces \
+	bench-load bench-failover test-cluster bench-cluster test-corpora test-langgraph-dev test-langchain-agents traces \
 	docs docs-serve docs-test docs-pictures docs-shots docs-tables test-migration dist test-wheel test-minimum test-newest test-pythons test-python
 
 help: ## Say what can be made
@@ -58,6 +58,9 @@ bench: $(BENCH)/.ready ## Measure ours against the floor and the peers, and writ
 
 bench-load: $(BENCH)/.ready ## Stream to 1 to 256 callers from the running lab, restart it amid that; writes benchmarks/LOAD.md (25 min)
 	@$(LAB) && $(BENCH)/bin/python -m benchmarks.load $(LOAD_SECONDS)
+
+bench-failover: $(BENCH)/.ready ## Kill one of two servers under load and bring it back; writes benchmarks/FAILOVER.md (6 min, beside the lab)
+	@$(LAB) && LAB_STATE=build/second-lab $(BENCH)/bin/python -m benchmarks.failover
 
 soak: $(READY) ## 20,000 calls against a local server: memory and file descriptors stay flat
 	@$(BIN)/python benchmarks/soak.py

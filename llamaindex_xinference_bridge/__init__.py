@@ -24,7 +24,7 @@ from llamaindex_xinference_bridge.sparse_embedding import XinferenceSparseEmbedd
 from llamaindex_xinference_bridge.tool_spec import XinferenceToolSpec
 
 Xinference = XinferenceLLM
-"""The name in `llama-index-llms-xinference`."""
+"""The class under its name in `llama-index-llms-xinference`."""
 
 __all__ = [
     "Xinference",

@@ -1,4 +1,4 @@
-"""The keywords of the constructors, for type checkers: a misspelt one is found before the program runs."""
+"""The keywords of the constructors, so that type checkers find misspelled ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xinference_bridge.integration.sampling_fields import RareSamplingKeywords
 
 
 class SharedSettings(TypedDict, total=False):
-    """What all three classes take beside their positional arguments."""
+    """Keywords of all classes, besides their positional arguments."""
 
     model: str
     connection: XinferenceConnection | None
@@ -27,6 +27,7 @@ class SharedSettings(TypedDict, total=False):
     max_retries: int | None
     headers: Mapping[str, str] | None
     default_headers: Mapping[str, str] | None
+    additional_kwargs: Mapping[str, Any] | None
 
 
 class ConnectionSettings(TypedDict, total=False):
@@ -40,7 +41,7 @@ class ConnectionSettings(TypedDict, total=False):
 
 
 class LLMSettings(SharedSettings, RareSamplingKeywords, total=False):
-    """What XinferenceLLM takes."""
+    """Keywords of XinferenceLLM."""
 
     base_url: str | None
     timeout: float | None
@@ -54,7 +55,7 @@ class LLMSettings(SharedSettings, RareSamplingKeywords, total=False):
 
 
 class EmbeddingSettings(SharedSettings, total=False):
-    """What XinferenceEmbedding takes."""
+    """Keywords of XinferenceEmbedding."""
 
     endpoint: str | None
     callback_manager: CallbackManager | None
@@ -71,7 +72,7 @@ class EmbeddingSettings(SharedSettings, total=False):
 
 
 class SparseEmbeddingSettings(SharedSettings, total=False):
-    """What XinferenceSparseEmbedding takes."""
+    """Keywords of XinferenceSparseEmbedding."""
 
     endpoint: str | None
     model_name: str
@@ -82,7 +83,7 @@ class SparseEmbeddingSettings(SharedSettings, total=False):
 
 
 class RerankSettings(SharedSettings, total=False):
-    """What XinferenceRerank takes."""
+    """Keywords of XinferenceRerank."""
 
     endpoint: str | None
     callback_manager: CallbackManager | None

@@ -1,4 +1,4 @@
-"""A cache of vectors in which queries have a collection of their own."""
+"""A cache of vectors with a separate collection for queries."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from llama_index.core.storage.kvstore.types import BaseKVStore
 
 
 class QueryCache:
-    """`embeddings_cache` for queries. llama-index-core keeps queries and texts under the same key: their words."""
+    """`embeddings_cache` for queries. llama-index-core stores queries and texts under the same key, their text."""
 
     def __init__(self, cache: BaseKVStore) -> None:
         self._cache = cache
 
     def get(self, key: str, collection: str) -> dict[str, Any] | None:
-        """Return what is kept of this query."""
+        """Return the cached vector of a query."""
         return self._cache.get(key=key, collection=_of_queries(collection))
 
     async def aget(self, key: str, collection: str) -> dict[str, Any] | None:
@@ -22,7 +22,7 @@ class QueryCache:
         return await self._cache.aget(key=key, collection=_of_queries(collection))
 
     def put(self, key: str, val: dict[str, Any], collection: str) -> None:
-        """Keep the vector of a query."""
+        """Store the vector of a query."""
         self._cache.put(key=key, val=val, collection=_of_queries(collection))
 
     async def aput(self, key: str, val: dict[str, Any], collection: str) -> None:

@@ -1,4 +1,4 @@
-"""An embedding model for texts and images that a Xinference server runs, as LlamaIndex calls it."""
+"""`XinferenceMultiModalEmbedding`: the embedding model for texts and images in LlamaIndex."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from xinference_bridge.models.embedding import EmbeddingHandle
 
 
 class XinferenceMultiModalEmbedding(XinferenceEmbedding, MultiModalEmbedding):
-    """An embedding model for texts and images under its UID, such as CLIP or Qwen3-VL-Embedding.
+    """An embedding model for texts and images on a Xinference server, such as CLIP or Qwen3-VL-Embedding.
 
     ```python
     model = XinferenceMultiModalEmbedding(model_uid="jina-clip-v2", connection=conn)  # or base_url=, api_key=
     ```
 
-    `MultiModalVectorStoreIndex` takes it as `embed_model` and as `image_embed_model`.
+    Pass it to `MultiModalVectorStoreIndex` as `embed_model` and `image_embed_model`.
 
-    An image is a path, a `file://`, data or http(s) URL, or a `BytesIO`; files are read here and sent as data URLs.
+    An image is a path, a `file://`, data or http(s) URL, or a `BytesIO`. Files are read locally and sent as data URLs.
     """
 
     @classmethod
     def class_name(cls) -> str:
-        """Return the name in serialised objects and traces.
+        """Return the class name for serialized objects and traces.
 
         Returns:
             The name of this class.

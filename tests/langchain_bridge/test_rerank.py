@@ -82,8 +82,8 @@ def test_a_threshold_of_the_model_may_be_lifted_for_a_call(monkeypatch):
 @pytest.mark.parametrize(
     ("documents", "keywords", "told"),
     [
-        ("abc", {}, "not one text"),
-        (["a", 7], {}, "document 1 is neither a text nor a Document but of type int"),
+        ("abc", {}, "got one text"),
+        (["a", 7], {}, "document 1 must be a string, a Document or a dict, got int"),
         (["a"], {"top_n": -1}, "top_n=-1"),
         (["a"], {"top_n": "3"}, "top_n='3'"),
         (["a"], {"top_n": True}, "top_n=True"),

@@ -1,4 +1,4 @@
-"""Building the three classes: the older packages' calls, names misspelt, copies, pickles, what is written down."""
+"""Building the three classes: the older packages' calls, names misspelled, copies, pickles, what is written down."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_model_is_another_word_for_model_uid_and_one_is_needed(cls):
 
 
 def test_a_model_that_is_not_named_is_asked_for():
-    with pytest.raises(XinferenceConfigurationError, match=r"XinferenceLLM needs model_uid= \(or model=\)"):
+    with pytest.raises(XinferenceConfigurationError, match=r"XinferenceLLM requires model_uid= \(or model=\)"):
         XinferenceLLM(endpoint=URL)
 
 

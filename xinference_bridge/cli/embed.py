@@ -48,7 +48,7 @@ class Embedding:
     batch_size: int = 64
     """Texts per request."""
     concurrency: int = 4
-    """Concurrent requests."""
+    """Maximum number of concurrent requests."""
     overwrite: bool = False
     """Whether to replace an existing output."""
     skip_bad: bool = False

@@ -1,4 +1,4 @@
-"""An image as users give it (a path, bytes, a data URL) → the object that the server embeds or ranks."""
+"""Convert an image (a path, bytes, a data URL) to the object that the server embeds or ranks."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.integration.media_files import path_of_file_url, read_file
 from xinference_bridge.protocol.media import checked_data_url, data_url_of
 
-#: What names or holds an image.
+#: An image: a reference or its bytes.
 ImageLike = str | bytes | os.PathLike[str]
 
 
 def image_input(image: ImageLike, place: int | None = None, *, what: str = "the image") -> dict[str, str]:
-    """Return `{"image": "data:image/…;base64,…"}`; an http(s) URL stays as it is, for the server to fetch.
+    """Return `{"image": "data:image/…;base64,…"}`. An http(s) URL stays unchanged, for the server to download.
 
     Args:
         image: A path, a `file://` URL, a data URL, an http(s) URL, or the bytes of a file.
-        place: Its place among the inputs of the call, for errors.
-        what: What it is, for errors, where it has no place.
+        place: Its index among the inputs of the call, for errors.
+        what: A description for errors, if it has no index.
 
     Raises:
-        XinferenceConfigurationError: It cannot be read, is empty, larger than 64 MiB, no regular file, or no image.
+        XinferenceConfigurationError: It cannot be read, is empty, is larger than 64 MiB, or is not an image file.
     """
     what = what if place is None else f"image {place}"
     if isinstance(image, (bytes, bytearray, memoryview)):
@@ -42,10 +42,10 @@ def image_input(image: ImageLike, place: int | None = None, *, what: str = "the 
 
 
 def ranked_item(item: Mapping[str, Any], what: str) -> dict[str, str]:
-    """Return `{"text": …}`, `{"image": …}` or `{"video": …}` as the server ranks it, an image as a data URL.
+    """Return `{"text": …}`, `{"image": …}` or `{"video": …}` for the server to rank, an image as a data URL.
 
     Raises:
-        XinferenceConfigurationError: It has another key or none, or its value is invalid.
+        XinferenceConfigurationError: It has another key, no key, or an invalid value.
     """
     if not item or not set(item) <= {"text", "image", "video"}:
         msg = f'{what} must be {{"text": …}}, {{"image": …}} or {{"video": …}}, got the keys {sorted(map(str, item))}'

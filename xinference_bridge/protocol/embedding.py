@@ -46,8 +46,8 @@ def embeddings_request(uid: str, inputs: Sequence[Item], parameters: Mapping[str
     Args:
         uid: The model.
         inputs: Texts or objects, as many as one request takes.
-        parameters: Parameters under their wire names; absent is the server's default.
-        start: The place of the first input among all inputs of the call, for errors to name.
+        parameters: Parameters by their wire names. An absent one has the server's default.
+        start: The index of the first input among all inputs of the call, for errors.
     """
     body: JSON = {"model": uid, "input": inputs, "encoding_format": "base64", **parameters}
     return Request("POST", "/v1/embeddings", body, model_uid=uid, ability="embed", first_input=start)
@@ -105,7 +105,7 @@ def sparse_from_response(response: Response, count: int, start: int = 0) -> list
     """Return one sparse vector for each of `count` texts, in their order.
 
     Raises:
-        XinferenceProtocolError: A vector is missing, or is none of token weights.
+        XinferenceProtocolError: A vector is missing, or has no token weights.
     """
     data = response.json()
     values = _in_input_order(response, data, count, start)

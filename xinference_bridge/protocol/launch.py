@@ -90,7 +90,7 @@ def launch_request(
         msg = f"uid={uid!r} must not hold a slash or white space: the server could neither describe nor end the model"
         raise XinferenceConfigurationError(msg)
     if model_type not in _MODEL_TYPES:
-        msg = f"model_type={model_type!r} is none of {', '.join(_MODEL_TYPES)}"
+        msg = f"model_type={model_type!r} must be one of {', '.join(_MODEL_TYPES)}"
         raise XinferenceConfigurationError(msg)
     if model_type == "LLM" and not engine:
         msg = "to launch a language model, engine= is required: vllm, sglang, transformers, llama.cpp, mlx"

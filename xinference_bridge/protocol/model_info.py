@@ -144,34 +144,34 @@ def find_model(uid_or_name: str, running: list[ModelInfo], server_url: str) -> M
 
 def ambiguous(name: str, named: list[ModelInfo], server_url: str) -> XinferenceModelNotFoundError:
     """Return the error for a name that several running models have; it lists the candidates."""
-    msg = f"{len(named)} models named {name!r} run at {server_url}: {_listed(named)}. Give the UID of one of them."
+    msg = f"{len(named)} models named {name!r} run at {server_url}: {_listed(named)}. Pass the UID of one of them."
     return XinferenceModelNotFoundError(msg, url=server_url, model_uid=name)
 
 
 def not_found(
     uid: str, running: list[ModelInfo], server_url: str, ability: Ability | str | None
 ) -> XinferenceModelNotFoundError:
-    """No such model: what runs there of the wanted type, nearest name first, and how to launch one."""
+    """Return the error for an unknown model. It lists the running models, most similar name first."""
     wanted = [model for model in running if ability is None or model.can(ability)]
     what = _WANTED.get(ability or "", "model")
     if wanted:
         order = {name: place for place, name in enumerate(nearest_first(uid, [model.uid for model in wanted]))}
         there = f"Running {what}s: {_listed(sorted(wanted, key=lambda model: order[model.uid]))}."
     elif running:
-        there = f"No {what} runs there; running: {_listed(running)}."
+        there = f"No {what} is running; running models: {_listed(running)}."
     else:
-        there = "Nothing runs there."
+        there = "No models are running."
     kind = _TYPE_FOR.get(ability or "") or MEDIA_ABILITIES.get(ability or "", ("",))[0]
     kind = f" --model-type {kind}" if kind else ""
     msg = (
         f"No model {uid!r} runs at {server_url}. {there} Launch it with `xinference launch -e {server_url}{kind} "
-        f"--model-name … --model-uid {uid}`, or give the UID that `xinference list` prints."
+        f"--model-name … --model-uid {uid}`, or pass a UID that `xinference list` prints."
     )
     return XinferenceModelNotFoundError(msg, url=server_url, model_uid=uid)
 
 
 def wrong_type(model: ModelInfo, running: list[ModelInfo], server_url: str, ability: str) -> XinferenceModelTypeError:
-    """The model is there, but of another type than the call needs: what could do it instead."""
+    """Return the error for a model of the wrong type. It lists the models that fit."""
     able = [other for other in running if other.can(ability)]
     what = _WANTED.get(ability, f"model with the ability {ability!r}")
     instead = f"Running {what}s: {_listed(able)}." if able else f"No {what} runs there."

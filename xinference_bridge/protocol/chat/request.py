@@ -28,7 +28,7 @@ ToolChoice = Literal["auto", "none", "required"] | NamedTool
 def tool_choice_from(value: Any, names: Collection[str]) -> ToolChoice | None:
     """What the frameworks' users write as a tool choice, understood: a word, a tool's name, or OpenAI's object.
 
-    Raises XinferenceBadRequestError that lists the tools when it names none of them.
+    Raises XinferenceBadRequestError with the list of tools if it names none of them.
     """
     if value is None or isinstance(value, NamedTool):
         return value
