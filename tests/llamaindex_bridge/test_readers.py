@@ -83,7 +83,7 @@ def test_a_scanned_page_is_a_document(connection, load):
 
 @pytest.mark.server
 def test_a_model_that_does_not_hear_is_named(connection, load):
-    with pytest.raises(XinferenceError, match="'minilm' .* speech-to-text model"):
+    with pytest.raises(XinferenceError, match=r"'minilm' .* speech-to-text model"):
         load(XinferenceAudioReader(model_uid="minilm", connection=connection), ENGLISH)
 
 
@@ -95,7 +95,7 @@ def test_they_are_readers_of_llamaindex():
         assert "sk-secret" not in reader.to_json()
         with pytest.raises(XinferenceConfigurationError, match="needs model_uid="):
             kind()
-        with pytest.raises(XinferenceConfigurationError, match="languge|pagess"):
+        with pytest.raises(XinferenceConfigurationError, match=r"languge|pagess"):
             kind(model_uid="m", **{"languge" if kind is XinferenceAudioReader else "pagess": 1})
 
 
