@@ -83,7 +83,7 @@ def _speech(connection: XinferenceConnection, model: ModelInfo, options: CallOpt
 
 def _image(connection: XinferenceConnection, model: ModelInfo, options: CallOptions) -> str:
     handle = ImageHandle(connection, model.uid)
-    [image] = handle.generate("a cat", size=SMALLEST_SIZE, options=options, **FEWEST_STEPS)
+    [image] = handle.generate("a cat", size=SMALLEST_SIZE, options=options, num_inference_steps=FEWEST_STEPS)
     return f"one image of {SMALLEST_SIZE} generated, {len(image.data) / 1024:.1f} KiB,"
 
 
