@@ -66,10 +66,8 @@ def read_in_all_ways(family: str, abilities: tuple[str, ...], message: dict[str,
     start, known = start_of(model, {}, engine_named(model.engine)), family_of(model)
     wire = body(message, reason)
     whole = shown(chat_result_from_wire(wire, tools=tools, start=start, family=known))
-    if depends_on_model(wire, tools=bool(tools)):
-        before = whole  # the description is asked for
-    else:
-        before = shown(chat_result_from_wire(wire, tools=tools))
+    described = depends_on_model(wire, tools=bool(tools))  # then the description is asked for
+    before = whole if described else shown(chat_result_from_wire(wire, tools=tools))
     readings = {"before the description": before}
     text, beside = message["content"], {key: value for key, value in message.items() if key != "content"}
     for size in (1, 7, len(text) or 1):

@@ -23,7 +23,10 @@ HEARD = "The capital of France is Paris."
 VERBOSE = {
     "text": f" {HEARD}",
     "language": "en",
-    "segments": [{"start": 0.0, "end": 1.2, "text": " The capital of France"}, {"start": 1.2, "end": 2, "text": " is Paris."}],
+    "segments": [
+        {"start": 0.0, "end": 1.2, "text": " The capital of France"},
+        {"start": 1.2, "end": 2, "text": " is Paris."},
+    ],
     "words": [{"word": " The", "start": 0.0, "end": 0.2}, {"word": " capital", "start": 0.2, "end": 0.6}],
 }  # fmt: skip
 
