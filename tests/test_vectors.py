@@ -181,7 +181,7 @@ def test_vectors_of_another_length_in_a_later_batch_are_refused(bridge, mode, se
         return plain(item, body)
 
     server._vector = grow
-    with pytest.raises(XinferenceProtocolError, match="4 dimensions from input 4 on, and of 3 before"):
+    with pytest.raises(XinferenceProtocolError, match="3 dimensions, but of 4 from input 4 on"):
         embedded(bridge, mode, server, ["a", "b", "c", "d", "e"])
 
 
