@@ -89,7 +89,7 @@ def _bring_back(server: Server, who: dict[str, str]) -> None:
     rest = Rest(server.endpoint, Rest(server.endpoint).post("/token", login)["access_token"])
     launches = [launch for launch in LAUNCHES if launch.uid in MODELS]
     with ThreadPoolExecutor(len(launches)) as pool:
-        for done in [pool.submit(rest.post, "/v1/models", launch.payload(), 600) for launch in launches]:
+        for done in [pool.submit(rest.post, "/v1/models", launch.payload(), 1200) for launch in launches]:
             done.result()
     for launch in launches:
         wait_until_ready(rest, launch)
