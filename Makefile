@@ -148,6 +148,19 @@ $(GRAPHS_READY): pyproject.toml
 test-langgraph-dev: $(GRAPHS_READY) ## Serve four graphs by langgraph dev, its guard against blocking calls on, on the running lab
 	@$(LAB) && $(GRAPHS_VENV)/bin/python -m pytest -c tests/langgraph_dev/pytest.ini tests/langgraph_dev
 
+AGENTS_VENV  := .venv-langchain-agents
+AGENTS_READY := $(AGENTS_VENV)/.ready
+
+$(AGENTS_READY): pyproject.toml
+	@echo "Setting up $(AGENTS_VENV): the package, LangChain and what its tests need (once; a minute)"
+	@$(PYTHON) -m venv $(AGENTS_VENV)
+	@$(AGENTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(AGENTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[langchain]' --group langchain-agents
+	@touch $@
+
+test-langchain-agents: $(AGENTS_READY) ## Run LangChain's own tests of its agents on ChatXinference, under BlockBuster (4 min)
+	@$(AGENTS_VENV)/bin/python -m tests.langchain_agents -n 2 --ignore=tests/unit_tests/agents/middleware_typing
+
 RELEASE_VENV  := .venv-release
 RELEASE_READY := $(RELEASE_VENV)/.ready
 # The Pythons to install the wheel into: make test-wheel PYTHONS="3.10 3.13"

@@ -76,10 +76,9 @@ class XinferenceTranscriber(XinferenceFields, BaseBlobParser):
             XinferenceError: The request failed.
 
         Examples:
-            >>> transcriber = XinferenceTranscriber(model="whisper")
-            >>> heard = transcriber.transcribe("tests/data/capital_en.wav", timestamps="segment")
-            >>> heard.segments[0].end
-            2.0
+            >>> heard = XinferenceTranscriber(model="whisper").transcribe("tests/data/capital_en.wav")
+            >>> heard.text
+            'The capital of France is Paris.'
         """
         with translated_errors:
             task, asked = self._asked(keywords)
@@ -87,7 +86,14 @@ class XinferenceTranscriber(XinferenceFields, BaseBlobParser):
             return (handle.translate if task == "translate" else handle.transcribe)(file, **asked)
 
     async def atranscribe(self, file: FileLike, **keywords: Any) -> Transcription:
-        """Async version of `transcribe`."""
+        """Async version of `transcribe`.
+
+        Examples:
+            >>> import asyncio
+            >>> transcriber = XinferenceTranscriber(model="whisper")
+            >>> asyncio.run(transcriber.atranscribe("tests/data/capital_en.wav")).text
+            'The capital of France is Paris.'
+        """
         with translated_errors:
             task, asked = self._asked(keywords)
             handle = self._handle(AudioHandle)
@@ -105,6 +111,12 @@ class XinferenceTranscriber(XinferenceFields, BaseBlobParser):
 
         Raises:
             XinferenceError: The request failed.
+
+        Examples:
+            >>> transcriber = XinferenceTranscriber(model="whisper", timestamps="segment")
+            >>> [document] = transcriber.lazy_parse(Blob.from_path("tests/data/capital_en.wav"))
+            >>> document.metadata["start"], document.metadata["end"]
+            (0.0, 2.0)
         """
         with translated_errors:
             yield from self._documents(self.transcribe(file_of(blob), timestamps=self._needed()), blob)
@@ -114,6 +126,13 @@ class XinferenceTranscriber(XinferenceFields, BaseBlobParser):
 
         Args:
             blob: The recording.
+
+        Examples:
+            >>> import asyncio
+            >>> transcriber = XinferenceTranscriber(model="whisper")
+            >>> [document] = asyncio.run(transcriber.aparse(Blob.from_path("tests/data/capital_en.wav")))
+            >>> document.page_content
+            'The capital of France is Paris.'
         """
         with translated_errors:
             return self._documents(await self.atranscribe(file_of(blob), timestamps=self._needed()), blob)

@@ -177,7 +177,7 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
         vectors: list[Embedding] = []
         with closing(self._answers(texts)) as answers:
             for batch, answer in answers:
-                progress.done(batch)
+                progress.done(len(batch.texts))
                 vectors += answer
         progress.close()
         return vectors
@@ -194,7 +194,7 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
         vectors: list[Embedding] = []
         async with aclosing(self._aanswers(texts)) as answers:
             async for batch, answer in answers:
-                progress.done(batch)
+                progress.done(len(batch.texts))
                 vectors += answer
         progress.close()
         return vectors
