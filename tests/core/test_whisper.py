@@ -95,7 +95,7 @@ class TestAnswers:
         assert heard.language == told
 
     @pytest.mark.parametrize(
-        "answer", [{}, {"text": None}, {"text": "a", "segments": {}}, {"text": "a", "words": [1]}, []]
+        "answer", [{}, {"text": None}, {"text": "a", "segments": 1}, {"text": "a", "words": [1]}, []]
     )
     def test_an_answer_of_another_shape_is_named(self, server, mode, answer):
         server.on(PATH, http(200, orjson.dumps(answer)))
