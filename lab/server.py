@@ -121,7 +121,7 @@ def known_server() -> Server | None:
 def start_server(python: Path, version: str, *, cluster: bool = False) -> Server:
     """Start a server with a new, empty home, or a cluster's supervisor; returns before it answers."""
     port = _choose_port()
-    STATE.mkdir(exist_ok=True)
+    STATE.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(HOME, ignore_errors=True)
     program, settings = ("supervisor", SETTINGS | _CLUSTER_SETTINGS) if cluster else ("local", SETTINGS)
     pid, started = _start(_command(python, program, port), settings, HOME, LOG_FILE)

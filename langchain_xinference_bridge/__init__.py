@@ -20,8 +20,12 @@ except ImportError as missing:
 
 from langchain_xinference_bridge.chat_models import ChatXinference
 from langchain_xinference_bridge.embeddings import XinferenceEmbeddings
+from langchain_xinference_bridge.images import XinferenceImages
 from langchain_xinference_bridge.llms import Xinference, XinferenceLLM
+from langchain_xinference_bridge.ocr import XinferenceOCR
 from langchain_xinference_bridge.rerank import XinferenceRerank
+from langchain_xinference_bridge.speech import XinferenceSpeech
+from langchain_xinference_bridge.transcription import XinferenceTranscriber
 from xinference_bridge import XinferenceConnection
 
 if TYPE_CHECKING:
@@ -32,9 +36,13 @@ __all__ = [
     "Xinference",
     "XinferenceConnection",
     "XinferenceEmbeddings",
+    "XinferenceImages",
     "XinferenceLLM",
+    "XinferenceOCR",
     "XinferenceRerank",
     "XinferenceSparseEmbeddings",
+    "XinferenceSpeech",
+    "XinferenceTranscriber",
 ]
 
 del _langchain_core

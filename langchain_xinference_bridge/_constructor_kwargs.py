@@ -11,13 +11,14 @@ from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.rate_limiters import BaseRateLimiter
 from typing_extensions import TypedDict
 
+from xinference_bridge.client.uploads import FileLike
 from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.integration.inline_media import InlineMediaLike
 from xinference_bridge.integration.sampling_fields import SamplingKeywords
 
 
 class SharedSettings(TypedDict, total=False):
-    """Keywords of all classes, besides server_url, model_uid and api_key."""
+    """What all classes take beside server_url, model_uid and api_key."""
 
     model: str
     base_url: str
@@ -86,3 +87,42 @@ class RerankSettings(SharedSettings, total=False):
     top_n: int | None
     score_threshold: float | None
     instruction: str | None
+
+
+class TranscriberSettings(SharedSettings, total=False):
+    """What XinferenceTranscriber takes."""
+
+    task: Literal["transcribe", "translate"]
+    language: str | None
+    prompt: str | None
+    temperature: float | None
+    timestamps: Literal["segment", "word"] | None
+    format: Literal["text", "srt", "vtt"]
+
+
+class SpeechSettings(SharedSettings, total=False):
+    """What XinferenceSpeech takes."""
+
+    name: str | None
+    voice: str | None
+    format: str
+    speed: float
+    prompt_audio: FileLike | None
+    prompt_text: str | None
+
+
+class ImagesSettings(SharedSettings, total=False):
+    """What XinferenceImages takes."""
+
+    name: str | None
+    n: int
+    size: str | tuple[int, int] | None
+    negative_prompt: str | None
+
+
+class OCRSettings(SharedSettings, total=False):
+    """What XinferenceOCR takes."""
+
+    prompt: str | None
+    pages: list[int] | None
+    mode: Literal["single", "page"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -84,11 +83,10 @@ def _answer(message: AIMessage) -> WireMessage:
 def _calls_of(message: AIMessage) -> list[WireToolCall]:
     """Return all calls in order, including invalid ones, because a tool message answers each of them."""
     calls = [tool_call_to_wire(call.get("id") or "", call["name"], call["args"]) for call in message.tool_calls]
-    for broken in message.invalid_tool_calls:
-        # The engines parse the arguments in a history: a JSON string preserves the model's text exactly.
-        arguments = json.dumps({"invalid": broken.get("args") or ""}, ensure_ascii=False)
-        calls.append(tool_call_to_wire(broken.get("id") or "", broken.get("name") or "invalid", arguments))
-    return calls
+    return calls + [
+        tool_call_to_wire(broken.get("id") or "", broken.get("name") or "", broken.get("args") or "")
+        for broken in message.invalid_tool_calls
+    ]
 
 
 def _tool(message: ToolMessage) -> WireMessage:

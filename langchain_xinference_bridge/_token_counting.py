@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseLanguageModel
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 
 from langchain_xinference_bridge._messages import messages_to_wire
 from langchain_xinference_bridge._tools import ToolLike, tools_to_wire
 from langchain_xinference_bridge.errors import translated_errors
-from xinference_bridge.errors import XinferenceBadRequestError, XinferenceError, XinferenceUnsupportedError
+from xinference_bridge.errors import XinferenceUnsupportedError
+from xinference_bridge.integration.token_counting import NOT_COUNTED, TextCounter, estimate_of, warn_of_estimate
 from xinference_bridge.models.chat import ChatHandle
 
 if TYPE_CHECKING:
     from langchain_xinference_bridge._base import Handle
-
-
-_NOT_COUNTED = (XinferenceBadRequestError, XinferenceUnsupportedError)
-
-
-class EstimateWarning(UserWarning):
-    """Warns that a token count is an estimate, and why."""
 
 
 class TokenCounting(BaseLanguageModel[Any]):
@@ -67,8 +60,8 @@ class TokenCounting(BaseLanguageModel[Any]):
             wire = tools_to_wire(tools or ())
             try:
                 return self._handle(ChatHandle).count_tokens(messages_to_wire(messages), wire)
-            except _NOT_COUNTED as why:
-                _warn(why)
+            except NOT_COUNTED as why:
+                warn_of_estimate(why)
         return count_tokens_approximately(messages) + len(str(wire)) // 4 * bool(wire)
 
     def get_num_tokens(self, text: str) -> int:
@@ -92,12 +85,10 @@ class TokenCounting(BaseLanguageModel[Any]):
             return len(self.custom_get_token_ids(text))
         with translated_errors:
             try:
-                chat = self._handle(ChatHandle)
-                with_text = chat.count_tokens(messages_to_wire([HumanMessage(text)]))
-                return with_text - chat.count_tokens(messages_to_wire([HumanMessage("")]))
-            except _NOT_COUNTED as why:
-                _warn(why)
-        return -(-len(text) // 4)
+                return TextCounter(self._handle(ChatHandle)).count(text)
+            except NOT_COUNTED as why:
+                warn_of_estimate(why)
+        return estimate_of(text)
 
     def get_token_ids(self, text: str) -> list[int]:
         """Return the token ids from `custom_get_token_ids`. The server provides none.
@@ -123,7 +114,3 @@ class TokenCounting(BaseLanguageModel[Any]):
         )
         with translated_errors:
             raise XinferenceUnsupportedError(msg)
-
-
-def _warn(why: XinferenceError) -> None:
-    warnings.warn(f"The token count is an estimate: {why.message}", EstimateWarning, stacklevel=3)

@@ -15,7 +15,7 @@ from langchain_xinference_bridge._constructor_kwargs import EmbeddingsSettings
 from langchain_xinference_bridge._progress import progress
 from langchain_xinference_bridge.errors import translated_errors
 from xinference_bridge.errors import XinferenceConfigurationError
-from xinference_bridge.integration.image_input import ImageLike, image_input
+from xinference_bridge.integration.image_input import ImageLike, image_batches
 from xinference_bridge.models.batching import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_CONCURRENCY,
@@ -259,7 +259,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         with translated_errors:
             vectors: list[list[float]] = []
             handle, same = self._handle(EmbeddingHandle), SameDimensions(self.model_uid, self.dimensions)
-            for start, inputs in self._image_batches(images):
+            for start, inputs in image_batches(images):
                 answer = handle.embed_images(inputs, self._parameters(), start=start)
                 vectors += same.checked(answer.vectors, start)
             return vectors
@@ -277,7 +277,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         with translated_errors:
             vectors: list[list[float]] = []
             handle, same = self._handle(EmbeddingHandle), SameDimensions(self.model_uid, self.dimensions)
-            for start, inputs in self._image_batches(images):
+            for start, inputs in image_batches(images):
                 answer = await handle.aembed_images(inputs, self._parameters(), start=start)
                 vectors += same.checked(answer.vectors, start)
             return vectors
@@ -335,25 +335,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
                 yield batch, same.checked(answer, batch.start)
 
     def _batches(self, texts: Iterable[str]) -> Iterator[Batch]:
-        if isinstance(texts, str):
-            # Its characters would be embedded one by one.
-            msg = f"texts must be a list, got one string ({texts[:40]!r}): pass [text], or use embed_query"
-            raise XinferenceConfigurationError(msg)
         return batches_of(texts, self.batch_size, prefix=self.document_instruction)
-
-    def _image_batches(self, images: Iterable[ImageLike]) -> Iterator[tuple[int, list[dict[str, str]]]]:
-        if isinstance(images, (str, bytes)):
-            msg = "images must be a list, got one image: pass [image]"
-            raise XinferenceConfigurationError(msg)
-        held: list[dict[str, str]] = []
-        place = -1
-        for place, image in enumerate(images):
-            held.append(image_input(image, place))
-            if len(held) == _IMAGES_A_REQUEST:
-                yield place + 1 - len(held), held
-                held = []
-        if held:
-            yield place + 1 - len(held), held
 
     def _query(self, text: str) -> str:
         if not isinstance(text, str):
@@ -372,10 +354,6 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
 
     def _checked(self, vectors: list[list[float]]) -> list[list[float]]:
         return SameDimensions(self.model_uid, self.dimensions).checked(vectors, 0)
-
-
-#: Images per request: data URLs are large, and a model handles images one by one.
-_IMAGES_A_REQUEST = 8
 
 
 def _length(texts: Iterable[str]) -> int | None:

@@ -11,7 +11,6 @@ from typing_extensions import Unpack
 from langchain_xinference_bridge._base import XinferenceFields
 from langchain_xinference_bridge._constructor_kwargs import SparseEmbeddingsSettings
 from langchain_xinference_bridge.errors import translated_errors
-from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.models.batching import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_CONCURRENCY,
@@ -78,7 +77,7 @@ class XinferenceSparseEmbeddings(XinferenceFields, _SparseEmbeddings):
         with translated_errors:
             answers = run_batches_in_order(
                 lambda batch: handle.embed_sparse(batch.texts, self.model_kwargs, start=batch.start),
-                batches_of(_several(texts), self.batch_size),
+                batches_of(texts, self.batch_size),
                 self.max_concurrency,
             )
             with closing(answers):
@@ -98,7 +97,7 @@ class XinferenceSparseEmbeddings(XinferenceFields, _SparseEmbeddings):
             async with aclosing(
                 arun_batches_in_order(
                     lambda batch: handle.aembed_sparse(batch.texts, self.model_kwargs, start=batch.start),
-                    batches_of(_several(texts), self.batch_size),
+                    batches_of(texts, self.batch_size),
                     self.max_concurrency,
                 )
             ) as answers:
@@ -131,10 +130,3 @@ class XinferenceSparseEmbeddings(XinferenceFields, _SparseEmbeddings):
             True
         """
         return (await self.aembed_documents([text]))[0]
-
-
-def _several(texts: Iterable[str]) -> Iterable[str]:
-    if isinstance(texts, str):
-        msg = f"texts must be a list, got one string ({texts[:40]!r}): pass [text], or use embed_query"
-        raise XinferenceConfigurationError(msg)
-    return texts

@@ -26,6 +26,7 @@ _ALIASES = {
     "base_url": "server_url",
     "default_headers": "headers",
     "context_length": "context_window",
+    "additional_kwargs": "model_kwargs",
 }
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.prompts import BasePromptTemplate
@@ -27,6 +27,17 @@ class SharedSettings(TypedDict, total=False):
     max_retries: int | None
     headers: Mapping[str, str] | None
     default_headers: Mapping[str, str] | None
+    additional_kwargs: Mapping[str, Any] | None
+
+
+class ConnectionSettings(TypedDict, total=False):
+    """What XinferenceToolSpec takes beside its models and its connection."""
+
+    server_url: str | None
+    api_key: SecretStr | str | None
+    timeout: float | None
+    max_retries: int | None
+    headers: Mapping[str, str] | None
 
 
 class LLMSettings(SharedSettings, RareSamplingKeywords, total=False):
@@ -81,3 +92,27 @@ class RerankSettings(SharedSettings, total=False):
     instruction: str | None
     model_kwargs: Mapping[str, Any] | None
     extra_body: Mapping[str, Any] | None
+
+
+class ReaderSettings(SharedSettings, total=False):
+    """What both readers take."""
+
+    endpoint: str | None
+    timeout: float | None
+    prompt: str | None
+    model_kwargs: Mapping[str, Any] | None
+    extra_body: Mapping[str, Any] | None
+
+
+class AudioReaderSettings(ReaderSettings, total=False):
+    """What XinferenceAudioReader takes."""
+
+    timestamps: Literal["segment", "word"] | None
+    task: Literal["transcribe", "translate"]
+    language: str | None
+
+
+class OCRReaderSettings(ReaderSettings, total=False):
+    """What XinferenceOCRReader takes."""
+
+    pages: Sequence[int] | None

@@ -6,9 +6,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from llama_index.core.base.embeddings.base import Embedding
+from llama_index.core.base.embeddings.base_sparse import SparseEmbedding
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.callbacks.schema import CBEventType, EventPayload
-from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent, EmbeddingStartEvent
+from llama_index.core.instrumentation.events.embedding import (
+    EmbeddingEndEvent,
+    EmbeddingStartEvent,
+    SparseEmbeddingEndEvent,
+    SparseEmbeddingStartEvent,
+)
 from llama_index.core.utils import get_tqdm_iterable
 from llama_index_instrumentation import get_dispatcher
 from typing_extensions import Self
@@ -56,16 +62,44 @@ class Reports:
         dispatcher.event(EmbeddingEndEvent.model_construct(chunks=texts, embeddings=vectors))
 
 
-class Progress:
-    """An optional progress bar over the texts."""
+class SparseReports:
+    """Reports each batch of sparse vectors to events, which is all that llama-index-core has for them."""
 
-    def __init__(self, texts: Iterable[str], shown: bool) -> None:
-        counted = texts if isinstance(texts, (list, tuple)) else []
+    def __init__(self, payload: dict[str, Any]) -> None:
+        self._payload = payload
+        self._open: dict[int, list[str]] = {}
+
+    def begun(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Yield the same batches, reported as they are taken."""
+        for batch in batches:
+            dispatcher.event(SparseEmbeddingStartEvent(model_dict=self._payload))
+            self._open[batch.start] = batch.texts
+            yield batch
+
+    def end(self, batch: Batch, vectors: list[SparseEmbedding]) -> None:
+        """Report that this batch was answered."""
+        texts = self._open.pop(batch.start)
+        dispatcher.event(SparseEmbeddingEndEvent.model_construct(chunks=texts, embeddings=vectors))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for texts in self._open.values():
+            dispatcher.event(SparseEmbeddingEndEvent.model_construct(chunks=texts, embeddings=[]))
+        self._open.clear()
+
+
+class Progress:
+    """A progress bar over the inputs, where one is wanted, that moves as answers come."""
+
+    def __init__(self, inputs: Iterable[Any], shown: bool) -> None:
+        counted = inputs if isinstance(inputs, (list, tuple)) else []
         self._bar = iter(get_tqdm_iterable(counted, shown, "Generating embeddings"))
 
-    def done(self, batch: Batch) -> None:
-        """Advance by one batch."""
-        for _ in batch.texts:
+    def done(self, count: int) -> None:
+        """Move on by so many inputs."""
+        for _ in range(count):
             next(self._bar, None)
 
     def close(self) -> None:

@@ -54,9 +54,12 @@ def message_to_wire(message: ChatMessage) -> WireMessage:
         return _assistant_to_wire(message)
     content = wire_messages.content_of_parts([_block_to_wire(block) for block in message.blocks])
     if role == "tool":
-        # Some histories from other integrations have only the tool's name.
-        call_id = message.additional_kwargs.get("tool_call_id") or message.additional_kwargs.get("name") or ""
-        return wire_messages.tool_message(content, call_id)
+        # Made by other integrations, some histories name the tool only.
+        name = message.additional_kwargs.get("name") or ""
+        wire = wire_messages.tool_message(content, message.additional_kwargs.get("tool_call_id") or name)
+        if name:
+            wire["name"] = name
+        return wire
     return {"role": "system", "content": content} if role == "system" else {"role": "user", "content": content}
 
 
@@ -70,20 +73,26 @@ def _assistant_to_wire(message: ChatMessage) -> WireMessage:
         elif isinstance(block, ThinkingBlock):
             reasoning.append(block.content or "")
         elif isinstance(block, ToolCallBlock):
-            calls.append(wire_messages.tool_call_to_wire(block.tool_call_id or "", block.tool_name, block.tool_kwargs))
+            calls.append(_call_to_wire(block))
         else:
             raise _no_place(block, "an assistant's message")
     if not calls:
-        # Our own answers have the calls in both places. Blocks take precedence, and each call is sent once.
-        calls = [kwargs_call_to_wire(call) for call in message.additional_kwargs.get("tool_calls") or ()]
+        # The same calls stand in both places of our own answers: the blocks come first, and only one of them is sent.
+        calls = [_call_to_wire(call_from_kwargs(call)) for call in message.additional_kwargs.get("tool_calls") or ()]
     return wire_messages.assistant_message("".join(texts), calls, "".join(reasoning))
 
 
-def kwargs_call_to_wire(call: Any) -> WireToolCall:
-    """Convert a call in `additional_kwargs` from other integrations: OpenAI's object or dict."""
+def call_from_kwargs(call: Any) -> ToolCallBlock:
+    """A call in `additional_kwargs`, as other integrations leave it: OpenAI's object, or the dict of it."""
     wire = call if isinstance(call, Mapping) else call.model_dump()
     function = wire["function"]
-    return wire_messages.tool_call_to_wire(wire.get("id") or "", function["name"], function["arguments"])
+    return ToolCallBlock(
+        tool_call_id=wire.get("id") or "", tool_name=function["name"], tool_kwargs=function["arguments"]
+    )
+
+
+def _call_to_wire(block: ToolCallBlock) -> WireToolCall:
+    return wire_messages.tool_call_to_wire(block.tool_call_id or "", block.tool_name, block.tool_kwargs)
 
 
 def _block_to_wire(block: Any) -> JSON:
@@ -183,7 +192,7 @@ def _kwargs_of(call: ToolCall, *, whole: bool) -> dict[str, Any] | str:
 
 
 def _call_to_kwargs(call: ToolCall) -> JSON:
-    wire: JSON = dict(wire_messages.tool_call_to_wire(call.id, call.name, call.arguments))
+    wire: JSON = {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
     if call.error is not None:
         wire["error"] = call.error
     return wire

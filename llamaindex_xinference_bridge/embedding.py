@@ -177,7 +177,7 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
         vectors: list[Embedding] = []
         with closing(self._answers(texts)) as answers:
             for batch, answer in answers:
-                progress.done(batch)
+                progress.done(len(batch.texts))
                 vectors += answer
         progress.close()
         return vectors
@@ -194,7 +194,7 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
         vectors: list[Embedding] = []
         async with aclosing(self._aanswers(texts)) as answers:
             async for batch, answer in answers:
-                progress.done(batch)
+                progress.done(len(batch.texts))
                 vectors += answer
         progress.close()
         return vectors
@@ -319,10 +319,6 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
             yield batch
 
     def _batches(self, texts: Iterable[str], prefix: str = "") -> Iterator[Batch]:
-        if isinstance(texts, str):
-            # Its characters would be embedded one by one.
-            msg = f"texts must be a list, got one string ({texts[:40]!r}): pass [text]"
-            raise XinferenceConfigurationError(msg)
         return batches_of(texts, self.embed_batch_size, prefix=prefix)
 
     def _concurrency(self) -> int:

@@ -28,7 +28,6 @@ from llama_index.core.tools.types import BaseTool
 from llama_index.core.types import BaseOutputParser, PydanticProgramMode, TokenAsyncGen
 from typing_extensions import Unpack
 
-from llamaindex_xinference_bridge._base import ServedModelFields
 from llamaindex_xinference_bridge._constructor_kwargs import LLMSettings
 from llamaindex_xinference_bridge._rate_limit import RateLimited
 from llamaindex_xinference_bridge._requests import (
@@ -45,7 +44,8 @@ from llamaindex_xinference_bridge._responses import (
     completion_response,
 )
 from llamaindex_xinference_bridge._structured import StructuredPrediction
-from llamaindex_xinference_bridge._tools import selections_from_response, tool_keywords, wants_one_call
+from llamaindex_xinference_bridge._token_counting import TokenCounting
+from llamaindex_xinference_bridge._tools import offered_alone, selections_from_response, tool_keywords, wants_one_call
 from xinference_bridge.connection_settings import CallOptions
 from xinference_bridge.errors import XinferencePermissionError
 from xinference_bridge.integration.inline_media import InlineMedia
@@ -61,7 +61,7 @@ from xinference_bridge.protocol.model_info import ModelInfo
 _log = logging.getLogger(__name__)
 
 
-class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPrediction):
+class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, StructuredPrediction):
     """A language model that runs on a Xinference server: chat, completion, tools, reasoning, structured output.
 
     A parameter that you leave out is not sent, so the server's default applies. Set one here or per call, as in
@@ -410,23 +410,69 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
 
         Args:
             response: An answer of this model.
-            error_on_no_tool_call: Whether an answer without a tool call raises.
+            error_on_no_tool_call: Whether an answer without a tool call raises, or with one that cannot be carried out.
             **kwargs: Not used.
 
         Returns:
-            One selection per call, in the model's order.
+            One selection per call, in the model's order. A call whose arguments cannot be read names no tool, so that
+            an agent does not carry it out, and tells the model why.
 
         Raises:
             ValueError: The answer has no tool call.
+            XinferenceUnsupportedError: A call cannot be carried out: it was cut off, or its arguments are not JSON.
         """
-        selections = selections_from_response(response)
+        selections = selections_from_response(response, refuse=error_on_no_tool_call)
         if not selections and error_on_no_tool_call:
             words = (response.message.content or "")[:200]
             msg = f"Expected a tool call, but {self.model_uid!r} answered in text: {words!r}"
             raise ValueError(msg)
         return selections
 
-    # llama-index-core reads `metadata` in these, inside the event loop
+    def predict_and_call(  # noqa: PLR0917 - as in llama-index-core
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        error_on_no_tool_call: bool = True,
+        error_on_tool_error: bool = False,
+        **kwargs: Any,
+    ) -> AgentChatResponse:
+        """Let the model call tools, carry the calls out, and return what the tools say.
+
+        Args:
+            tools: The tools on offer.
+            user_msg: The question.
+            chat_history: The conversation before it.
+            verbose: Whether each call is printed.
+            allow_parallel_tool_calls: Whether one answer may have several calls.
+            error_on_no_tool_call: Whether an answer without a tool call raises.
+            error_on_tool_error: Whether an error of a tool raises; else it is the tool's answer.
+            **kwargs: Parameters of this call, as for `chat`.
+
+        Returns:
+            What the tools said, with their outputs as `sources`.
+
+        Raises:
+            ValueError: The answer has no tool call.
+            XinferenceUnsupportedError: A call cannot be carried out: it was cut off, its arguments are not JSON, or it
+                names a tool that was not offered.
+            XinferenceError: The request failed.
+        """
+        with offered_alone(tools):
+            return super().predict_and_call(
+                tools,
+                user_msg,
+                chat_history,
+                verbose,
+                allow_parallel_tool_calls,
+                error_on_no_tool_call,
+                error_on_tool_error,
+                **kwargs,
+            )
+
+    # llama-index-core looks at `metadata` in these, inside the event loop
 
     async def apredict_and_call(  # noqa: PLR0917 - as in llama-index-core
         self,
@@ -441,16 +487,17 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
     ) -> AgentChatResponse:
         """Async version of `predict_and_call`."""
         await self.aprepare()
-        return await super().apredict_and_call(
-            tools,
-            user_msg,
-            chat_history,
-            verbose,
-            allow_parallel_tool_calls,
-            error_on_no_tool_call,
-            error_on_tool_error,
-            **kwargs,
-        )
+        with offered_alone(tools):
+            return await super().apredict_and_call(
+                tools,
+                user_msg,
+                chat_history,
+                verbose,
+                allow_parallel_tool_calls,
+                error_on_no_tool_call,
+                error_on_tool_error,
+                **kwargs,
+            )
 
     async def apredict(self, prompt: BasePromptTemplate, **prompt_args: Any) -> str:
         """Async version of `predict`."""

@@ -10,6 +10,7 @@ from xinference_bridge.client import registry
 from xinference_bridge.client.client import Client
 from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions, ConnectionSettings
 from xinference_bridge.models.audio import AudioHandle
+from xinference_bridge.models.image import ImageHandle
 from xinference_bridge.protocol.launch import LaunchProgress, ModelStatus, launch_request
 from xinference_bridge.protocol.model_info import ModelInfo
 from xinference_bridge.protocol.model_list import ModelList
@@ -135,13 +136,24 @@ class XinferenceConnection(ConnectionSettings):
             model_uid: The UID of the running model, or its name where one model has it.
 
         Examples:
-            >>> connection = XinferenceConnection()
-            >>> connection.audio("whisper").transcribe("tests/data/capital_en.wav").text
-            'The capital of France is Paris.'
+            >>> XinferenceConnection().audio("whisper").uid
+            'whisper'
         """
         return AudioHandle(self, model_uid)
 
-    # Launching and terminating models requires a login; an API key does not suffice
+    def image(self, model_uid: str) -> ImageHandle:
+        """Return the handle of an image model, which generates, edits or reads images.
+
+        Args:
+            model_uid: The UID of the running model, or its name where one model has it.
+
+        Examples:
+            >>> XinferenceConnection().image("tiny-sd").uid
+            'tiny-sd'
+        """
+        return ImageHandle(self, model_uid)
+
+    # Models that are launched and ended: this takes a login, an API key may not
 
     def launch(
         self,

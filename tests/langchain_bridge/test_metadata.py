@@ -13,11 +13,11 @@ from langchain_core.tools import tool
 
 from langchain_xinference_bridge import ChatXinference, XinferenceLLM
 from langchain_xinference_bridge._messages import usage_from_wire
-from langchain_xinference_bridge._token_counting import EstimateWarning
 from langchain_xinference_bridge.errors import XinferenceUnsupportedError
 from langchain_xinference_bridge.profile import profile_of
 from tests.langchain_bridge.conftest import chat_on
 from xinference_bridge import ModelInfo
+from xinference_bridge.integration.token_counting import EstimateWarning
 from xinference_bridge.protocol.chat.result import Usage
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from xinference_bridge.cli.console import output
+from xinference_bridge.cli.media_commands import MEDIA_COMMANDS
 from xinference_bridge.cli.options import FAILED, Common, with_common_options
 from xinference_bridge.version import __version__
 
@@ -208,6 +209,10 @@ def rerank(
         typer.echo(ranking_as_json(ranking))
     else:
         print_ranking(ranking, output())
+
+
+for _command in MEDIA_COMMANDS:
+    app.command()(_command)
 
 
 @app.command()

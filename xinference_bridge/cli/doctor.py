@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from xinference_bridge.cli import diagnosis
+from xinference_bridge.cli.first_answer import ask_one_thing
 from xinference_bridge.cli.network_checks import Reach, look_within
 from xinference_bridge.cli.option_names import with_option_names
 from xinference_bridge.cli.options import Common
@@ -309,7 +310,7 @@ class Examination:
     def _answer(self, name: str) -> Step:
         options = self._look if self._seconds is not None else CallOptions(timeout=_TRY_SECONDS, max_retries=0)
         begun = time.perf_counter()
-        what = diagnosis.ask_one_thing(self._connection, self._model, options)
+        what = ask_one_thing(self._connection, self._model, options)
         took = (time.perf_counter() - begun) * 1000
         return Step(name, "ok", f"{what} in {took:.0f} ms", facts={"latency_ms": round(took, 1)})
 

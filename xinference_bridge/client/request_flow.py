@@ -24,7 +24,7 @@ from xinference_bridge.client.flow import (
     Via,
 )
 from xinference_bridge.client.retry_policy import failure_of, retrying
-from xinference_bridge.client.servers import Servers, moves_on
+from xinference_bridge.client.servers import Servers, moves_on, worst_of
 from xinference_bridge.client.transport.call import Budget, Call
 from xinference_bridge.connection_settings import ConnectionSettings
 from xinference_bridge.errors import XinferenceConnectionError, XinferenceError, XinferenceModelNotFoundError
@@ -200,8 +200,8 @@ class RequestFlow:
     def _anywhere(
         self, call: Call, attempt: Callable[[RequestFlow, Call], Flow[Answer]], *, opening_stream: bool
     ) -> Flow[Answer]:
-        """Try one server after another until one answers. Raise the first failure if none does."""
-        first: XinferenceError | None = None
+        """Ask one server after another until one answers; raise one failure that tells of all when none does."""
+        failures: list[XinferenceError] = []
         for server in self._servers.in_turn() if self._servers is not None else ():
             other = server.target
             try:
@@ -214,13 +214,13 @@ class RequestFlow:
             except XinferenceError as failure:
                 if not moves_on(failure, preferred=other is None, opening_stream=opening_stream):
                     raise
-                if not isinstance(failure, XinferenceModelNotFoundError):
+                if not isinstance(failure, XinferenceModelNotFoundError):  # it serves other models
                     server.failed()
-                first = first if first is not None else failure
+                failures.append(failure)
             else:
                 server.answered()
                 return answer
-        raise first if first is not None else AssertionError
+        raise worst_of(failures)
 
     def _begun_for_sure(self, call: Call) -> Flow[tuple[Any, Any, Any]]:
         """Open a stream and read its first event. A stream without an event may go to another server."""

@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from xinference_bridge.errors import (
+    XinferenceAuthenticationError,
+    XinferenceBannedError,
     XinferenceConnectionError,
     XinferenceError,
     XinferenceModelLoadingError,
     XinferenceModelNotFoundError,
+    XinferencePermissionError,
     XinferenceServerError,
     XinferenceTimeoutError,
 )
@@ -43,6 +46,11 @@ class Server(Generic[Target]):
     def resting(self) -> bool:
         """Whether it is skipped now."""
         return self._clock() < self._until
+
+    @property
+    def failing(self) -> bool:
+        """Whether it has not answered since it failed; it may be tried already."""
+        return self._rest > 0
 
     def take(self) -> bool:
         """Return whether a call may use this server now. After a pause, one call may try it."""
@@ -89,14 +97,28 @@ def moves_on(failure: XinferenceError, *, preferred: bool, opening_stream: bool)
     """Return whether another server may succeed after this failure.
 
     Args:
-        failure: The failure.
-        preferred: Whether this is the first server, where an unknown model is the caller's mistake.
-        opening_stream: Whether a stream was opened without any event so far.
+        failure: What the server could not do.
+        preferred: Whether this is the first server: its wrong credential is told, that of a fallback is passed over.
+        opening_stream: Whether a stream was opened, of which no event has come: nothing was answered yet.
     """
-    if isinstance(failure, XinferenceModelLoadingError):
-        return True
+    if isinstance(failure, (XinferenceModelLoadingError, XinferenceModelNotFoundError)):
+        return True  # a server that was restarted answers before its models are launched
     if isinstance(failure, XinferenceConnectionError):
         return failure.retryable or opening_stream
     if isinstance(failure, (XinferenceServerError, XinferenceTimeoutError)):
         return failure.retryable  # 502, 503, 504; no connection in time
-    return isinstance(failure, XinferenceModelNotFoundError) and not preferred
+    return isinstance(failure, _OF_ITS_CREDENTIAL) and not preferred
+
+
+def worst_of(failures: list[XinferenceError]) -> XinferenceError:
+    """Return the failure to raise when no server answered: the first that a retry may mend, else the first.
+
+    It says what the other servers said, too.
+    """
+    told = next((failure for failure in failures if failure.retryable), failures[0])
+    others = [failure.message for failure in failures if failure is not told]
+    return told.with_note("No other server answered: " + " / ".join(others)) if others else told
+
+
+#: Each server has a credential of its own.
+_OF_ITS_CREDENTIAL = (XinferenceAuthenticationError, XinferencePermissionError, XinferenceBannedError)

@@ -25,7 +25,7 @@ from xinference_bridge.protocol.audio import (
     transcription_from_response,
     transcription_request,
 )
-from xinference_bridge.protocol.http import Request, Response
+from xinference_bridge.protocol.http import Request
 from xinference_bridge.protocol.media_failures import media_failure
 from xinference_bridge.protocol.multipart import FilePart
 from xinference_bridge.protocol.sentences import SentenceSplitter, sentences_of
@@ -295,13 +295,13 @@ class AudioHandle(ModelHandle):
 
     def hearing_flow(self, file: LocalFile, media_type: str, asked: _Heard, budget: Budget) -> Flow[Transcription]:
         """Return the flow of `transcribe` and `translate`."""
-        response = yield from self._explained(asked.request(self.uid, file, media_type), budget)
+        response = yield from self._send_media(asked.request(self.uid, file, media_type), budget)
         with naming_request(response, self.uid):
             return transcription_from_response(response, asked.language)
 
     def speaking_flow(self, text: str, asked: _Spoken, budget: Budget) -> Flow[bytes]:
         """Return the flow of `speak`."""
-        response = yield from self._explained(asked.request(self.uid, text, stream=False), budget)
+        response = yield from self._send_media(asked.request(self.uid, text, stream=False), budget)
         with naming_request(response, self.uid):
             return speech_from_response(response)
 
@@ -310,12 +310,6 @@ class AudioHandle(ModelHandle):
         request = asked.request(self.uid, text, stream=True)
         try:
             return (yield from self._client.requests.open_sound(request, budget))
-        except XinferenceError as error:
-            raise media_failure(error) from error.__cause__
-
-    def _explained(self, request: Request, budget: Budget) -> Flow[Response]:
-        try:
-            return (yield from self._client.requests.send(request, budget))
         except XinferenceError as error:
             raise media_failure(error) from error.__cause__
 

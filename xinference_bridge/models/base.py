@@ -17,7 +17,8 @@ from xinference_bridge.errors import (
     XinferencePermissionError,
     XinferenceProtocolError,
 )
-from xinference_bridge.protocol.http import Response
+from xinference_bridge.protocol.http import Request, Response
+from xinference_bridge.protocol.media_failures import media_failure
 from xinference_bridge.protocol.model_info import ModelInfo
 
 if TYPE_CHECKING:
@@ -65,6 +66,13 @@ class ModelHandle:
 
     async def _arun(self, options: CallOptions, ask: Callable[[Self, Budget], Flow[Result]]) -> Result:
         return await self._client.arun(self._within(options, ask))
+
+    def _send_media(self, request: Request, budget: Budget) -> Flow[Response]:
+        """Send a request about sound or images; an opaque 500 becomes the error that it stands for."""
+        try:
+            return (yield from self._client.requests.send(request, budget))
+        except XinferenceError as error:
+            raise media_failure(error) from error.__cause__
 
     def describe(self) -> ModelInfo:
         """Return the model's description, which is fetched once per connection.

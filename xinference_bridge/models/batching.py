@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,15 +60,17 @@ def batches_of(
         prefix: Prefix of each text: the instruction that some models were trained with.
 
     Raises:
-        XinferenceConfigurationError: A text is not a string; the message has its index.
+        XinferenceConfigurationError: It is no list, or one of them is no string; the message names its place. Of a list
+            or tuple each is checked before the first batch is given.
     """
+    refuse_one(texts, "texts", "strings")
+    if isinstance(texts, (list, tuple)):
+        for place, text in enumerate(texts):
+            _refuse_other(text, place)
     held: list[str] = []
     length = start = 0
     for text in texts:
-        if not isinstance(text, str):
-            place = start + len(held)
-            msg = f"text {place} of those to embed must be a string, got {type(text).__name__}: {text!r:.60}"
-            raise XinferenceConfigurationError(msg)
+        _refuse_other(text, start + len(held))
         if held and (len(held) == size or length + len(text) > characters):
             yield Batch(start, held)
             start, held, length = start + len(held), [], 0
@@ -76,6 +78,32 @@ def batches_of(
         length += len(text)
     if held:
         yield Batch(start, held)
+
+
+def refuse_one(inputs: object, what: str, kind: str) -> None:
+    """Refuse what is no list, generator or other iterable of inputs.
+
+    Args:
+        inputs: What was given.
+        what: What the inputs are, for the message.
+        kind: What each of them must be.
+
+    Raises:
+        XinferenceConfigurationError: It is one text, whose letters would be embedded, a mapping, or no iterable.
+    """
+    if isinstance(inputs, str):
+        msg = f"{what} must be a list of {kind}, not one text ({inputs[:40]!r}): give a list with it"
+    elif isinstance(inputs, (bytes, bytearray, memoryview, Mapping)) or not isinstance(inputs, Iterable):
+        msg = f"{what} must be a list of {kind}, got {type(inputs).__name__}"
+    else:
+        return
+    raise XinferenceConfigurationError(msg)
+
+
+def _refuse_other(text: object, place: int) -> None:
+    if not isinstance(text, str):
+        msg = f"text {place} of those to embed must be a string, got {type(text).__name__}: {text!r:.60}"
+        raise XinferenceConfigurationError(msg)
 
 
 def run_batches_in_order(

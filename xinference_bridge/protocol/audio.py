@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.protocol.http import JSON, Request, Response
 from xinference_bridge.protocol.media import media_type_of
+from xinference_bridge.protocol.media_fields import as_kwargs, checked_number, checked_text
 from xinference_bridge.protocol.multipart import Content, FilePart, Form
 from xinference_bridge.protocol.shape_errors import json_answer, unexpected_answer
 from xinference_bridge.protocol.transcript import Segment, Transcription, Word
@@ -78,9 +77,9 @@ def transcription_request(
     fields = [("model", uid), ("response_format", "json" if timestamps is None else "verbose_json")]
     for name, text in (("language", language), ("prompt", prompt)):
         if text is not None:
-            fields.append((name, _text(text, name)))
+            fields.append((name, checked_text(text, name)))
     if temperature is not None:
-        fields.append(("temperature", repr(_number(temperature, "temperature", least=0.0))))
+        fields.append(("temperature", repr(checked_number(temperature, "temperature", least=0.0))))
     if timestamps is not None:
         if timestamps not in ("segment", "word"):
             msg = f"timestamps must be 'segment', 'word' or None, got {timestamps!r:.60}"
@@ -163,14 +162,14 @@ def speech_request(
     body: JSON = {
         "model": uid,
         "input": checked_speech_text(text),
-        "voice": "" if voice is None else _text(voice, "voice"),
+        "voice": "" if voice is None else checked_text(voice, "voice"),
         "response_format": checked_format(audio_format),
-        "speed": _number(speed, "speed", above=0.0),
+        "speed": checked_number(speed, "speed", above=0.0),
         "stream": stream,
     }
     own = dict(more or {})
     if prompt_text is not None:
-        own["prompt_text"] = _text(prompt_text, "prompt_text")
+        own["prompt_text"] = checked_text(prompt_text, "prompt_text")
     if own:
         body["kwargs"] = as_kwargs(own)
     bytes_or_events: Literal["bytes"] = "bytes"
@@ -226,33 +225,3 @@ def refuse_what_is_no_sound(response: Response) -> None:
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not response.body or (kind and not kind.startswith("audio/") and kind != "application/octet-stream"):
         raise unexpected_answer(response, "sound in it")
-
-
-def as_kwargs(more: Mapping[str, Any]) -> str:
-    """Return further parameters as the JSON string that the media endpoints take them in.
-
-    Raises:
-        XinferenceConfigurationError: JSON cannot say them.
-    """
-    try:
-        return json.dumps(dict(more), ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as refused:
-        raise XinferenceConfigurationError(f"a parameter cannot be sent as JSON: {refused}") from None
-
-
-def _text(value: Any, name: str) -> str:
-    if not isinstance(value, str):
-        raise XinferenceConfigurationError(f"{name} must be a string, got {type(value).__name__}")
-    if not value.strip():
-        raise XinferenceConfigurationError(f"{name} is empty; leave it out for the server's default")
-    return value
-
-
-def _number(value: Any, name: str, *, least: float | None = None, above: float | None = None) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise XinferenceConfigurationError(f"{name} must be a number, got {value!r:.60}")
-    if least is not None and value < least:
-        raise XinferenceConfigurationError(f"{name} must be {least:g} or more, got {value!r}")
-    if above is not None and value <= above:
-        raise XinferenceConfigurationError(f"{name} must be more than {above:g}, got {value!r}")
-    return float(value)

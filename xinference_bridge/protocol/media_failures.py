@@ -28,6 +28,11 @@ _MEANINGS: tuple[tuple[re.Pattern[str], type[XinferenceError], str], ...] = (
         "The server cannot decode the image: it is damaged, or in a format that is not known there. Send PNG or JPEG.",
     ),
     (
+        re.compile(r"Failed to load document"),
+        XinferenceBadRequestError,
+        "The server cannot open the PDF: it is damaged, or protected by a password.",
+    ),
+    (
         re.compile(r"Unknown format: '|Unsupported (?:audio |response )?format", re.IGNORECASE),
         XinferenceUnsupportedError,
         "The model does not write this format: take mp3, wav or flac.",

@@ -174,8 +174,9 @@ def wrong_type(model: ModelInfo, running: list[ModelInfo], server_url: str, abil
     """Return the error for a model of the wrong type. It lists the models that fit."""
     able = [other for other in running if other.can(ability)]
     what = _WANTED.get(ability, f"model with the ability {ability!r}")
-    instead = f"Running {what}s: {_listed(able)}." if able else f"No {what} is running."
-    article = "an" if what[0] in "aeiou" else "a"
+    head, with_, kind = what.partition(" with ")
+    instead = f"Running {head}s{with_}{kind}: {_listed(able)}." if able else f"No {what} runs there."
+    article = "an" if what[0] in "aeiouO" else "a"
     told = model.type == "LLM" or ability not in _WANTED or ability in MEDIA_ABILITIES
     has = f" with the abilities {', '.join(model.abilities)}" if told and model.abilities else ""
     needs = f"this call needs {article} {what}"

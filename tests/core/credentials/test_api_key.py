@@ -98,7 +98,7 @@ class TestAnApiKey:
         gate = KeyGate(URL, KEY, clock=clock)
         enter(gate).rejected(unauthorized("unknown"))
         clock.pass_(17)
-        with pytest.raises(XinferenceAuthenticationError, match=r"^unknown\. \[not sent again for 43 s\]$") as caught:
+        with pytest.raises(XinferenceAuthenticationError, match=r"^unknown\. \[.*; 43 s left\]$") as caught:
             gate.enter()
         assert caught.value.status_code == 401
         clock.pass_(43)

@@ -15,11 +15,12 @@ from xinference_bridge.client.auth.gate import UNAUTHORIZED, Clock, CredentialGa
 from xinference_bridge.client.auth.refusals import (
     MOST_REFUSALS,
     REFUSAL_WINDOW,
+    TOLD_ELSEWHERE,
     Refusal,
     ServerRefusals,
     refused_message,
 )
-from xinference_bridge.client.auth.shared_refusals import SharedRefusals
+from xinference_bridge.client.auth.shared_refusals import LOOK_AGAIN, SharedRefusals
 from xinference_bridge.environment import in_event_loop
 from xinference_bridge.errors import XinferenceAuthenticationError
 from xinference_bridge.protocol.error_responses import what_the_server_said
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 PROBE_PATIENCE = 1.0
 # A probe that is neither settled nor dropped loses its turn if the light request got no answer either.
 LEADER_PATIENCE = 60.0
-# How often a process checks whether another one's first request has been answered.
-_LOOK_AGAIN = 0.02
 LIGHT_PROBE_PATH = "/v1/models"
 
 
@@ -110,8 +109,8 @@ class KeyGate(CredentialGate):
         return proven
 
     def must_wait(self) -> bool:
-        """Like `CredentialGate.must_wait`: the file of other processes' rejections may have to be read."""
-        return self._shared is not None and (self._proven is None or self._shared.is_due())
+        """Same as `CredentialGate.must_wait`: what other processes know of the key stands in a file."""
+        return self._shared is not None and (self._proven is None or self._shared.changed())
 
     @cached_property
     def _name(self) -> str:
@@ -141,7 +140,7 @@ class KeyGate(CredentialGate):
                 self._raise_while_resting(self._clock())
 
     def _refused_elsewhere(self, rest: float) -> XinferenceAuthenticationError:
-        message = refused_message(self.server_url, "key", rest) + " Another process of this user was told so."
+        message = refused_message(self.server_url, "key", rest) + TOLD_ELSEWHERE
         return XinferenceAuthenticationError(message, url=self.server_url, status_code=UNAUTHORIZED)
 
     def _wait_for_other_processes(self, shared: SharedRefusals) -> Turn | None:
@@ -172,7 +171,7 @@ class KeyGate(CredentialGate):
         return turn
 
     def _look_again(self, turn: Turn) -> None:
-        time.sleep(_LOOK_AGAIN)
+        time.sleep(LOOK_AGAIN)
         turn.end()
 
     def _enter_unproven(self) -> Permit | Future[None]:
@@ -230,10 +229,11 @@ class KeyGate(CredentialGate):
                     return False
                 probe.settled = True
             self._refusals.add(self._clock())
-            self._tell(SharedRefusals.refused)
-            # A late 401 to a permit older than the current proof says nothing about the current state.
+            # A late 401 to a permit that is older than the present proof says nothing about the present.
             if self._proven is permit or (probe is not None and (self._probe is probe or self._proven is not None)):
                 self._fail(error)
+        # After the threads of this process were stopped: writing may wait for another process.
+        self._tell(SharedRefusals.refused)
         if probe is not None:
             probe.turn.end()
         return False

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from xinference_bridge.client.auth.gate import UNAUTHORIZED, Clock, CredentialGate, Permit, Post, Turn
-from xinference_bridge.client.auth.refusals import ServerRefusals, refused_message
+from xinference_bridge.client.auth.refusals import TOLD_ELSEWHERE, ServerRefusals, refused_message
+from xinference_bridge.client.auth.shared_refusals import SharedRefusals
 from xinference_bridge.errors import (
     XinferenceAuthenticationError,
     XinferenceBannedError,
@@ -97,12 +98,14 @@ class LoginGate(CredentialGate):
         refusals: ServerRefusals | None = None,
         clock: Clock = time.monotonic,
         wall_clock: Clock = time.time,
+        shared: SharedRefusals | None = None,
     ) -> None:
         super().__init__(server_url, refusals, clock)
         self.post = post
         self._username = username
         self._password = password
         self._wall_clock = wall_clock
+        self._shared = shared
         self._token: Token | None = None
         self._refresh_token: SecretStr | None = None
         self._turn: Turn | None = None
@@ -166,6 +169,12 @@ class LoginGate(CredentialGate):
         """Like `refused_message`, for a token from this login."""
         return refused_message(self.server_url, "token", self.cool_down())
 
+    def forget(self) -> None:
+        """Same as `CredentialGate.forget`, for the other processes of this user, too."""
+        super().forget()
+        if self._shared is not None:
+            self._shared.forget(self._shared.name_of(self._username, self._password.get_secret_value()))
+
     def renew_after_fork(self) -> None:
         """Like `CredentialGate.renew_after_fork`. Keeps the token; the single-use refresh token is the parent's."""
         super().renew_after_fork()
@@ -214,6 +223,26 @@ class LoginGate(CredentialGate):
         return False
 
     def _log_in(self) -> None:
+        shared = self._shared
+        if shared is None:
+            self._log_in_alone()
+            return
+        name = shared.name_of(self._username, self._password.get_secret_value())
+        leave = shared.wait_to_begin(name)
+        if leave.verdict == "resting":
+            message = refused_message(self.server_url, "password", leave.seconds) + TOLD_ELSEWHERE
+            raise XinferenceAuthenticationError(message, url=self.server_url, status_code=UNAUTHORIZED)
+        try:
+            self._log_in_alone()
+        except XinferenceAuthenticationError:
+            shared.refused(name, towards_ban=False)
+            raise
+        except XinferenceError:
+            shared.undecided(name)
+            raise
+        shared.accepted(name)
+
+    def _log_in_alone(self) -> None:
         asked = self._clock()
         status, body, headers = self.post(
             LOGIN_PATH, {"username": self._username, "password": Secret(self._password.get_secret_value())}, None

@@ -42,6 +42,9 @@ REFUSAL_WINDOW = 300.0
 
 MOST_REFUSALS = 8
 
+#: Ends the message where this process did not send the credential itself.
+TOLD_ELSEWHERE = " Another process of this user was told so."
+
 
 def refused_message(server_url: str, means: Means, cool_down: float = COOL_DOWN) -> str:
     """Return the message for a 401, by the kind of credential, with the next step."""
@@ -75,8 +78,8 @@ class Refusal:
     until: float
 
     def again(self, now: float) -> XinferenceError:
-        """Return a copy of the error for a caller during the cool-down."""
-        return copy_of(self.error).with_note(f"[not sent again for {math.ceil(self.until - now)} s]")
+        """A copy of the error for one who asked while it rests."""
+        return copy_of(self.error).with_note(f"[refused earlier; {math.ceil(self.until - now)} s left]")
 
 
 class ServerRefusals:

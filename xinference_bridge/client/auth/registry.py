@@ -59,7 +59,14 @@ def gate_for(
             if api_key is not None:
                 gate = KeyGate(server_url, api_key, refusals=refusals, shared=SharedRefusals(server_url))
             elif username is not None and password is not None:
-                gate = LoginGate(server_url, username, SecretStr(password), post=post, refusals=refusals)
+                gate = LoginGate(
+                    server_url,
+                    username,
+                    SecretStr(password),
+                    post=post,
+                    refusals=refusals,
+                    shared=SharedRefusals(server_url),
+                )
             else:
                 gate = OpenGate(server_url)
             _gates[name] = gate

@@ -25,7 +25,9 @@ from xinference_bridge.client.auth.refusals import MOST_REFUSALS, REFUSAL_WINDOW
 VERDICT_PATIENCE = 2.0
 #: Seconds to wait for another process or thread that has the file open, normally for less than a millisecond.
 LOCK_PATIENCE = 1.0
-#: How long an accepted key counts as proven for new processes, and a rejected one as rejected before.
+#: How often a process looks whether another one's first request has been answered.
+LOOK_AGAIN = 0.02
+#: How long a key that was accepted counts as proven for processes that start, and a refused one as refused before.
 _MEMORY = 7200.0
 _MOST_KEYS = 512
 
@@ -45,35 +47,49 @@ class SharedRefusals:
         self._folder = folder or folder_of_user()
         self._path = self._folder / f"{hashlib.sha256(server_url.encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
         self._clock = clock
-        self._seen = 0
-        self._looked = time.monotonic()
+        self._seen = (0, 0)  # set where the rest of the credential is looked at, and nowhere else
 
-    def name_of(self, credential: str) -> str:
-        """Return the salted hash of a credential. The salt stays on this machine."""
+    def name_of(self, *credential: str) -> str:
+        """Return what the file calls a key, or a user and password: a hash under a salt that stays on this machine."""
         salt = b""
         with suppress(OSError):
             salt = self._salt()
-        return hashlib.blake2b(credential.encode("utf-8", "surrogatepass"), key=salt, digest_size=16).hexdigest()
+        text = "\x00".join(credential).encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(text, key=salt, digest_size=16).hexdigest()
+
+    def wait_to_begin(self, name: str) -> Leave:
+        """Return what `begin` does, after the verdict that another process awaits; for a thread that may wait."""
+        while (leave := self.begin(name)).verdict == "wait":
+            time.sleep(LOOK_AGAIN)
+        return leave
 
     def changed(self) -> bool:
-        """Return whether another process has written since the last read."""
+        """Return whether the file was written since `rest` last looked at it."""
         try:
-            return os.stat(self._path).st_mtime_ns != self._seen  # noqa: PTH116 - runs before every request
+            return _stamp(os.stat(self._path)) != self._seen  # noqa: PTH116 - runs before every request
         except OSError:
             return False
 
-    def is_due(self) -> bool:
-        """Return whether the last check is older than a second, the interval in an event loop."""
-        now = time.monotonic()
-        if now - self._looked < 1.0:
-            return False
-        self._looked = now
-        return True
-
     def rest(self, name: str) -> float:
-        """Return the remaining cool-down of this credential in seconds."""
-        with self._state() as state:
-            return max(0.0, _time(_of(state, name).get("until")) - self._clock())
+        """Return the seconds for which this credential rests.
+
+        Waits for nobody: at the moment of a revocation each thread of each process asks, and the one that has the
+        refusal to write must not wait for them.
+        """
+        try:
+            with self._path.open("rb") as file:
+                seen = _stamp(os.fstat(file.fileno()))
+                state = _read(file.read())
+        except OSError:
+            return 0.0
+        self._seen = seen
+        if state is None:  # it is being written
+            with self._state() as state:
+                return self._rest_in(state, name)
+        return self._rest_in(state, name)
+
+    def _rest_in(self, state: dict[str, Any], name: str) -> float:
+        return max(0.0, _time(state["keys"].get(name, {}).get("until")) - self._clock())
 
     def begin(self, name: str) -> Leave:
         """Return whether an unproven credential may be sent. It is then in flight until `settle`."""
@@ -100,15 +116,25 @@ class SharedRefusals:
             return Leave("go")
 
     def accepted(self, name: str) -> None:
-        """Record that the server accepted the credential."""
-        with self._state() as state:
-            state["keys"][name] = {"proven": self._clock()}
+        """State that the server knows the credential.
 
-    def refused(self, name: str) -> float:
-        """Record that the server rejected the credential. Return the cool-down in seconds."""
+        While it rests, only the answer to a request that was sent before the refusal comes in, and it says nothing.
+        """
+        with self._state() as state:
+            if self._clock() >= _time(_of(state, name).get("until")):
+                state["keys"][name] = {"proven": self._clock()}
+
+    def refused(self, name: str, *, towards_ban: bool = True) -> float:
+        """State that the server refused the credential; return the seconds for which it rests.
+
+        Args:
+            name: From `name_of`.
+            towards_ban: Whether the server counts it: keys and tokens, not passwords.
+        """
         with self._state() as state:
             now, entry = self._clock(), _of(state, name)
-            state["refused"] = [*[at for at in state["refused"] if now - REFUSAL_WINDOW < at <= now], now]
+            if towards_ban:
+                state["refused"] = [*[at for at in state["refused"] if now - REFUSAL_WINDOW < at <= now], now]
             until, strikes = _time(entry.get("until")), int(_time(entry.get("strikes")))
             if now < until:  # it was in flight during an earlier rejection: both count as one
                 return until - now
@@ -139,7 +165,7 @@ class SharedRefusals:
             with suppress(OSError):
                 _lock(file)
             written = file.read()
-            state = _read(written)
+            state = _read(written) or {"refused": [], "keys": {}}
             try:
                 yield state
             finally:
@@ -148,11 +174,9 @@ class SharedRefusals:
                 if text != written:
                     with suppress(OSError):
                         file.seek(0)
-                        file.truncate()
                         file.write(text)
                         file.flush()
-                with suppress(OSError):
-                    self._seen = os.fstat(file.fileno()).st_mtime_ns
+                        file.truncate()
 
     def _prune(self, state: dict[str, Any]) -> None:
         oldest = self._clock() - _MEMORY
@@ -181,15 +205,20 @@ def folder_of_user() -> Path:
         return Path("/nonexistent/xinference-bridge")
 
 
-def _read(text: bytes) -> dict[str, Any]:
-    """Return the state in a file, or an empty state."""
+def _read(text: bytes) -> dict[str, Any] | None:
+    """Return the state that a file holds; None when it holds none."""
     try:
         state = json.loads(text)
         refused = sorted(_time(at) for at in state["refused"])[-64:]
         keys = {str(name): dict(entry) for name, entry in state["keys"].items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return {"refused": [], "keys": {}}
+        return None
     return {"refused": refused, "keys": keys}
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int]:
+    """What tells one content from the next; the time alone moves in steps of some milliseconds."""
+    return status.st_mtime_ns, status.st_size
 
 
 def _of(state: dict[str, Any], name: str) -> dict[str, Any]:

@@ -64,7 +64,8 @@ class ChatAccumulator:
         self._served_channels: ChannelSplitter | None = None
         if self._tools and family == "gpt-oss":
             # The server's parser of channels knows none for calls, and leaves them in the reasoning (4.1.0).
-            self._served_channels = ChannelSplitter(Offered(() if self._tools is True else self._tools), thinking=True)
+            offered = Offered(self._tools if isinstance(self._tools, tuple) else ())
+            self._served_channels = ChannelSplitter(offered, thinking=True)
         self._plain = completion  # the text needs no look at
         self._text: list[str] = []
         self._reasoning: list[str] = []

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
+from xinference_bridge.protocol.chat.tool_forms.written import why_unreadable
 from xinference_bridge.protocol.http import JSON
 
 
@@ -84,9 +85,15 @@ def with_tool_names(messages: Sequence[WireMessage]) -> list[WireMessage]:
 
 
 def tool_call_to_wire(call_id: str, name: str, arguments: Mapping[str, Any] | str) -> WireToolCall:
-    """A tool call of the history; arguments that are JSON text already stay as they are."""
+    """A tool call of the history; arguments that are the JSON text of an object already stay as they are.
+
+    Others travel as a string in an object, to the letter: llama.cpp parses the arguments of a history, and answers an
+    opaque 500 to half a call (4.1.0).
+    """
     text = arguments if isinstance(arguments, str) else arguments_to_json(arguments)
-    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": text}}
+    if isinstance(arguments, str) and why_unreadable(arguments) is not None:
+        text = arguments_to_json({"invalid": arguments})
+    return {"id": call_id, "type": "function", "function": {"name": name or "invalid", "arguments": text}}
 
 
 def arguments_to_json(arguments: Mapping[str, Any]) -> str:

@@ -58,6 +58,7 @@ def depends_on_model(body: Any, *, tools: bool) -> bool:
         if isinstance(text, str) and (
             ANY_TAG.search(text)
             or text.lstrip().startswith(BARE_BEGINNINGS)
+            or "assistantfinal" in text
             or (tools and _ANY_CALL.search(text) is not None)
         ):
             return True
