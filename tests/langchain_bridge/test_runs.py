@@ -186,7 +186,9 @@ class _Starts(BaseCallbackHandler):
 def test_a_structured_run_shows_its_schema_as_json(connection):
     starts = _Starts()
     asked = chat_on("tiny-chat", connection).with_structured_output(Person)
-    assert asked.invoke("Ada Lovelace was 36 years old.", {"callbacks": [starts]}) == Person(name="Ada Lovelace", age=36)
+    assert asked.invoke("Ada Lovelace was 36 years old.", {"callbacks": [starts]}) == Person(
+        name="Ada Lovelace", age=36
+    )
     ((_, told),) = starts.told
     shown = json.loads(json.dumps(told["invocation_params"]))["structured_output"]
     assert (shown["name"], set(shown["schema"]["properties"])) == ("Person", {"name", "age"})
