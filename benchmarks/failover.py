@@ -42,7 +42,9 @@ def main() -> None:
         )
     fallback = XinferenceConnection(os.environ["XINFERENCE_ENDPOINT"], api_key=os.environ["XINFERENCE_API_KEY"])
     lab = [sys.executable, "-m", "lab"]
-    subprocess.run([*lab, "start", "--only", ",".join(MODELS)], check=True, env=os.environ | {"LAB_PORT": "9998"})
+    models = ",".join(MODELS)
+    start = [*lab, "start", "--only", models, "--uids", models]
+    subprocess.run(start, check=True, env=os.environ | {"LAB_PORT": "9998"})
     try:
         outcomes, marks = _run(fallback)
     finally:
