@@ -1,4 +1,4 @@
-"""Tools: what LlamaIndex offers → what travels, and an answer → the calls that agents carry out. Pure."""
+"""Convert LlamaIndex's tools for the server, and answers to the tool calls that agents run. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 def tool_to_wire(tool: BaseTool | Mapping[str, Any]) -> WireTool:
-    """A tool as the server takes it; one that is written that way already stays as it is."""
+    """Return a tool in the server's form. A tool that already has this form is unchanged."""
     wire = tool if isinstance(tool, Mapping) else tool.metadata.to_openai_tool(skip_length_check=True)
     return cast("WireTool", wire)
 
@@ -36,7 +36,7 @@ def tool_keywords(
     tool_required: bool,
     tool_choice: str | Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """The keywords of `chat` for a turn with tools: a choice that the caller makes comes before `tool_required`."""
+    """Return the keywords of `chat` for tools. The caller's `tool_choice` overrides `tool_required`."""
     messages = list(chat_history or ())
     if user_msg is not None:
         message = ChatMessage(role=MessageRole.USER, content=user_msg) if isinstance(user_msg, str) else user_msg
@@ -54,7 +54,7 @@ def tool_keywords(
 
 
 def wants_one_call(keywords: Mapping[str, Any]) -> bool:
-    """Whether the keywords of a call rule out several tool calls in one answer."""
+    """Return whether the keywords of a call rule out several tool calls."""
     return keywords.get("parallel_tool_calls") is False
 
 
@@ -111,7 +111,7 @@ def selections_from_response(response: ChatResponse, *, refuse: bool = False) ->
 
 
 def _errors(message: ChatMessage) -> dict[str, str]:
-    """Call id → why its arguments cannot be read; of a growing message none."""
+    """Return the reasons for invalid arguments by call id; empty for a partial message."""
     calls = message.additional_kwargs.get("tool_calls") or ()
     return {call["id"]: call["error"] for call in calls if isinstance(call, Mapping) and "error" in call}
 

@@ -74,7 +74,7 @@ def test_what_is_piped_in_is_the_message_or_is_added_to_it(talker):
 def test_nothing_to_say_is_a_usage_error(talker):
     ran = run("chat", "-e", talker.url, "c")
     assert ran.status == 2
-    assert "nothing to say" in ran.err
+    assert "nothing to send" in ran.err
     assert asked(talker) == []
 
 
@@ -124,7 +124,7 @@ def test_commands_change_what_is_asked_next(conversation):
 
 @pytest.mark.fault_server
 def test_an_unknown_command_is_answered_with_the_nearest(conversation):
-    assert obey(conversation, "/temprature 1") == "no command /temprature; did you mean '/temperature'?"
+    assert obey(conversation, "/temprature 1") == "unknown command /temprature; did you mean '/temperature'?"
 
 
 @pytest.mark.fault_server

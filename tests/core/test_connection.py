@@ -84,12 +84,12 @@ def test_positional_and_named_urls_are_one_setting():
 
 
 @pytest.mark.parametrize(
-    ("misspelt", "right"),
+    ("misspelled", "right"),
     [("api_kye", "api_key"), ("max_retry", "max_retries"), ("time_out", "timeout"), ("base_url", "server_url")],
 )
-def test_a_misspelt_setting_is_refused_with_the_right_one(misspelt: str, right: str):
-    with pytest.raises(XinferenceConfigurationError, match=f"no setting '{misspelt}'.*{right}"):
-        XinferenceConnection(**{misspelt: 1})
+def test_a_misspelt_setting_is_refused_with_the_right_one(misspelled: str, right: str):
+    with pytest.raises(XinferenceConfigurationError, match=f"no setting '{misspelled}'.*{right}"):
+        XinferenceConnection(**{misspelled: 1})
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_key_out_of_a_file_loses_its_newline():
 
 @pytest.mark.parametrize(("given", "missing"), [("username", "password"), ("password", "username")])
 def test_half_a_login_says_which_half_is_missing(given: str, missing: str):
-    with pytest.raises(XinferenceConfigurationError, match=f"{missing} is needed.*XINFERENCE_{missing.upper()}"):
+    with pytest.raises(XinferenceConfigurationError, match=f"{missing} is required.*XINFERENCE_{missing.upper()}"):
         XinferenceConnection(**{given: "x"})
 
 

@@ -93,7 +93,7 @@ def test_a_wrong_field_is_named_at_construction(kind):
 @pytest.mark.parametrize("kind", [ChatXinference, XinferenceLLM, XinferenceEmbeddings, XinferenceRerank])
 @pytest.mark.parametrize("name", ADDRESSES)
 def test_another_package_s_word_for_the_address_is_an_error_that_names_ours(kind, name: str):
-    with pytest.raises(XinferenceConfigurationError, match=re.escape(f"{name!r}; it is called server_url here")):
+    with pytest.raises(XinferenceConfigurationError, match=re.escape(f"{name!r}; use server_url=")):
         kind(model="m", api_key="sk-secret", **{name: "http://example.org"})
 
 

@@ -86,7 +86,7 @@ def test_an_image_goes_as_its_bytes_or_as_its_url(tmp_path):
     data_url = "data:image/png;base64," + base64.b64encode(PNG).decode()
     for block, url in (
         (ImageBlock(image=PNG), data_url),
-        (ImageBlock(path=file), data_url),
+        (ImageBlock(path=file), str(file)),  # read when it is sent: tests/test_media_in_chat.py
         (ImageBlock(url="https://example.org/dot.png"), "https://example.org/dot.png"),
     ):
         message = ChatMessage(blocks=[TextBlock(text="What is this?"), block])

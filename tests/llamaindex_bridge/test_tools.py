@@ -138,7 +138,7 @@ def test_a_tool_travels_with_its_schema():
 
 def test_no_call_is_an_error_for_who_needs_one():
     llm = XinferenceLLM("m", "http://127.0.0.1:9")
-    with pytest.raises(ValueError, match="Expected a tool call, and 'm' answered in words: 'Hello'"):
+    with pytest.raises(ValueError, match="Expected a tool call, but 'm' answered in text: 'Hello'"):
         llm.get_tool_calls_from_response(chat_response(answer(text="Hello")))
 
 

@@ -27,7 +27,7 @@ _WORDS = re.compile(r"\S")
 
 
 class TagSplitter:
-    """Cuts reasoning and tool calls out of text that comes in pieces.
+    """Extracts reasoning and tool calls from text that arrives in pieces.
 
     The pieces of a kind, joined, are the same however the text was cut. `start` says what an answer without an opening
     tag begins with: "text"; "reasoning", where the chat template has written the tag already; "opened", where it has
@@ -178,9 +178,10 @@ class TagSplitter:
 
     def _read_channels(self, text: str) -> list[Piece]:
         out: list[Piece] = []
-        channels = self._channels
-        for begin in range(0, len(text) if channels is not None else 0, SLICE):
-            self._tell_channels(channels.feed(text[begin : begin + SLICE]), out)
+        if self._channels is None:
+            return out
+        for begin in range(0, len(text), SLICE):
+            self._tell_channels(self._channels.feed(text[begin : begin + SLICE]), out)
         return out
 
     def _tell_channels(self, told: list[Said], out: list[Piece]) -> None:
