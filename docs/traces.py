@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 PAGE = Path(__file__).with_name("observability.md")
-TABLE = re.compile(r"(<!-- generated: traces -->\n\n).*?(\n<!-- end -->)", re.DOTALL)
+TABLE = re.compile(r"(<!-- traces: .*? -->\n\n).*?(\n<!-- end of traces -->)", re.DOTALL)
 INSTRUMENTATIONS = {
     "OpenLLMetry": ("opentelemetry.instrumentation.langchain", "LangchainInstrumentor"),
     "OpenInference": ("openinference.instrumentation.langchain", "LangChainInstrumentor"),
