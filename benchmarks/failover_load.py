@@ -176,7 +176,8 @@ def _llamaindex_async(connection: XinferenceConnection) -> dict[str, AsyncAsk]:
     reranker = li.XinferenceRerank("tiny-rerank", connection=connection)
 
     async def whole(_: Heard) -> str | None:
-        return (await llm.achat([ChatMessage(QUESTION)])).message.content
+        answer: str | None = (await llm.achat([ChatMessage(QUESTION)])).message.content
+        return answer
 
     async def streamed(heard: Heard) -> str:
         text = ""

@@ -15,14 +15,13 @@ from langchain_xinference_bridge._constructor_kwargs import EmbeddingsSettings
 from langchain_xinference_bridge._progress import progress
 from langchain_xinference_bridge.errors import translated_errors
 from xinference_bridge.errors import XinferenceConfigurationError
-from xinference_bridge.integration.image_input import ImageLike, image_input
+from xinference_bridge.integration.image_input import ImageLike, image_batches
 from xinference_bridge.models.batching import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_CONCURRENCY,
     Batch,
     arun_batches_in_order,
     batches_of,
-    refuse_one,
     run_batches_in_order,
 )
 from xinference_bridge.models.embedding import ArrayBuilder, EmbeddingHandle, SameDimensions
@@ -260,7 +259,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         with translated_errors:
             vectors: list[list[float]] = []
             handle, same = self._handle(EmbeddingHandle), SameDimensions(self.model_uid, self.dimensions)
-            for start, inputs in self._image_batches(images):
+            for start, inputs in image_batches(images):
                 answer = handle.embed_images(inputs, self._parameters(), start=start)
                 vectors += same.checked(answer.vectors, start)
             return vectors
@@ -278,7 +277,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         with translated_errors:
             vectors: list[list[float]] = []
             handle, same = self._handle(EmbeddingHandle), SameDimensions(self.model_uid, self.dimensions)
-            for start, inputs in self._image_batches(images):
+            for start, inputs in image_batches(images):
                 answer = await handle.aembed_images(inputs, self._parameters(), start=start)
                 vectors += same.checked(answer.vectors, start)
             return vectors
@@ -338,18 +337,6 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
     def _batches(self, texts: Iterable[str]) -> Iterator[Batch]:
         return batches_of(texts, self.batch_size, prefix=self.document_instruction)
 
-    def _image_batches(self, images: Iterable[ImageLike]) -> Iterator[tuple[int, list[dict[str, str]]]]:
-        refuse_one(images, "images", "paths, URLs or bytes")
-        held: list[dict[str, str]] = []
-        place = -1
-        for place, image in enumerate(images):
-            held.append(image_input(image, place))
-            if len(held) == _IMAGES_A_REQUEST:
-                yield place + 1 - len(held), held
-                held = []
-        if held:
-            yield place + 1 - len(held), held
-
     def _query(self, text: str) -> str:
         if not isinstance(text, str):
             msg = f"the query must be a string, got {type(text).__name__}: {text!r:.60}"
@@ -367,10 +354,6 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
 
     def _checked(self, vectors: list[list[float]]) -> list[list[float]]:
         return SameDimensions(self.model_uid, self.dimensions).checked(vectors, 0)
-
-
-#: Images per request: data URLs are large, and a model handles images one by one.
-_IMAGES_A_REQUEST = 8
 
 
 def _length(texts: Iterable[str]) -> int | None:

@@ -31,10 +31,9 @@ class XinferenceImages(XinferenceFields, RunnableSerializable[Any, list[ImageCon
         XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
 
     Examples:
-        >>> images = XinferenceImages(model="tiny-sd", size="64x64", model_kwargs={"num_inference_steps": 1})
-        >>> [block] = images.invoke("a cat")
-        >>> block["type"], block["mime_type"]
-        ('image', 'image/jpeg')
+        >>> images = XinferenceImages(model="tiny-sd", size="64x64")
+        >>> images.size
+        '64x64'
     """
 
     n: int = Field(default=1, ge=1)
@@ -71,6 +70,12 @@ class XinferenceImages(XinferenceFields, RunnableSerializable[Any, list[ImageCon
             XinferenceConfigurationError: The prompt is empty, a file is not an image, or an argument is invalid.
             XinferenceModelTypeError: The model cannot do this.
             XinferenceError: The request failed.
+
+        Examples:
+            >>> images = XinferenceImages(model="tiny-sd", size="64x64", model_kwargs={"num_inference_steps": 1})
+            >>> [block] = images.invoke("a cat")
+            >>> block["type"], block["mime_type"]
+            ('image', 'image/jpeg')
         """
 
         def make(value: Any) -> list[ImageContentBlock]:
@@ -86,7 +91,14 @@ class XinferenceImages(XinferenceFields, RunnableSerializable[Any, list[ImageCon
 
     @override
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> list[ImageContentBlock]:
-        """Async version of `invoke`."""
+        """Async version of `invoke`.
+
+        Examples:
+            >>> import asyncio
+            >>> images = XinferenceImages(model="tiny-sd", size="64x64", model_kwargs={"num_inference_steps": 1})
+            >>> len(asyncio.run(images.ainvoke("a cat", n=2)))
+            2
+        """
 
         async def make(value: Any) -> list[ImageContentBlock]:
             with translated_errors:

@@ -64,12 +64,22 @@ class XinferenceOCR(XinferenceFields, BaseBlobParser):
             XinferenceConfigurationError: The file is no image or PDF, or an argument is invalid.
             XinferenceModelTypeError: The model does not read images.
             XinferenceError: The request failed.
+
+        Examples:
+            >>> "Seen: red, 32x32." in XinferenceOCR(model="jina-ocr").read("tests/data/red.png")
+            True
         """
         with translated_errors:
             return self._handle(ImageHandle).ocr(document, **self._asked(keywords))
 
     async def aread(self, document: FileLike, **keywords: Any) -> str:
-        """Async version of `read`."""
+        """Async version of `read`.
+
+        Examples:
+            >>> import asyncio
+            >>> "32x32" in asyncio.run(XinferenceOCR(model="jina-ocr").aread("tests/data/red.png"))
+            True
+        """
         with translated_errors:
             return await self._handle(ImageHandle).aocr(document, **self._asked(keywords))
 
@@ -85,6 +95,11 @@ class XinferenceOCR(XinferenceFields, BaseBlobParser):
 
         Raises:
             XinferenceError: The request failed.
+
+        Examples:
+            >>> [document] = XinferenceOCR(model="jina-ocr").lazy_parse(Blob.from_path("tests/data/red.png"))
+            >>> document.metadata
+            {'source': 'tests/data/red.png'}
         """
         with translated_errors:
             file = file_of(blob)
@@ -105,12 +120,17 @@ class XinferenceOCR(XinferenceFields, BaseBlobParser):
 
         Args:
             blob: The image or PDF.
+
+        Examples:
+            >>> import asyncio
+            >>> len(asyncio.run(XinferenceOCR(model="jina-ocr").aparse(Blob.from_path("tests/data/red.png"))))
+            1
         """
         with translated_errors:
             file = file_of(blob)
             if not self._by_page(blob):
                 return [Document(await self.aread(file), metadata=metadata_of(blob))]
-            documents = []
+            documents: list[Document] = []
             for page in self.pages or count(1):
                 try:
                     text = await self.aread(file, pages=[page])

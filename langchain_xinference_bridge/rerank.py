@@ -18,6 +18,7 @@ from langchain_xinference_bridge.errors import XinferenceConfigurationError, tra
 from xinference_bridge.connection_settings import CallOptions
 from xinference_bridge.integration.image_input import ranked_item
 from xinference_bridge.integration.parameters import RERANK, merged, options_from
+from xinference_bridge.models.batching import refuse_one
 from xinference_bridge.models.rerank import RerankHandle
 from xinference_bridge.protocol.http import JSON
 from xinference_bridge.protocol.rerank import RerankItem, RerankResult
@@ -168,7 +169,7 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         options = options_from(own)
         most = self.top_n if top_n is ... else top_n
         if most is not None and (type(most) is not int or most < 0):
-            msg = f"top_n={most!r} must be an integer of 0 or more, or None for all documents"
+            msg = f"top_n must be an integer of at least 0, or None for all documents, got {most!r}"
             raise XinferenceConfigurationError(msg)
         parameters: JSON = {} if most is None else {"top_n": most}
         if self.instruction is not None:
@@ -194,11 +195,7 @@ def _query(query: str | Mapping[str, Any]) -> RerankItem:
 
 
 def _items(documents: Iterable[Rankable]) -> list[RerankItem]:
-    if isinstance(documents, (str, Mapping)):
-        # Its characters or keys would be ranked one by one.
-        kind = "one text" if isinstance(documents, str) else "one object"
-        msg = f"documents must be a list, got {kind} ({documents!r:.60}): put it into a list"
-        raise XinferenceConfigurationError(msg)
+    refuse_one(documents, "documents", "strings, Documents or objects")
     return [_item(place, document) for place, document in enumerate(documents)]
 
 
@@ -207,7 +204,7 @@ def _item(place: int, document: object) -> RerankItem:
         return ranked_item(document, f"document {place}")
     text = document.page_content if isinstance(document, Document) else document
     if not isinstance(text, str):
-        msg = f"document {place} must be a string, a Document or a dict, got {type(text).__name__}: {text!r:.60}"
+        msg = f"document {place} must be a string or a Document, got {type(text).__name__}: {text!r:.60}"
         raise XinferenceConfigurationError(msg)
     return text
 

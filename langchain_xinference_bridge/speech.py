@@ -70,6 +70,10 @@ class XinferenceSpeech(XinferenceFields, RunnableSerializable[Any, bytes]):
             XinferenceConfigurationError: The text is empty, or an argument is invalid.
             XinferenceModelTypeError: The model does not speak.
             XinferenceError: The request failed.
+
+        Examples:
+            >>> XinferenceSpeech(model="kokoro").invoke("Hello.", format="flac")[:4]
+            b'fLaC'
         """
 
         def speak(value: Any) -> bytes:
@@ -80,7 +84,13 @@ class XinferenceSpeech(XinferenceFields, RunnableSerializable[Any, bytes]):
 
     @override
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> bytes:
-        """Async version of `invoke`."""
+        """Async version of `invoke`.
+
+        Examples:
+            >>> import asyncio
+            >>> asyncio.run(XinferenceSpeech(model="kokoro", format="wav").ainvoke("Hello."))[:4]
+            b'RIFF'
+        """
 
         async def speak(value: Any) -> bytes:
             with translated_errors:
@@ -105,6 +115,10 @@ class XinferenceSpeech(XinferenceFields, RunnableSerializable[Any, bytes]):
         Raises:
             XinferenceStreamError: The stream broke off after it had begun.
             XinferenceError: As in `invoke`.
+
+        Examples:
+            >>> len(list(XinferenceSpeech(model="kokoro").stream("Hello. How are you?")))
+            2
         """
         yield from self._transform_stream_with_config(iter([input]), self._speaker(kwargs, whole=True), config)
 
@@ -112,7 +126,15 @@ class XinferenceSpeech(XinferenceFields, RunnableSerializable[Any, bytes]):
     async def astream(
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any | None
     ) -> AsyncIterator[bytes]:
-        """Async version of `stream`."""
+        """Async version of `stream`.
+
+        Examples:
+            >>> import asyncio
+            >>> async def pieces(text: str) -> int:
+            ...     return len([piece async for piece in XinferenceSpeech(model="kokoro").astream(text)])
+            >>> asyncio.run(pieces("Hello. How are you?"))
+            2
+        """
         stream = self._atransform_stream_with_config(_only(input), self._aspeaker(kwargs, whole=True), config)
         async for sound in stream:
             yield sound
@@ -133,6 +155,10 @@ class XinferenceSpeech(XinferenceFields, RunnableSerializable[Any, bytes]):
 
         Raises:
             XinferenceError: As in `invoke`.
+
+        Examples:
+            >>> len(list(XinferenceSpeech(model="kokoro").transform(iter(["Hello. How ", "are you?"]))))
+            2
         """
         yield from self._transform_stream_with_config(input, self._speaker(kwargs, whole=False), config)
 
@@ -140,7 +166,18 @@ class XinferenceSpeech(XinferenceFields, RunnableSerializable[Any, bytes]):
     async def atransform(
         self, input: AsyncIterator[Any], config: RunnableConfig | None = None, **kwargs: Any | None
     ) -> AsyncIterator[bytes]:
-        """Async version of `transform`."""
+        """Async version of `transform`.
+
+        Examples:
+            >>> import asyncio
+            >>> async def written():
+            ...     yield "Hello. How "
+            ...     yield "are you?"
+            >>> async def pieces() -> int:
+            ...     return len([piece async for piece in XinferenceSpeech(model="kokoro").atransform(written())])
+            >>> asyncio.run(pieces())
+            2
+        """
         stream = self._atransform_stream_with_config(input, self._aspeaker(kwargs, whole=False), config)
         async for sound in stream:
             yield sound

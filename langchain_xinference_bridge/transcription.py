@@ -31,10 +31,8 @@ class XinferenceTranscriber(XinferenceFields, BaseBlobParser):
         XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
 
     Examples:
-        >>> transcriber = XinferenceTranscriber(model="whisper")
-        >>> [document] = transcriber.parse(Blob.from_path("tests/data/capital_en.wav"))
-        >>> document.page_content
-        'The capital of France is Paris.'
+        >>> XinferenceTranscriber(model="whisper", timestamps="segment").task
+        'transcribe'
     """
 
     task: Task = "transcribe"
@@ -77,9 +75,9 @@ class XinferenceTranscriber(XinferenceFields, BaseBlobParser):
 
         Examples:
             >>> transcriber = XinferenceTranscriber(model="whisper")
-            >>> heard = transcriber.transcribe("tests/data/capital_en.wav", timestamps="segment")
-            >>> heard.segments[0].end
-            2.0
+            >>> transcriber.transcribe("tests/data/red.png")  # doctest: +IGNORE_EXCEPTION_DETAIL
+            Traceback (most recent call last):
+            XinferenceConfigurationError: the audio must be an audio file, got a file of type image/png
         """
         with translated_errors:
             task, asked = self._asked(keywords)
@@ -87,7 +85,15 @@ class XinferenceTranscriber(XinferenceFields, BaseBlobParser):
             return (handle.translate if task == "translate" else handle.transcribe)(file, **asked)
 
     async def atranscribe(self, file: FileLike, **keywords: Any) -> Transcription:
-        """Async version of `transcribe`."""
+        """Async version of `transcribe`.
+
+        Examples:
+            >>> import asyncio
+            >>> transcriber = XinferenceTranscriber(model="whisper")
+            >>> asyncio.run(transcriber.atranscribe("tests/data/red.png"))  # doctest: +IGNORE_EXCEPTION_DETAIL
+            Traceback (most recent call last):
+            XinferenceConfigurationError: the audio must be an audio file, got a file of type image/png
+        """
         with translated_errors:
             task, asked = self._asked(keywords)
             handle = self._handle(AudioHandle)
@@ -105,6 +111,13 @@ class XinferenceTranscriber(XinferenceFields, BaseBlobParser):
 
         Raises:
             XinferenceError: The request failed.
+
+        Examples:
+            >>> transcriber = XinferenceTranscriber(model="whisper", timestamps="segment")
+            >>> blob = Blob.from_path("tests/data/red.png")
+            >>> next(transcriber.lazy_parse(blob))  # doctest: +IGNORE_EXCEPTION_DETAIL
+            Traceback (most recent call last):
+            XinferenceConfigurationError: the audio must be an audio file, got a file of type image/png
         """
         with translated_errors:
             yield from self._documents(self.transcribe(file_of(blob), timestamps=self._needed()), blob)
@@ -114,6 +127,14 @@ class XinferenceTranscriber(XinferenceFields, BaseBlobParser):
 
         Args:
             blob: The recording.
+
+        Examples:
+            >>> import asyncio
+            >>> transcriber = XinferenceTranscriber(model="whisper")
+            >>> blob = Blob.from_path("tests/data/red.png")
+            >>> asyncio.run(transcriber.aparse(blob))  # doctest: +IGNORE_EXCEPTION_DETAIL
+            Traceback (most recent call last):
+            XinferenceConfigurationError: the audio must be an audio file, got a file of type image/png
         """
         with translated_errors:
             return self._documents(await self.atranscribe(file_of(blob), timestamps=self._needed()), blob)

@@ -31,9 +31,8 @@ class SharedSettings(TypedDict, total=False):
 
 
 class ConnectionSettings(TypedDict, total=False):
-    """What XinferenceToolSpec takes beside its models."""
+    """What XinferenceToolSpec takes beside its models and its connection."""
 
-    connection: XinferenceConnection | None
     server_url: str | None
     api_key: SecretStr | str | None
     timeout: float | None

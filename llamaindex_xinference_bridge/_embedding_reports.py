@@ -91,15 +91,15 @@ class SparseReports:
 
 
 class Progress:
-    """An optional progress bar over the texts."""
+    """A progress bar over the inputs, where one is wanted, that moves as answers come."""
 
-    def __init__(self, texts: Iterable[str], shown: bool) -> None:
-        counted = texts if isinstance(texts, (list, tuple)) else []
+    def __init__(self, inputs: Iterable[Any], shown: bool) -> None:
+        counted = inputs if isinstance(inputs, (list, tuple)) else []
         self._bar = iter(get_tqdm_iterable(counted, shown, "Generating embeddings"))
 
-    def done(self, batch: Batch) -> None:
-        """Advance by one batch."""
-        for _ in batch.texts:
+    def done(self, count: int) -> None:
+        """Move on by so many inputs."""
+        for _ in range(count):
             next(self._bar, None)
 
     def close(self) -> None:

@@ -67,7 +67,7 @@ class XinferenceAudioReader(ServedModelFields, BasePydanticReader):
         """
         return "XinferenceAudioReader"
 
-    def load_data(  # type: ignore[override] # llama-index-core passes these by name
+    def load_data(
         self,
         file: str | os.PathLike[str] | bytes,
         extra_info: dict[str, Any] | None = None,
@@ -93,7 +93,7 @@ class XinferenceAudioReader(ServedModelFields, BasePydanticReader):
         with opened(file, fs) as content:
             return self._documents(hear(content, **self._asked()), file, extra_info)
 
-    async def aload_data(  # type: ignore[override] # as above
+    async def aload_data(
         self,
         file: str | os.PathLike[str] | bytes,
         extra_info: dict[str, Any] | None = None,
@@ -105,21 +105,32 @@ class XinferenceAudioReader(ServedModelFields, BasePydanticReader):
         with opened(file, fs) as content:
             return self._documents(await hear(content, **self._asked()), file, extra_info)
 
-    def lazy_load_data(self, *args: Any, **load_kwargs: Any) -> Iterable[Document]:
-        """Yield the documents of `load_data`; a recording is transcribed as a whole.
+    def lazy_load_data(
+        self,
+        file: str | os.PathLike[str] | bytes,
+        extra_info: dict[str, Any] | None = None,
+        fs: AbstractFileSystem | None = None,
+    ) -> Iterable[Document]:
+        """Yield the documents of `load_data`; a file is read as a whole.
 
         Args:
-            *args: As for `load_data`.
-            **load_kwargs: As for `load_data`.
+            file: As for `load_data`.
+            extra_info: As for `load_data`.
+            fs: As for `load_data`.
 
         Yields:
             Documents.
         """
-        yield from self.load_data(*args, **load_kwargs)
+        yield from self.load_data(file, extra_info, fs)
 
-    async def alazy_load_data(self, *args: Any, **load_kwargs: Any) -> Iterable[Document]:
+    async def alazy_load_data(
+        self,
+        file: str | os.PathLike[str] | bytes,
+        extra_info: dict[str, Any] | None = None,
+        fs: AbstractFileSystem | None = None,
+    ) -> Iterable[Document]:
         """Async version of `lazy_load_data`: await it, then iterate."""
-        return await self.aload_data(*args, **load_kwargs)
+        return await self.aload_data(file, extra_info, fs)
 
     def _asked(self) -> dict[str, Any]:
         return {

@@ -61,7 +61,7 @@ class XinferenceOCRReader(ServedModelFields, BasePydanticReader):
         """
         return "XinferenceOCRReader"
 
-    def load_data(  # type: ignore[override] # llama-index-core passes these by name
+    def load_data(
         self,
         file: str | os.PathLike[str] | bytes,
         extra_info: dict[str, Any] | None = None,
@@ -88,7 +88,7 @@ class XinferenceOCRReader(ServedModelFields, BasePydanticReader):
             )
         return [document(text, file, extra_info)]
 
-    async def aload_data(  # type: ignore[override] # as above
+    async def aload_data(
         self,
         file: str | os.PathLike[str] | bytes,
         extra_info: dict[str, Any] | None = None,
@@ -100,21 +100,32 @@ class XinferenceOCRReader(ServedModelFields, BasePydanticReader):
             text = await handle.aocr(content, prompt=self.prompt, pages=self._pages_of(file), **self.model_kwargs)
         return [document(text, file, extra_info)]
 
-    def lazy_load_data(self, *args: Any, **load_kwargs: Any) -> Iterable[Document]:
-        """Yield the document of `load_data`.
+    def lazy_load_data(
+        self,
+        file: str | os.PathLike[str] | bytes,
+        extra_info: dict[str, Any] | None = None,
+        fs: AbstractFileSystem | None = None,
+    ) -> Iterable[Document]:
+        """Yield the documents of `load_data`; a file is read as a whole.
 
         Args:
-            *args: As for `load_data`.
-            **load_kwargs: As for `load_data`.
+            file: As for `load_data`.
+            extra_info: As for `load_data`.
+            fs: As for `load_data`.
 
         Yields:
-            The document.
+            Documents.
         """
-        yield from self.load_data(*args, **load_kwargs)
+        yield from self.load_data(file, extra_info, fs)
 
-    async def alazy_load_data(self, *args: Any, **load_kwargs: Any) -> Iterable[Document]:
+    async def alazy_load_data(
+        self,
+        file: str | os.PathLike[str] | bytes,
+        extra_info: dict[str, Any] | None = None,
+        fs: AbstractFileSystem | None = None,
+    ) -> Iterable[Document]:
         """Async version of `lazy_load_data`: await it, then iterate."""
-        return await self.aload_data(*args, **load_kwargs)
+        return await self.aload_data(file, extra_info, fs)
 
     def _pages_of(self, file: str | os.PathLike[str] | bytes) -> list[int] | None:
         is_pdf = file.startswith(b"%PDF-") if isinstance(file, bytes) else os.fspath(file).lower().endswith(".pdf")

@@ -117,7 +117,7 @@ class XinferenceSparseEmbedding(ServedModelFields, BaseSparseEmbedding):
             with closing(answers):
                 for batch, answer in answers:
                     reports.end(batch, answer)
-                    progress.done(batch)
+                    progress.done(len(batch.texts))
                     vectors += answer
         progress.close()
         return vectors
@@ -133,7 +133,7 @@ class XinferenceSparseEmbedding(ServedModelFields, BaseSparseEmbedding):
             async with aclosing(answers):
                 async for batch, answer in answers:
                     reports.end(batch, answer)
-                    progress.done(batch)
+                    progress.done(len(batch.texts))
                     vectors += answer
         progress.close()
         return vectors

@@ -11,6 +11,7 @@ from llama_index.core.tools.tool_spec.base import BaseToolSpec
 from typing_extensions import Unpack
 
 from llamaindex_xinference_bridge._constructor_kwargs import ConnectionSettings
+from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.integration.connection_argument import connection_from
 from xinference_bridge.integration.media_files import path_within
@@ -34,7 +35,8 @@ class XinferenceToolSpec(BaseToolSpec):
         voice: A voice of the text-to-speech model. None: its default.
         audio_format: The format of spoken files, such as "mp3" or "wav".
         image_size: Width and height of images, such as "512x512". None: the server's default.
-        **settings: `connection=`, or `server_url=`, `api_key=`, `timeout=`, `max_retries=`, `headers=`.
+        connection: The server and the credential. None: what `settings` and the environment say.
+        **settings: `server_url=`, `api_key=`, `timeout=`, `max_retries=`, `headers=`.
 
     Raises:
         XinferenceConfigurationError: No model is named, the folder does not exist, or a setting is invalid.
@@ -56,6 +58,7 @@ class XinferenceToolSpec(BaseToolSpec):
         voice: str | None = None,
         audio_format: str = "mp3",
         image_size: str | None = None,
+        connection: XinferenceConnection | None = None,
         **settings: Unpack[ConnectionSettings],
     ) -> None:
         models = {
@@ -71,7 +74,7 @@ class XinferenceToolSpec(BaseToolSpec):
         if not self.folder.is_dir():
             msg = f"folder must be an existing folder, and {os.fspath(folder)!r} is not: create it first"
             raise XinferenceConfigurationError(msg)
-        self.connection = connection_from(settings.pop("connection", None), **settings)
+        self.connection = connection_from(connection, **settings)
         self.spec_functions = [(tool, f"a{tool}") for tool in named]
         self._models = named
         self._voice = voice

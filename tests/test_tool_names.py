@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from llama_index.core.base.llms.types import ChatMessage, TextBlock, ToolCallBlock
 
 from langchain_xinference_bridge._messages import messages_to_wire as from_langchain
@@ -14,7 +14,7 @@ Turn = list[tuple[str, str]] | tuple[str, str | None]
 
 
 def langchain(history: list[Turn]):
-    messages = [HumanMessage("Go.")]
+    messages: list[BaseMessage] = [HumanMessage("Go.")]
     for turn in history:
         if isinstance(turn, list):
             messages.append(AIMessage("", tool_calls=[{"id": i, "name": name, "args": {}} for i, name in turn]))

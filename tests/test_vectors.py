@@ -8,6 +8,7 @@ import asyncio
 import base64
 import io
 from array import array
+from io import BytesIO
 from typing import Any
 
 import orjson
@@ -180,7 +181,7 @@ def test_vectors_of_another_length_in_a_later_batch_are_refused(bridge, mode, se
         return plain(item, body)
 
     server._vector = grow
-    with pytest.raises(XinferenceProtocolError, match="4 dimensions from input 4 on, and of 3 before"):
+    with pytest.raises(XinferenceProtocolError, match="3 dimensions, but of 4 from input 4 on"):
         embedded(bridge, mode, server, ["a", "b", "c", "d", "e"])
 
 
@@ -265,6 +266,31 @@ def test_images_of_every_form_are_sent_as_data_urls_in_order(mode, server, tmp_p
     sent = [item["image"] for body in server.bodies("/v1/embeddings") for item in body["input"]]
     assert sent[:6] == [PNG_URL] * 6
     assert (sent[6][:23], sent[7]) == ("data:image/jpeg;base64,", "https://example.org/cat.png")
+
+
+@in_both
+def test_an_image_is_named_by_its_place_in_the_call_whatever_the_batches(bridge, mode, server):
+    images = (PNG if bridge == "langchain" else BytesIO(PNG) for _ in range(10))
+    models: dict[str, tuple[Any, str]] = {
+        "langchain": (lc.XinferenceEmbeddings(server.url, "pictures"), "embed_images"),
+        "llamaindex": (li.XinferenceMultiModalEmbedding("pictures", server.url), "get_image_embedding_batch"),
+    }
+    model, verb = models[bridge]
+    assert len(called(mode, model, verb, images)) == 10
+    assert [len(body["input"]) for body in server.bodies("/v1/embeddings")] == [8, 2]
+    with pytest.raises(XinferenceConfigurationError, match=r"image 9 cannot be read from '/nowhere.png'"):
+        called(mode, model, verb, [PNG_URL] * 9 + ["/nowhere.png"])
+    with pytest.raises(XinferenceConfigurationError, match="images must be a list of paths, URLs or bytes"):
+        called(mode, model, verb, None)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("verb", ["get_image_embedding", "get_image_embedding_batch"])
+def test_an_image_embedded_by_llamaindex_is_one_event_of_its_callbacks(mode, server, verb):
+    handler = LlamaDebugHandler(print_trace_on_end=False)
+    model = li.XinferenceMultiModalEmbedding("pictures", server.url, callback_manager=CallbackManager([handler]))
+    called(mode, model, verb, BytesIO(PNG) if verb == "get_image_embedding" else [BytesIO(PNG)])
+    assert [len(pair) for pair in handler.get_event_pairs(CBEventType.EMBEDDING)] == [2]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -396,7 +422,7 @@ def test_an_image_node_is_never_ranked_as_empty_text(mode, server, node, words):
         ("q", [{"picture": PNG}], r"document 0 must be .* got the keys \['picture'\]"),
         ("q", [{}], "document 0 must be"),
         ("q", [{"text": 7}], "the text of document 0 must be a string, got int"),
-        ("q", {"image": PNG}, "not one object"),
+        ("q", {"image": PNG}, "documents must be a list .*got dict"),
         (7, ["a"], "the query must be a string or an object, got int"),
         ({"image": b"x"}, ["a"], "the image of the query must be an image"),
     ],
@@ -439,6 +465,27 @@ def test_a_query_and_a_text_of_the_same_words_are_cached_apart_under_instruction
     again = called(mode, model, "get_query_embedding", "cat"), called(mode, model, "get_text_embedding", "cat")
     assert again == (query, text)
     assert len(server.bodies("/v1/embeddings")) == 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("verb", ["get_text_embedding", "get_query_embedding", "get_text_embedding_batch"])
+def test_a_cache_that_was_written_under_another_instruction_is_not_read(mode, server, verb):
+    cache = SimpleKVStore()
+    told = []
+    for instruction in (None, "one:", "three:"):
+        model = li.XinferenceEmbedding(
+            "texts",
+            server.url,
+            query_instruction=instruction,
+            text_instruction=instruction,
+            embeddings_cache=cache,
+        )
+        asked = ["cat"] if verb.endswith("batch") else "cat"
+        first, again = called(mode, model, verb, asked), called(mode, model, verb, asked)
+        assert first == again
+        told.append(first[0][0] if verb.endswith("batch") else first[0])
+    assert told == [3.0, 8.0, 10.0]
+    assert len(server.bodies("/v1/embeddings")) == 3
 
 
 @pytest.mark.parametrize(

@@ -136,9 +136,8 @@ class XinferenceConnection(ConnectionSettings):
             model_uid: The UID of the running model, or its name where one model has it.
 
         Examples:
-            >>> connection = XinferenceConnection()
-            >>> connection.audio("whisper").transcribe("tests/data/capital_en.wav").text
-            'The capital of France is Paris.'
+            >>> XinferenceConnection().audio("whisper").uid
+            'whisper'
         """
         return AudioHandle(self, model_uid)
 
@@ -149,9 +148,8 @@ class XinferenceConnection(ConnectionSettings):
             model_uid: The UID of the running model, or its name where one model has it.
 
         Examples:
-            >>> connection = XinferenceConnection()
-            >>> connection.image("tiny-sd").generate("a cat", size="64x64")[0].mime_type
-            'image/jpeg'
+            >>> XinferenceConnection().image("tiny-sd").uid
+            'tiny-sd'
         """
         return ImageHandle(self, model_uid)
 

@@ -14,6 +14,7 @@ from xinference_bridge.cli.options import UsageError
 
 DATA = Path(__file__).parents[1] / "data"
 PNG = (DATA / "red.png").read_bytes()
+PATIENT = ("--timeout", "3000")  # a busy machine takes its time
 DRAW, READ = "/v1/images/generations", "/v1/images/ocr"
 
 
@@ -38,7 +39,7 @@ def asked(server):
 
 @pytest.mark.server
 def test_a_real_model_draws_and_the_file_has_the_suffix_of_what_it_is(lab, tmp_path):
-    ran = run("image", *to_lab(lab), "a cat", "-o", tmp_path / "cat.png", "--size", "64x64", "--steps", "1")
+    ran = run("image", *to_lab(lab), "a cat", "-o", tmp_path / "cat.png", "--size", "64x64", "--steps", "1", *PATIENT)
     assert ran.status == 0
     assert ran.out == f"{tmp_path / 'cat.jpg'}\n"
     assert "The server's images are image/jpeg" in ran.err

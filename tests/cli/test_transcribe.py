@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from tests.cli.tools import model, run, says, to_lab, xinference
+from tests.cli.tools import model, run, says, to_lab, without_colours, xinference
 from xinference_bridge.cli.upload_progress import upload_progress
 
 DATA = Path(__file__).parents[1] / "data"
@@ -45,20 +47,37 @@ def test_words_have_times_in_columns(lab):
     assert all(float(start) <= float(end) for start, end, _ in rows)
 
 
-@pytest.mark.server
-def test_several_files_have_a_heading_each_or_a_file_each(lab, tmp_path):
-    printed = run("transcribe", *to_lab(lab), ENGLISH, ENGLISH).out
-    assert printed == f"==> {ENGLISH} <==\n{HEARD}\n" * 2
-    written = run("transcribe", *to_lab(lab), ENGLISH, "--vtt", "--out", tmp_path)
-    assert written.out == f"{tmp_path / 'capital_en.vtt'}\n"
-    assert HEARD in (tmp_path / "capital_en.vtt").read_text()
+#: What Whisper base on 4.1.0 answered for this recording.
+VERBOSE = {
+    "task": "transcribe",
+    "language": "english",
+    "duration": 2.0,
+    "text": f" {HEARD}",
+    "segments": [{"id": 0, "start": 0.0, "end": 2.0, "text": f" {HEARD}"}],
+}
 
 
-@pytest.mark.server
-def test_json_is_for_machines(lab):
-    [entry] = json.loads(run("transcribe", *to_lab(lab), ENGLISH, "--json").out)
-    assert (entry["file"], entry["text"]) == (str(ENGLISH), HEARD)
-    assert entry["segments"][0]["start"] == 0
+@pytest.fixture
+def listener(server):
+    """A server whose one model hears the same in every recording."""
+    xinference(server, model("w", "audio", model_ability=["audio2text"]))
+    return says(server, "/v1/audio/transcriptions", VERBOSE)
+
+
+@pytest.mark.fault_server
+def test_several_files_have_a_heading_each_or_a_file_each(listener, tmp_path):
+    printed = run("transcribe", "-e", listener.url, ENGLISH, FRENCH).out
+    assert printed == f"==> {ENGLISH} <==\n{HEARD}\n==> {FRENCH} <==\n{HEARD}\n"
+    written = run("transcribe", "-e", listener.url, ENGLISH, FRENCH, "--vtt", "--out", tmp_path)
+    assert written.out == f"{tmp_path / 'capital_en.vtt'}\n{tmp_path / 'capital_fr.vtt'}\n"
+    assert HEARD in (tmp_path / "capital_fr.vtt").read_text()
+
+
+@pytest.mark.fault_server
+def test_json_is_for_machines(listener):
+    [entry] = json.loads(run("transcribe", "-e", listener.url, ENGLISH, "--json").out)
+    assert (entry["file"], entry["text"], entry["duration"]) == (str(ENGLISH), HEARD, 2.0)
+    assert entry["segments"] == [{"start": 0.0, "end": 2.0, "text": HEARD}]
 
 
 @pytest.mark.server
@@ -79,9 +98,8 @@ def test_a_model_that_does_not_hear_is_named_with_one_that_does(lab):
         ([ENGLISH, "--out", "all.txt"], "several files take --out FOLDER"),
     ],
 )
-def test_what_cannot_be_meant_is_a_usage_error(server, arguments, words):
-    xinference(server, model("w", "audio", model_ability=["audio2text"]))
-    ran = run("transcribe", "-e", server.url, ENGLISH, *arguments)
+def test_what_cannot_be_meant_is_a_usage_error(listener, arguments, words):
+    ran = run("transcribe", "-e", listener.url, ENGLISH, *arguments)
     assert ran.status == 2
     assert words in ran.err
 
@@ -91,32 +109,44 @@ def test_what_cannot_be_meant_is_a_usage_error(server, arguments, words):
     ("content", "words"),
     [(b"", "is empty"), (b"hello there", "must be an audio file"), (None, "No such file or directory")],
 )
-def test_a_file_that_is_no_recording_is_named_and_not_sent(server, tmp_path, content, words):
-    xinference(server, model("w", "audio", model_ability=["audio2text"]))
+def test_a_file_that_is_no_recording_is_named_and_not_sent(listener, tmp_path, content, words):
     path = tmp_path / "talk.wav"
     if content is not None:
         path.write_bytes(content)
-    ran = run("transcribe", "-e", server.url, path)
+    ran = run("transcribe", "-e", listener.url, path)
     assert ran.status == 1
     assert words in ran.err
     assert str(path) in ran.err
-    assert not server.seen("/v1/audio/transcriptions")
+    assert not listener.seen("/v1/audio/transcriptions")
 
 
 @pytest.mark.fault_server
 def test_without_a_speech_to_text_model_it_says_so(server):
     ran = run("transcribe", "-e", xinference(server, model("c")).url, ENGLISH)
     assert ran.status == 1
-    assert "no speech-to-text model runs at" in ran.err
+    assert "no speech-to-text model is running at" in ran.err
 
 
 @pytest.mark.fault_server
-def test_what_was_said_cannot_steer_the_terminal(server):
-    xinference(server, model("w", "audio", model_ability=["audio2text"]))
-    says(server, "/v1/audio/transcriptions", {"text": "a\x1b[2Jb"})
-    assert "\x1b" not in run("transcribe", "-e", server.url, ENGLISH).out
+def test_what_was_said_cannot_steer_the_terminal(listener):
+    says(listener, "/v1/audio/transcriptions", {"text": "a\x1b[2Jb"})
+    assert "\x1b" not in run("transcribe", "-e", listener.url, ENGLISH).out
 
 
 def test_progress_is_shown_to_a_person_alone():
     with upload_progress("talk.wav") as show:
         assert show is None
+
+
+def test_a_person_sees_how_far_a_long_upload_is(monkeypatch):
+    out = StringIO()
+    console = Console(file=out, force_terminal=True, width=100)
+    monkeypatch.setattr("xinference_bridge.cli.upload_progress.messages", lambda: console)
+    with upload_progress("talk\x1b.wav") as show:
+        assert show is not None
+        show(2**20, 8 * 2**20)
+        show(8 * 2**20, 8 * 2**20)
+    printed = without_colours(out.getvalue())
+    assert "waiting for talk" in printed
+    assert "8.4/8.4 MB" in printed
+    assert "talk\x1b.wav" not in out.getvalue()

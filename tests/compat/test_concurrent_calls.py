@@ -16,13 +16,13 @@ import pytest
 import llamaindex_xinference_bridge as llamaindex
 from langchain_xinference_bridge import XinferenceEmbeddings, XinferenceRerank
 from tests.compat.servers import SERVERS, Server
-from tests.support.scrub import Lab
+from tests.support.lab import Lab
 from xinference_bridge import XinferenceConnection
 from xinference_bridge.client import registry as clients
 from xinference_bridge.client.auth import registry as gates
 
 if TYPE_CHECKING:
-    from tests.support.cassettes import Recording
+    from xinference_bridge.testing import Recording
 
 pytestmark = pytest.mark.server
 TEXTS = ["a cat", "a dog", "a ship", "a lighthouse on the coast", "soup", "the south quay"]
@@ -73,7 +73,8 @@ def by_batches_of_an_array(connection: XinferenceConnection) -> list[list[float]
 
     async def embedded() -> list[list[float]]:
         async with connection:
-            return (await model.aembed_array(TEXTS)).tolist()
+            vectors: list[list[float]] = (await model.aembed_array(TEXTS)).tolist()
+            return vectors
 
     return asyncio.run(embedded())
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessageChunk
 from llama_index.core.base.llms.types import ToolCallBlock
 
 from langchain_xinference_bridge._chunks import ChunkWriter
@@ -129,7 +130,8 @@ def read(deltas: list[Fragments]) -> list[Call]:
     told, seen = told_of(deltas)
     writer, growing = ChunkWriter("m", blocks=False), GrowingChat()
     first, *rest = [written.message for delta in told for written in writer.chunks(delta)]
-    joined = first + rest  # type: ignore[operator]
+    joined = first + rest
+    assert isinstance(joined, AIMessageChunk)
     assert [(c["id"], c["name"], c["args"]) for c in joined.tool_call_chunks] == seen
     assert [(c["id"], c["name"]) for c in joined.tool_calls] == [(call_id, name) for call_id, name, _ in seen]
     *_, last = [growing.take(delta) for delta in told]

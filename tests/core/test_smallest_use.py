@@ -45,7 +45,7 @@ def test_the_page_is_a_white_png():
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("uid", ["whisper", "kokoro", "jina-ocr"])
+@pytest.mark.parametrize("uid", ["kokoro", "jina-ocr"])
 def test_a_check_that_tries_a_model_asks_it_what_it_does(lab, uid):
     connection = XinferenceConnection(lab.url, api_key=lab.api_key)
     assert connection.check(uid, try_it=True).uid == uid

@@ -117,7 +117,7 @@ def test_a_misspelt_keyword_is_an_error_with_the_nearest_name(cls, wrong, meant)
 
 
 def test_a_keyword_like_no_other_is_sent_on_with_a_warning():
-    with pytest.warns(UserWarning, match="does not know 'mirostat_tau'; it is sent") as caught:
+    with pytest.warns(UserWarning, match="does not know 'mirostat_tau' and sends it") as caught:
         llm = XinferenceLLM("m", URL, mirostat_tau=5)  # type: ignore[call-arg]  # a type checker knows better
     assert llm.model_kwargs == {"mirostat_tau": 5}
     assert caught[0].filename == __file__

@@ -32,12 +32,12 @@ def ask_one_thing(connection: XinferenceConnection, model: ModelInfo, options: C
 def _chat(connection: XinferenceConnection, model: ModelInfo, options: CallOptions) -> str:
     call = ChatCall([{"role": "user", "content": "ping"}], {"max_tokens": 1})
     ChatHandle(connection, model.uid).chat(call, options)
-    return "one token of a chat"
+    return "one chat token"
 
 
 def _completion(connection: XinferenceConnection, model: ModelInfo, options: CallOptions) -> str:
     CompletionHandle(connection, model.uid).complete("ping", {"max_tokens": 1}, options)
-    return "one token of a completion"
+    return "one completion token"
 
 
 def _embedding(connection: XinferenceConnection, model: ModelInfo, options: CallOptions) -> str:
@@ -83,7 +83,7 @@ def _speech(connection: XinferenceConnection, model: ModelInfo, options: CallOpt
 
 def _image(connection: XinferenceConnection, model: ModelInfo, options: CallOptions) -> str:
     handle = ImageHandle(connection, model.uid)
-    [image] = handle.generate("a cat", size=SMALLEST_SIZE, options=options, **FEWEST_STEPS)
+    [image] = handle.generate("a cat", size=SMALLEST_SIZE, options=options, num_inference_steps=FEWEST_STEPS)
     return f"one image of {SMALLEST_SIZE} generated, {len(image.data) / 1024:.1f} KiB,"
 
 

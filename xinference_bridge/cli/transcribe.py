@@ -34,7 +34,7 @@ class Listening:
     @property
     def timestamps(self) -> Literal["segment", "word"] | None:
         """The times that this form needs."""
-        return {"text": None, "words": "word"}.get(self.form, "segment")  # type: ignore[return-value] # of those two
+        return {"text": None, "words": "word"}.get(self.form, "segment")
 
 
 def form_of(*, srt: bool, vtt: bool, words: bool, as_json: bool) -> Form:

@@ -105,10 +105,10 @@ def read_sound(driver: SyncDriver, requests: RequestFlow, opening: Flow[OpenedSo
     """
     opened = driver.run(opening)
     sound = opened.events
-    begun = False
+    begun = sound.has_begun
     try:
-        yield sound.ready()
-        begun = True
+        if begun:
+            yield sound.ready()
         for chunk in opened.chunks:
             if data := sound.read(chunk):
                 yield data
@@ -128,10 +128,10 @@ async def aread_sound(
     """Async version of `read_sound`."""
     opened = await driver.run(opening)
     sound = opened.events
-    begun = False
+    begun = sound.has_begun
     try:
-        yield sound.ready()
-        begun = True
+        if begun:
+            yield sound.ready()
         async for chunk in opened.chunks:
             if data := sound.read(chunk):
                 yield data

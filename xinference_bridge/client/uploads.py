@@ -8,6 +8,7 @@ import io
 import os
 import shutil
 import tempfile
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -23,7 +24,7 @@ _HEAD = 64
 _SPOOLED = 2**20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LocalFile:
     """A file that can be sent, any number of times."""
 
@@ -140,12 +141,14 @@ def _of_file_object(file: BinaryIO, what: str) -> LocalFile:
 
 def _spooled(head: bytes, rest: BinaryIO, name: str, what: str) -> LocalFile:
     """Keep what a pipe says: its length must be known, and another attempt may need it again."""
-    kept = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=_SPOOLED))  # noqa: SIM115 - closed when it is collected
+    kept = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=_SPOOLED))  # noqa: SIM115 - closed with its LocalFile
     kept.write(head)
     shutil.copyfileobj(rest, kept)
     size = kept.tell()
     _refuse_empty(size, what)
-    return LocalFile(name, size, head, kept)
+    local = LocalFile(name, size, head, kept)
+    weakref.finalize(local, kept.close)
+    return local
 
 
 def _refuse_empty(size: int, what: str) -> None:

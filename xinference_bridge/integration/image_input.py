@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.integration.media_files import path_of_file_url, read_file
+from xinference_bridge.models.batching import refuse_one
 from xinference_bridge.protocol.media import checked_data_url, data_url_of
 
-#: An image: a reference or its bytes.
+#: Images a request: data URLs are large, and a model takes them one after another.
+IMAGES_A_REQUEST = 8
+
+#: What names or holds an image.
 ImageLike = str | bytes | os.PathLike[str]
 
 
@@ -39,6 +43,24 @@ def image_input(image: ImageLike, place: int | None = None, *, what: str = "the 
         msg = f"{what} must be a path, bytes or a data URL, got {type(image).__name__}"
         raise XinferenceConfigurationError(msg)
     return {"image": data_url_of(read_file(image, what), "image", what)}
+
+
+def image_batches(images: Iterable[Any]) -> Iterator[tuple[int, list[dict[str, str]]]]:
+    """Yield the images of each request as `image_input` gives them, with the place of its first one in the call.
+
+    Raises:
+        XinferenceConfigurationError: It is no list, or one of them is no image; the message names its place.
+    """
+    refuse_one(images, "images", "paths, URLs or bytes")
+    held: list[dict[str, str]] = []
+    place = -1
+    for place, image in enumerate(images):
+        held.append(image_input(image, place))
+        if len(held) == IMAGES_A_REQUEST:
+            yield place + 1 - len(held), held
+            held = []
+    if held:
+        yield place + 1 - len(held), held
 
 
 def ranked_item(item: Mapping[str, Any], what: str) -> dict[str, str]:

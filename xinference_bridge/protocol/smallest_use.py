@@ -21,7 +21,7 @@ from xinference_bridge.protocol.rerank import rerank_request
 #: Width and height that every family of image models takes.
 SMALLEST_SIZE = "256x256"
 #: Where the server's default is 50, an image takes minutes on a CPU.
-FEWEST_STEPS = {"num_inference_steps": 2}
+FEWEST_STEPS = 2
 _RATE = 16_000
 _SIDE = 56
 
@@ -37,7 +37,9 @@ def smallest_request(model: ModelInfo) -> Request:
     if model.can("speak"):
         return speech_request(model.uid, "Hello.")
     if model.can("generate_image"):
-        return generation_request(model.uid, ImageCall("a cat", size=SMALLEST_SIZE, more=FEWEST_STEPS))
+        return generation_request(
+            model.uid, ImageCall("a cat", size=SMALLEST_SIZE, more={"num_inference_steps": FEWEST_STEPS})
+        )
     if model.can("ocr"):
         return ocr_request(model.uid, _InMemory(white_image()), "page.png", "image/png")
     if model.can("chat"):

@@ -319,7 +319,7 @@ async def _while_it_is_taken(
 ) -> aiohttp.ClientResponse:
     """Send a form; raise XinferenceTimeoutError when the server takes none of it for the time of a read.
 
-    aiohttp watches what it reads alone (3.14.5): to a server that stopped reading it would write for ever.
+    aiohttp watches what it reads alone (3.14.5): to a server that stopped reading it would write without end.
     """
     task = asyncio.ensure_future(opening)
     taken = -1
