@@ -2,11 +2,7 @@
 
 The plugin is `xinference_bridge.testing.plugin`; pytest loads it by itself. Without pytest:
 
-Examples:
-    >>> from pathlib import Path
-    >>> with open_recording(Path("cassettes/answers.yaml"), REPLAY, record=False):
-    ...     chat.invoke("What is the capital of France?").text
-    'The capital of France is Paris.'
+`open_recording` and `REPLAY`, for example to answer a script from a recording.
 """
 
 from importlib import import_module
