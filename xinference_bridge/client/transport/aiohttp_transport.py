@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import ssl
 import threading
 import time
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 #: The server closes idle connections after 5 s; aiohttp would offer one for 15.
 _KEEP_IDLE_SECONDS = 4.0
+#: aiohttp warns of bytes that are longer (3.14.5).
+_LARGE_BODY = 2**20
 #: How long the end of a stream that has said `[DONE]` is waited for, so that its socket can be kept.
 _GRACE_SECONDS = 0.2
 #: A server that had closed a pooled socket is noticed at once; one that hangs up later has read the request.
@@ -76,7 +79,7 @@ class AiohttpTransport:
             return await pool.session.request(
                 call.request.method,
                 call.encoded_url(),
-                data=call.body,
+                data=_sendable(call.body),
                 headers=call.headers(authorization),
                 allow_redirects=False,
                 proxy=self._proxy,
@@ -307,6 +310,11 @@ class AiohttpStream:
     def close(self) -> None:
         """Same as `RequestsStream.close`: nothing is awaited."""
         self._answer.close()
+
+
+def _sendable(body: bytes | None) -> bytes | io.BytesIO | None:
+    """Return the body as aiohttp takes it: in pieces where it would warn of one that holds up the event loop."""
+    return io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY else body
 
 
 @lru_cache(maxsize=8)
