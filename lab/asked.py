@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support.cassettes import ReadableYaml
 from xinference_bridge.errors import XinferenceError
 from xinference_bridge.protocol.chat.accumulator import ChatAccumulator, chat_result_from_wire
 from xinference_bridge.protocol.chat.result import ChatResult
 from xinference_bridge.protocol.completion import completion_result_from_wire
 from xinference_bridge.protocol.event_stream import DONE
 from xinference_bridge.protocol.sse import SSEDecoder
+from xinference_bridge.testing.readable_yaml import ReadableYaml
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "lab" / "dialogues" / "asked"

@@ -10,6 +10,8 @@ Examples:
     384
 """
 
+from typing import TYPE_CHECKING, Any
+
 try:
     import langchain_core as _langchain_core
 except ImportError as missing:
@@ -18,19 +20,43 @@ except ImportError as missing:
 
 from langchain_xinference_bridge.chat_models import ChatXinference
 from langchain_xinference_bridge.embeddings import XinferenceEmbeddings
+from langchain_xinference_bridge.images import XinferenceImages
 from langchain_xinference_bridge.llms import Xinference, XinferenceLLM
+from langchain_xinference_bridge.ocr import XinferenceOCR
 from langchain_xinference_bridge.rerank import XinferenceRerank
-from langchain_xinference_bridge.sparse_embeddings import XinferenceSparseEmbeddings
+from langchain_xinference_bridge.speech import XinferenceSpeech
+from langchain_xinference_bridge.transcription import XinferenceTranscriber
 from xinference_bridge import XinferenceConnection
+
+if TYPE_CHECKING:
+    from langchain_xinference_bridge.sparse_embeddings import XinferenceSparseEmbeddings
 
 __all__ = [
     "ChatXinference",
     "Xinference",
     "XinferenceConnection",
     "XinferenceEmbeddings",
+    "XinferenceImages",
     "XinferenceLLM",
+    "XinferenceOCR",
     "XinferenceRerank",
     "XinferenceSparseEmbeddings",
+    "XinferenceSpeech",
+    "XinferenceTranscriber",
 ]
 
 del _langchain_core
+
+
+def __getattr__(name: str) -> Any:
+    # Its base class comes from langchain-qdrant where that is installed. Importing it loads the Qdrant client and gRPC,
+    # which takes about a second, so it waits for the first use.
+    if name == "XinferenceSparseEmbeddings":
+        from langchain_xinference_bridge.sparse_embeddings import XinferenceSparseEmbeddings
+
+        return XinferenceSparseEmbeddings
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

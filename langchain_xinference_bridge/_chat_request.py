@@ -1,9 +1,9 @@
-"""The keywords of one LangChain call → the core's call. Pure."""
+"""Convert the keywords of a LangChain call to the core's call."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -13,21 +13,34 @@ from langchain_xinference_bridge._messages import messages_to_wire
 from langchain_xinference_bridge._structured import STRUCTURED
 from langchain_xinference_bridge._tools import choice_of_call, tools_to_wire
 from xinference_bridge.connection_settings import CallOptions
+from xinference_bridge.integration.inline_media import ainline_media, inline_media
 from xinference_bridge.integration.parameters import CHAT, merged, options_from
+from xinference_bridge.protocol.chat.messages import WireMessage
 from xinference_bridge.protocol.chat.request import ChatCall
 
-#: Keywords that say how LangChain shall run a call, and nothing to the server.
+#: Keywords for LangChain itself, which are not sent to the server.
 _LANGCHAINS_OWN = ("stream", "ls_structured_output_format", "structured_output_format")
 
 
 @dataclass(slots=True)
 class PreparedCall:
-    """One call, ready for the core: which model, what is asked, how long to wait."""
+    """One call, ready for the core: model, request, timeouts."""
 
     uid: str
     call: ChatCall
     options: CallOptions
     stream_usage: bool
+
+    def with_inlined_media(self, allowed: bool | tuple[str, ...] | None) -> PreparedCall:
+        """Return the call with its files and private URLs inlined, if allowed; see `inline_media`."""
+        return self._sending(inline_media(self.call.messages, allowed))
+
+    async def awith_inlined_media(self, allowed: bool | tuple[str, ...] | None) -> PreparedCall:
+        """Async version of `with_inlined_media`."""
+        return self._sending(await ainline_media(self.call.messages, allowed))
+
+    def _sending(self, messages: Sequence[WireMessage]) -> PreparedCall:
+        return self if messages is self.call.messages else replace(self, call=replace(self.call, messages=messages))
 
 
 def prepared(
@@ -40,10 +53,10 @@ def prepared(
     stream_usage: bool,
     context_length: int | None = None,
 ) -> PreparedCall:
-    """The call that these keywords mean; what it states comes before what the model states.
+    """Return the call for these keywords, which override the model's settings.
 
-    Raises XinferenceConfigurationError for a misspelt keyword, XinferenceUnsupportedError for a message that cannot be
-    sent.
+    Raises XinferenceConfigurationError for a misspelled keyword, XinferenceUnsupportedError for a message that cannot
+    be sent.
     """
     own = dict(keywords)
     for name in _LANGCHAINS_OWN:

@@ -1,4 +1,4 @@
-"""The keywords of the constructors, for type checkers: a misspelt one is found before the program runs."""
+"""The keywords of the constructors, so that type checkers find misspelled ones."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.rate_limiters import BaseRateLimiter
 from typing_extensions import TypedDict
 
+from xinference_bridge.client.uploads import FileLike
 from xinference_bridge.connection import XinferenceConnection
+from xinference_bridge.integration.inline_media import InlineMediaLike
 from xinference_bridge.integration.sampling_fields import SamplingKeywords
 
 
 class SharedSettings(TypedDict, total=False):
-    """What all four classes take beside server_url, model_uid and api_key."""
+    """What all classes take beside server_url, model_uid and api_key."""
 
     model: str
     base_url: str
@@ -30,7 +32,7 @@ class SharedSettings(TypedDict, total=False):
 
 
 class LanguageModelSettings(SharedSettings, SamplingKeywords, total=False):
-    """What a chat model and a language model take: the sampling parameters, and LangChain's own."""
+    """Keywords of chat and language models: generation parameters and LangChain's own."""
 
     name: str | None
     cache: BaseCache | bool | None
@@ -42,11 +44,13 @@ class LanguageModelSettings(SharedSettings, SamplingKeywords, total=False):
 
 
 class ChatSettings(LanguageModelSettings, total=False):
-    """What ChatXinference takes."""
+    """Keywords of ChatXinference."""
 
     streaming: bool | None
     stream_usage: bool
+    include_response_headers: bool
     context_length: int | None
+    inline_media: InlineMediaLike
     disable_streaming: bool | Literal["tool_calling"]
     output_version: str | None
     profile: ModelProfile | None
@@ -54,13 +58,13 @@ class ChatSettings(LanguageModelSettings, total=False):
 
 
 class LLMSettings(LanguageModelSettings, total=False):
-    """What XinferenceLLM takes."""
+    """Keywords of XinferenceLLM."""
 
     max_concurrency: int
 
 
 class EmbeddingsSettings(SharedSettings, total=False):
-    """What XinferenceEmbeddings takes."""
+    """Keywords of XinferenceEmbeddings."""
 
     batch_size: int
     max_concurrency: int
@@ -72,15 +76,54 @@ class EmbeddingsSettings(SharedSettings, total=False):
 
 
 class SparseEmbeddingsSettings(SharedSettings, total=False):
-    """What XinferenceSparseEmbeddings takes."""
+    """Keywords of XinferenceSparseEmbeddings."""
 
     batch_size: int
     max_concurrency: int
 
 
 class RerankSettings(SharedSettings, total=False):
-    """What XinferenceRerank takes."""
+    """Keywords of XinferenceRerank."""
 
     top_n: int | None
     score_threshold: float | None
     instruction: str | None
+
+
+class TranscriberSettings(SharedSettings, total=False):
+    """What XinferenceTranscriber takes."""
+
+    task: Literal["transcribe", "translate"]
+    language: str | None
+    prompt: str | None
+    temperature: float | None
+    timestamps: Literal["segment", "word"] | None
+    format: Literal["text", "srt", "vtt"]
+
+
+class SpeechSettings(SharedSettings, total=False):
+    """What XinferenceSpeech takes."""
+
+    name: str | None
+    voice: str | None
+    format: str
+    speed: float
+    prompt_audio: FileLike | None
+    prompt_text: str | None
+
+
+class ImagesSettings(SharedSettings, total=False):
+    """What XinferenceImages takes."""
+
+    name: str | None
+    n: int
+    size: str | tuple[int, int] | None
+    negative_prompt: str | None
+
+
+class OCRSettings(SharedSettings, total=False):
+    """What XinferenceOCR takes."""
+
+    prompt: str | None
+    pages: list[int] | None
+    mode: Literal["single", "page"]

@@ -1,8 +1,9 @@
-"""The keywords of a method → the call that the core sends. Pure."""
+"""Convert the keywords of a method to the core's call."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage
@@ -10,6 +11,8 @@ from llama_index.core.base.llms.types import ChatMessage
 from llamaindex_xinference_bridge._messages import messages_to_wire
 from llamaindex_xinference_bridge._tools import tool_to_wire
 from xinference_bridge.connection_settings import CallOptions
+from xinference_bridge.errors import XinferenceUnsupportedError
+from xinference_bridge.integration.inline_media import ainline_media, inline_media
 from xinference_bridge.integration.parameters import CHAT, COMPLETION, merged, options_from
 from xinference_bridge.protocol.chat.request import ChatCall, tool_choice_from
 from xinference_bridge.protocol.http import JSON
@@ -23,9 +26,9 @@ def chat_call(
     keywords: Mapping[str, Any],
     context_length: int | None = None,
 ) -> tuple[ChatCall, CallOptions]:
-    """One turn of a chat: `keywords` come before what the model `stated`.
+    """Return the call of a chat. `keywords` override the model's parameters in `stated`.
 
-    Besides parameters: `tools`, `tool_choice`, `structured_output`, and what concerns waiting (`timeout`, …).
+    Keywords may include `tools`, `tool_choice`, `structured_output`, and timeouts and retries.
     """
     given = dict(keywords)
     options = options_from(given, _OWNER)
@@ -38,8 +41,35 @@ def chat_call(
     return call, options
 
 
+def with_inlined_media(call: ChatCall, allowed: bool | tuple[str, ...] | None) -> ChatCall:
+    """Return the call with its files and private URLs inlined, if allowed; see `inline_media`."""
+    messages = inline_media(call.messages, allowed)
+    return call if messages is call.messages else replace(call, messages=messages)
+
+
+async def awith_inlined_media(call: ChatCall, allowed: bool | tuple[str, ...] | None) -> ChatCall:
+    """Async version of `with_inlined_media`."""
+    messages = await ainline_media(call.messages, allowed)
+    return call if messages is call.messages else replace(call, messages=messages)
+
+
+def refuse_blocks_without_text(messages: Sequence[ChatMessage]) -> None:
+    """Raise XinferenceUnsupportedError for media in messages that are joined into one prompt."""
+    for place, message in enumerate(messages):
+        for block in message.blocks:
+            if block.block_type in _MEDIA:
+                msg = (
+                    f"The {type(block).__name__} of message {place} cannot be sent: this model completes text, and "
+                    "takes no media. Use a chat model with the ability for it."
+                )
+                raise XinferenceUnsupportedError(msg)
+
+
+_MEDIA = frozenset({"image", "audio", "video", "document"})
+
+
 def completion_call(stated: Mapping[str, Any], keywords: Mapping[str, Any]) -> tuple[JSON, CallOptions]:
-    """The parameters of a completion, and how long to wait for it."""
+    """Return the parameters and the options of a completion."""
     given = dict(keywords)
     options = options_from(given, _OWNER)
     return merged(COMPLETION, stated, given, where=_OWNER), options

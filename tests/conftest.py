@@ -7,7 +7,6 @@ from tests.support.plugin import (
     pytest_addoption,
     pytest_collection_modifyitems,
     pytest_configure,
-    pytest_runtest_makereport,
     pytest_runtest_setup,
     pytest_unconfigure,
     vcr,
@@ -15,8 +14,8 @@ from tests.support.plugin import (
 
 pytest_plugins = ["pytester"]
 
-# Ray and Dask have an environment of their own: `make test-corpora`.
-collect_ignore = ["corpora"]
+# These have environments of their own: `make test-corpora`, `make test-langgraph-dev`.
+collect_ignore = ["corpora", "langgraph_dev"]
 
 __all__ = [
     "_network",
@@ -25,7 +24,6 @@ __all__ = [
     "pytest_addoption",
     "pytest_collection_modifyitems",
     "pytest_configure",
-    "pytest_runtest_makereport",
     "pytest_runtest_setup",
     "pytest_unconfigure",
     "vcr",

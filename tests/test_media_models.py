@@ -13,7 +13,7 @@ from llama_index.core.schema import ImageNode, NodeWithScore, TextNode
 
 import langchain_xinference_bridge as lc
 import llamaindex_xinference_bridge as li
-from tests.support.scrub import Lab
+from tests.support.lab import Lab
 from xinference_bridge import XinferenceConnection, XinferenceModelTypeError, XinferenceServerError
 
 pytestmark = pytest.mark.server

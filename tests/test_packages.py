@@ -64,6 +64,11 @@ def test_each_bridge_imports_without_the_other_framework(bridge, own, other):
     assert loaded & set(PACKAGES) == {"xinference_bridge", bridge}
 
 
+def test_langchains_bridge_leaves_the_qdrant_client_for_its_first_use():
+    assert loaded_by("import langchain_xinference_bridge").isdisjoint({"langchain_qdrant", "qdrant_client", "grpc"})
+    assert "langchain_qdrant" in loaded_by("from langchain_xinference_bridge import XinferenceSparseEmbeddings")
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_package_tells_type_checkers_that_it_is_typed(package):
     spec = importlib.util.find_spec(package)

@@ -9,7 +9,7 @@ import pytest
 from examples import quickstart
 
 if TYPE_CHECKING:
-    from tests.support.scrub import Lab
+    from tests.support.lab import Lab
 
 
 @pytest.mark.server

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hygiene import findings
-from tests.support.network import GUARD, NetworkBlockedError
+from xinference_bridge.testing import NetworkBlockedError, findings
+from xinference_bridge.testing.network import GUARD
 
 ROOT = Path(__file__).parent.parent
 CASSETTES = ROOT / "cassettes"

@@ -12,7 +12,7 @@ from xinference_bridge.client import registry as clients
 from xinference_bridge.client.auth import registry as gates
 
 if TYPE_CHECKING:
-    from tests.support.scrub import Lab
+    from tests.support.lab import Lab
 
 
 @pytest.fixture(autouse=True)

@@ -74,7 +74,7 @@ def test_what_is_piped_in_is_the_message_or_is_added_to_it(talker):
 def test_nothing_to_say_is_a_usage_error(talker):
     ran = run("chat", "-e", talker.url, "c")
     assert ran.status == 2
-    assert "nothing to say" in ran.err
+    assert "nothing to send" in ran.err
     assert asked(talker) == []
 
 
@@ -124,7 +124,7 @@ def test_commands_change_what_is_asked_next(conversation):
 
 @pytest.mark.fault_server
 def test_an_unknown_command_is_answered_with_the_nearest(conversation):
-    assert obey(conversation, "/temprature 1") == "no command /temprature; did you mean '/temperature'?"
+    assert obey(conversation, "/temprature 1") == "unknown command /temprature; did you mean '/temperature'?"
 
 
 @pytest.mark.fault_server
@@ -153,7 +153,7 @@ def converse(conversation, monkeypatch, capsys, *lines):
 
 @pytest.mark.fault_server
 def test_the_banner_and_the_answer_do_not_steer_a_terminal(conversation, talker, monkeypatch, capsys):
-    conversation.model.uid = "evil\x1b[2J\u202e\x9b"
+    conversation.uid = "evil\x1b[2J\u202e\x9b"
     printed = converse(conversation, monkeypatch, capsys)
     assert "evil" in printed.err
     assert not set("\x1b\u202e\x9b") & set(printed.out + printed.err)

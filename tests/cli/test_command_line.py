@@ -112,7 +112,7 @@ def test_a_password_that_is_a_word_is_starred_in_the_servers_words_alone(server,
     ran = run("models", "--server-url", server.url, *debug)
     assert "********** is what you sent" in ran.err
     server.on("/v1/models", http(401, b'{"detail": "Invalid"}'))
-    assert "does not know this API key" in run("models", "--server-url", server.url, *debug).err
+    assert "it is not sent again" in run("models", "--server-url", server.url, *debug).err
 
 
 EVIL = "evil\x1b[31m\x07\u202etxt\u2066\x9b"

@@ -30,17 +30,20 @@ def conversation(talker):  # noqa: F811
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("/set tempratur 1", "no parameter 'tempratur'; did you mean 'temperature'?"),
-        ("/set tempratur", "no parameter 'tempratur'; did you mean 'temperature'?"),
-        ("/set temperature hot", "temperature takes a number from 0, not hot"),
-        ("/temperature -1", "temperature takes a number from 0, not -1"),
-        ("/temperature true", "temperature takes a number from 0, not true"),
-        ("/set top_p 1.5", "top_p takes a number from 0 to 1, not 1.5"),
-        ("/max_tokens 0", "max_tokens takes a whole number, 1 or more, not 0"),
-        ("/set max_tokens 2.5", "max_tokens takes a whole number, 1 or more, not 2.5"),
-        ("/set stop 7", 'stop takes a text, or a JSON list of texts, such as ["END"], not 7'),
-        ("/set enable_thinking maybe", "enable_thinking takes on or off, not maybe"),
-        ("/set response_format json", 'response_format takes a JSON object, such as {"type": "json_object"}, not json'),
+        ("/set tempratur 1", "unknown parameter 'tempratur'; did you mean 'temperature'?"),
+        ("/set tempratur", "unknown parameter 'tempratur'; did you mean 'temperature'?"),
+        ("/set temperature hot", "temperature must be a number from 0, got hot"),
+        ("/temperature -1", "temperature must be a number from 0, got -1"),
+        ("/temperature true", "temperature must be a number from 0, got true"),
+        ("/set top_p 1.5", "top_p must be a number from 0 to 1, got 1.5"),
+        ("/max_tokens 0", "max_tokens must be an integer, 1 or greater, got 0"),
+        ("/set max_tokens 2.5", "max_tokens must be an integer, 1 or greater, got 2.5"),
+        ("/set stop 7", 'stop must be a string or a JSON list of strings, such as ["END"], got 7'),
+        ("/set enable_thinking maybe", "enable_thinking must be on or off, got maybe"),
+        (
+            "/set response_format json",
+            'response_format must be a JSON object, such as {"type": "json_object"}, got json',
+        ),
     ],
 )
 def test_a_value_that_no_model_takes_is_refused_and_nothing_is_set(conversation, line, complaint):
@@ -95,7 +98,7 @@ def test_a_conversation_that_was_saved_goes_on_elsewhere(conversation, tmp_path)
 def test_another_file_is_not_written_over(conversation, tmp_path):
     path = tmp_path / "thesis.txt"
     path.write_text("years of work")
-    with pytest.raises(XinferenceConfigurationError, match="is no saved conversation; give another name"):
+    with pytest.raises(XinferenceConfigurationError, match="is not a saved conversation; choose another name"):
         obey(conversation, f"/save {path}")
     assert path.read_text() == "years of work"
 
@@ -113,7 +116,7 @@ def test_what_is_no_conversation_is_not_loaded(conversation, tmp_path, content):
 
 @pytest.mark.parametrize("command", ["/save", "/load"])
 def test_without_a_name_they_say_what_they_take(conversation, command):
-    assert obey(conversation, command).startswith(f"{command} takes the name of a file")
+    assert obey(conversation, command).startswith(f"{command} needs ")
 
 
 @pytest.mark.parametrize("word", ["exit", "quit", " EXIT ", "/exit"])
@@ -124,7 +127,7 @@ def test_exit_leaves_with_and_without_a_slash(conversation, talker, monkeypatch,
 
 def test_a_wrong_command_says_so_and_the_conversation_goes_on(conversation, talker, monkeypatch, capsys):  # noqa: F811
     printed = converse(conversation, monkeypatch, capsys, "/set top_p 7", "Hi")
-    assert "error: top_p takes a number from 0 to 1, not 7" in printed.err
+    assert "error: top_p must be a number from 0 to 1, got 7" in printed.err
     assert printed.out == "Hello.\n"
 
 
@@ -134,8 +137,8 @@ def test_a_wrong_command_says_so_and_the_conversation_goes_on(conversation, talk
 def test_it_says_that_it_waits_and_then_takes_the_sign_away(talker):  # noqa: F811
     talker.on("/v1/chat/completions", (0.3, streamed({"content": "</think>Hello."})))
     printed = at_a_terminal("chat", "-e", talker.url, "c", "--no-reasoning", typed=["Hi\n", "\x04"])
-    assert "waiting for the first word" in printed
-    assert "\x1b[2K" in printed.partition("waiting for the first word")[2].partition("Hello.")[0]
+    assert "waiting for the first token" in printed
+    assert "\x1b[2K" in printed.partition("waiting for the first token")[2].partition("Hello.")[0]
     assert "Hello." in without_colours(printed)
 
 
@@ -173,9 +176,9 @@ def test_the_only_chat_model_need_not_be_named(server):
 @pytest.mark.parametrize(
     ("models", "words"),
     [
-        ([model("a"), model("b")], "several chat models run: name one of a, b"),
-        ([model("e", "embedding")], "no chat model runs at"),
-        ([], "no chat model runs at"),
+        ([model("a"), model("b")], "several chat models are running; name one of a, b"),
+        ([model("e", "embedding")], "no chat model is running at"),
+        ([], "no chat model is running at"),
     ],
 )
 def test_none_or_several_are_listed(server, models, words):

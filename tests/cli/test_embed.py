@@ -87,7 +87,7 @@ def test_after_a_failure_it_goes_on_where_it_stopped(embedder, texts, tmp_path, 
     ran = embed(embedder, texts, "-o", out, "--concurrency", "1")
     assert ran.status == 0
     assert embedder.sent()[before:] == [f"text {number}" for number in range(6, 10)]
-    assert f"4 vectors of 2 dimensions written to {out}, after 6 that stood there already." in ran.err
+    assert f"4 vectors of 2 dimensions written to {out}, after 6 existing ones." in ran.err
 
 
 @pytest.mark.fault_server
@@ -97,7 +97,7 @@ def test_when_all_is_written_nothing_is_sent_again(embedder, texts, tmp_path, na
     embed(embedder, texts, "-o", out)
     content = out.read_bytes()
     ran = embed(embedder, texts, "-o", out)
-    assert ran.err == f"Nothing to do: 10 vectors stand in {out} already.\n"
+    assert ran.err == f"Nothing to do: {out} already contains 10 vectors.\n"
     assert len(embedder.sent()) == 10
     assert out.read_bytes() == content
     assert sorted(path.name for path in tmp_path.iterdir()) == [name, "texts.txt"]
@@ -178,8 +178,8 @@ def test_piped_in_and_out_it_is_a_filter(embedder):
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b'{"text": "text 1"}\n{"txt": "text 2"}\n', "line 2: no text under 'text'; it has txt. --field names"),
-        (b'{"text": "text 1"}\n{"text": \n', "line 2: is not JSON"),
+        (b'{"text": "text 1"}\n{"txt": "text 2"}\n', "line 2: no text in the field 'text'; it has txt. Use --field"),
+        (b'{"text": "text 1"}\n{"text": \n', "line 2: is not valid JSON"),
         (b'{"text": "text 1"}\n{"text": "\xe9"}\n', "line 2: is not UTF-8"),
     ],
 )
@@ -286,14 +286,14 @@ def test_an_array_of_bare_texts_is_read(embedder, tmp_path):
             ".pdf files are not supported; extract its text first. Supported: one text",
         ),
         ("a.docx", b"PK", ".docx files are not supported"),
-        ("a.txt", b"\x00\x01", "holds binary data"),
-        ("a.json", b'{"text": "x"}', "holds a JSON object; an array of texts or objects is read"),
-        ("a.json", b'{"text": "x"}\n{"text": "y"}', "One object a line belongs into a file that ends in .jsonl"),
+        ("a.txt", b"\x00\x01", "contains binary data"),
+        ("a.json", b'{"text": "x"}', "must contain a JSON array of strings or objects, got an object"),
+        ("a.json", b'{"text": "x"}\n{"text": "y"}', "For one object per line, use the suffix .jsonl"),
         ("a.parquet", b"no parquet", "is not Parquet"),
-        ("a.csv", b"id,body\n1,text 1\n", "line 2: no text under 'text'; it has id, body. --field names"),
+        ("a.csv", b"id,body\n1,text 1\n", "line 2: no text in the field 'text'; it has id, body. Use --field"),
         ("a.csv", b"id,text\n1,text 1, and more\n", "line 2: has more cells than the header"),
-        ("a.json", b'[{"text": "text 1"}, {"text": null}]', "row 2: no text under 'text'; it is empty"),
-        ("a.jsonl", b'{"text": " "}\n', "line 1: the text under 'text' is empty. --skip-bad leaves it out"),
+        ("a.json", b'[{"text": "text 1"}, {"text": null}]', "row 2: no text in the field 'text'; it is empty"),
+        ("a.jsonl", b'{"text": " "}\n', "line 1: the text in the field 'text' is empty. Use --skip-bad to skip it"),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_name(embedder, tmp_path, name, content, complaint):
@@ -313,9 +313,9 @@ def test_bad_entries_are_left_out_and_counted_where_that_is_asked_for(embedder, 
     assert ran.status == 0
     assert embedder.sent() == ["text 1", "text 2"]
     lines = ran.err.splitlines()
-    assert [line.partition(": ")[0] for line in lines[:-1]] == ["left out"] * 3  # the first three
-    assert f"{source}, line 2: no text under 'text'" in lines[0]
-    assert lines[-1].endswith("4 entries without a text left out.")
+    assert [line.partition(": ")[0] for line in lines[:-1]] == ["skipped"] * 3  # the first three
+    assert f"{source}, line 2: no text in the field 'text'" in lines[0]
+    assert lines[-1].endswith("4 entries without a text skipped.")
     again = embed(embedder, source, "-o", out, "--skip-bad")
-    assert "Nothing to do: 2 vectors" in again.err
+    assert "already contains 2 vectors" in again.err
     assert len(embedder.sent()) == 2

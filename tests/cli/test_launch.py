@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 from typer.testing import CliRunner
 
 from xinference_bridge.cli.app import app
 from xinference_bridge.cli.launch import extra_options
 from xinference_bridge.cli.options import UsageError
+from xinference_bridge.protocol.launch import LaunchProgress
 
 
 @pytest.mark.server
@@ -37,6 +41,20 @@ def test_a_key_is_told_that_launching_takes_a_login(lab):
     refused = CliRunner().invoke(app, words)
     assert refused.exit_code == 1
     assert "takes a login" in " ".join(refused.output.split())
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_ctrl_c_ends_the_wait_and_says_that_the_launch_goes_on(monkeypatch, begun):
+    def launch(_connection, _name, *, on_progress, **_options):
+        if begun:
+            on_progress(LaunchProgress("my-qwen", "loading", 0.4, "CREATING"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("xinference_bridge.connection.XinferenceConnection.launch", launch)
+    monkeypatch.setattr("xinference_bridge.cli.launch._bar", lambda: Progress(console=Console(file=StringIO())))
+    stopped = CliRunner().invoke(app, ["launch", "qwen3", "--engine", "vllm", "--username", "u", "--password", "p"])
+    assert stopped.exit_code == 130
+    assert ("my-qwen is still loading" in stopped.output) is begun
 
 
 def test_options_of_the_server_are_read_as_json_where_they_are():

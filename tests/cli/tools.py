@@ -17,7 +17,7 @@ from tests.support.fault_proxy import FaultServer, http
 from xinference_bridge.cli.app import app
 
 if TYPE_CHECKING:
-    from tests.support.scrub import Lab
+    from tests.support.lab import Lab
 
 COMMAND = [sys.executable, "-c", "from xinference_bridge.cli import main; main()"]
 

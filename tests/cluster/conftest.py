@@ -11,7 +11,7 @@ import pytest
 from lab.environment import ensure_environment
 from lab.rest import RefusedError, Rest
 from lab.server import add_worker, kill_worker, known_server, wait_for_workers
-from tests.support.scrub import Lab
+from tests.support.lab import Lab
 from xinference_bridge import XinferenceConnection
 from xinference_bridge.client import registry as clients
 from xinference_bridge.client.auth import registry as gates

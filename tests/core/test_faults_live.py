@@ -8,7 +8,7 @@ import pytest
 
 from tests.core.asks import ASKS, MODES, Streamed, async_ask, connection_to, sync_ask
 from tests.support.fault_proxy import CLOSE, RESET, STALL, cutting_proxy
-from tests.support.scrub import Lab
+from tests.support.lab import Lab
 from xinference_bridge import XinferenceConnectionError, XinferenceError, XinferenceStreamError, XinferenceTimeoutError
 from xinference_bridge.connection_settings import CallOptions
 

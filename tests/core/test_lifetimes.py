@@ -1,26 +1,29 @@
 """One object for threads, event loops, forks and spawned workers, and nothing of it left behind.
 
-Each scene runs in an interpreter of its own under `-X dev` with warnings as errors: a socket that nobody closed, or a
+Each scene runs in a process of its own under `-X dev` with warnings as errors: a socket that nobody closed, or a
 loop that was closed too early, would speak on its error output.
 """
 
 from __future__ import annotations
 
+import atexit
 import subprocess
 import sys
 import textwrap
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
 from tests.core.asks import PATHS, good
 from tests.support.fault_proxy import FaultServer
+from tests.support.fresh_process import Ended, FreshProcesses
 
 pytestmark = pytest.mark.fault_server
 ROOT = Path(__file__).parent.parent.parent
 
-PRELUDE = """
-    import asyncio, copy, gc, logging, multiprocessing, os, pickle, sys, threading
+IMPORTS = """
+    import aiohttp, asyncio, copy, gc, logging, multiprocessing, os, pickle, sys, threading
     from concurrent.futures import ThreadPoolExecutor
     from tests.core.asks import ASKS, async_ask, check_good, sync_ask
     from xinference_bridge import XinferenceConnection
@@ -43,6 +46,8 @@ PRELUDE = """
 
     # In debug mode asyncio warns of whatever took a tenth of a second: on a busy machine, anything.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
+"""
+CONNECTION = """
     url = sys.argv[1]
     connection = XinferenceConnection(url, api_key="xf-key", max_retries=0)
 """
@@ -217,25 +222,17 @@ SCENES = {
 }
 
 
-def run(script: str, server: FaultServer, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [
-            sys.executable,
-            "-X",
-            "dev",
-            "-W",
-            "error",
-            *options,
-            "-c",
-            textwrap.dedent(PRELUDE) + textwrap.dedent(script),
-            server.url,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=ROOT,
-        check=False,
-    )
+@lru_cache
+def processes() -> FreshProcesses:
+    # A fork of a process with threads is what some of these scenes are about.
+    fresh = FreshProcesses(textwrap.dedent(IMPORTS), "-W", "ignore:This process:DeprecationWarning")
+    atexit.register(fresh.close)
+    return fresh
+
+
+def run(script: str, server: FaultServer) -> Ended:
+    """Run one scene, in a process that has imported the package and opened nothing."""
+    return processes().run(textwrap.dedent(CONNECTION) + textwrap.dedent(script), server.url)
 
 
 @pytest.mark.parametrize("script", SCENES.values(), ids=SCENES)
@@ -243,15 +240,14 @@ def test_nothing_is_left_and_nothing_complains(server: FaultServer, script: str)
     server.answer = lambda seen: (
         (good("stream"),) if seen.path == PATHS["stream"] and b'"stream":true' in seen.body else None
     )
-    # A fork of a process with threads is what some of these scenes are about.
-    done = run(script, server, "-W", "ignore:This process:DeprecationWarning")
+    done = run(script, server)
     assert done.stderr == ""
     assert done.returncode == 0
 
 
 def test_pickled_into_a_spawned_process_it_answers(server: FaultServer, tmp_path: Path):
     (tmp_path / "spawning.py").write_text(
-        textwrap.dedent(PRELUDE.replace("sys.argv[1]", "os.environ['URL']"))
+        textwrap.dedent(IMPORTS + CONNECTION.replace("sys.argv[1]", "os.environ['URL']"))
         + textwrap.dedent(
             """
             def work(given):

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 
 from tests.core.asks import STREAMS, body_of, good
-from tests.support.cassettes import ReadableYaml
 from xinference_bridge.errors import XinferenceStreamError
 from xinference_bridge.protocol.chat.accumulator import ChatAccumulator
 from xinference_bridge.protocol.event_stream import DONE
 from xinference_bridge.protocol.sse import SSEDecoder
+from xinference_bridge.testing.readable_yaml import ReadableYaml
 
 CASSETTES = Path(__file__).parents[2] / "cassettes"
-#: The parts that the streams are dealt out to, so that two processes share them.
-PARTS = range(2)
 
 
 @lru_cache
@@ -82,16 +80,25 @@ def test_between_two_events_a_decoder_is_as_new():
         assert [event for block in blocks_of(stream) for event in decode(block)] == decode(stream), stream
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_a_stream_cut_in_two_at_any_byte_gives_the_same_events(part: int):
-    for stream in every_stream()[part :: len(PARTS)]:
-        # Each cut is tried on the event that it cuts and the next: the whole stream at each would take a minute.
+def pairs_of_each_shape() -> Iterator[tuple[bytes, bytes]]:
+    """An event and the next, once for those that differ by words, numbers and ids alone."""
+    seen = set()
+    for stream in every_stream():
         blocks = blocks_of(stream)
         for block, after in zip(blocks, [*blocks[1:], b""], strict=True):
-            two = block + after
-            events = decode(two)
-            for offset in range(1, len(block) + 1):
-                assert decode(two[:offset], two[offset:]) == events, (offset, stream)
+            shape = re.sub(rb"[A-Za-z0-9]+", b"a", block + after)
+            if shape not in seen:
+                seen.add(shape)
+                yield block, after
+
+
+def test_a_stream_cut_in_two_at_any_byte_gives_the_same_events():
+    # Each cut is tried on the event that it cuts and the next: the whole stream at each would take a minute.
+    for block, after in pairs_of_each_shape():
+        two = block + after
+        events = decode(two)
+        for offset in range(1, len(block) + 1):
+            assert decode(two[:offset], two[offset:]) == events, (offset, two)
 
 
 def test_a_stream_that_comes_byte_by_byte_gives_the_same_answer():

@@ -16,7 +16,7 @@ import requests
 
 from tests.docs.blocks import Block, blocks_of_file
 from tests.docs.running import Page
-from tests.support.scrub import Lab
+from tests.support.lab import Lab
 
 ROOT = Path(__file__).parent.parent.parent
 #: What is installed for a program that names it. The first two of LlamaIndex come without what they ask for: the whole

@@ -57,9 +57,9 @@ def slash_commands() -> str:
             [f"`/{name}{' ' + command.takes if command.takes else ''}`".replace("|", "\\|"), command.help + also]
         )
     rows += [
-        ['`"""`', "begins and ends a message of several lines"],
+        ['`"""`', "begins and ends a multi-line message"],
         ["`//…`", "a message that begins with a slash"],
-        ["Ctrl-C", "stops an answer; the part that came is kept"],
+        ["Ctrl-C", "stops an answer; its text so far is kept"],
     ]
     return table(["typed", "what it does"], rows)
 

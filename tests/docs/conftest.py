@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.running import Page
-from tests.support.scrub import Lab
+from tests.support.lab import Lab
 from xinference_bridge.client import registry as clients
 from xinference_bridge.client.auth import registry as gates
 

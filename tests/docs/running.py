@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.scrub import REPLAY_URL
+from tests.support.lab import REPLAY
 from tests.support.versions import has
 
 if TYPE_CHECKING:
     from tests.docs.blocks import Block
-    from tests.support.scrub import Lab
+    from tests.support.lab import Lab
 
 #: What the pages call a model → the lab's model that stands for it.
 MODELS = {
@@ -34,10 +34,13 @@ MODELS = {
     "bge-reranker-v2-m3": "tiny-rerank",
     "bge-m3-flag": "bge-m3",
     "jina-clip-v2": "tiny-clip",
+    "qwen2.5-vl": "tiny-vl",
+    "sdxl-turbo": "tiny-sd",
+    "deepseek-ocr": "jina-ocr",
 }
 #: Remarks of blocks that a page's test leaves out; each has another test.
 NOT_RUN_HERE = ("not run", "file", "before")
-_ADDRESSES = (REPLAY_URL, REPLAY_URL.replace("127.0.0.1", "localhost"))
+_ADDRESSES = (REPLAY.url, REPLAY.url.replace("127.0.0.1", "localhost"))
 
 
 class Page:
@@ -106,7 +109,7 @@ class Page:
             exec(code, self._names)
 
     def _compare(self, block: Block) -> None:
-        printed = self.printed.replace(self._lab.url, REPLAY_URL)
+        printed = self.printed.replace(self._lab.url, REPLAY.url)
         for word, meant in sorted(MODELS.items(), key=lambda pair: -len(pair[1])):  # one is the other's beginning
             printed = printed.replace(meant, word)
         if _words(printed) != _words(block.text):

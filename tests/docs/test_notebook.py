@@ -14,7 +14,7 @@ import pytest
 from tests.docs.blocks import Block
 from tests.docs.conftest import ROOT
 from tests.docs.running import Page
-from tests.support.scrub import REPLAY
+from tests.support.lab import REPLAY
 
 NOTEBOOK = ROOT / "examples" / "notebook.ipynb"
 RECORDING = ROOT / "cassettes/docs/test_notebook/test_the_cells_of_the_notebook_print_answers.yaml"
@@ -23,8 +23,8 @@ _REPLAY_FROM_HERE = f"""
 import os, sys
 from pathlib import Path
 sys.path.insert(0, {str(ROOT)!r})
-from tests.support.cassettes import open_recording
-from tests.support.scrub import REPLAY
+from xinference_bridge.testing import open_recording
+from tests.support.lab import REPLAY
 os.environ.update(XINFERENCE_ENDPOINT=REPLAY.url, XINFERENCE_API_KEY=REPLAY.api_key)
 recording = open_recording(Path({str(RECORDING)!r}), REPLAY, record=False)
 recording.__enter__()
@@ -82,8 +82,8 @@ def test_a_kernel_runs_the_notebook(page: Page, monkeypatch: pytest.MonkeyPatch,
     assert run.returncode == 0, run.stderr
     notebook = nbformat.read(path, as_version=4)
     shown = [_shown(cell) for cell in notebook.cells if cell.cell_type == "code"]
-    assert shown[2].startswith("<table>")
-    assert REPLAY.url not in shown[2]
+    assert shown[1].startswith("<table>")
+    assert REPLAY.url not in shown[1]
     assert shown[3:-1] == [
         "The capital of France is Paris.",
         "1, 2, 3, 4, 5, 6, 7, 8, 9, 10.",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from examples import index_langchain, ingest_llamaindex
-from tests.support.scrub import Lab
+from tests.support.lab import Lab
 from xinference_bridge.client import registry as clients
 from xinference_bridge.client.auth import registry as gates
 from xinference_bridge.models.embedding import EmbeddingHandle

@@ -21,7 +21,7 @@ from examples import (
     structured_extraction,
     tool_agent_langgraph,
 )
-from tests.support.scrub import Lab
+from tests.support.lab import Lab
 from xinference_bridge.client import registry as clients
 from xinference_bridge.client.auth import registry as gates
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from langchain_xinference_bridge import ChatXinference
-from tests.support.scrub import Lab
+from tests.support.lab import Lab
 from xinference_bridge import XinferenceConnection
 from xinference_bridge.client import registry as clients
 from xinference_bridge.client.auth import registry as gates

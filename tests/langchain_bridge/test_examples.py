@@ -37,9 +37,13 @@ def test_the_public_names_are_those_of_the_design():
         "Xinference",
         "XinferenceConnection",
         "XinferenceEmbeddings",
+        "XinferenceImages",
         "XinferenceLLM",
+        "XinferenceOCR",
         "XinferenceRerank",
         "XinferenceSparseEmbeddings",
+        "XinferenceSpeech",
+        "XinferenceTranscriber",
     }
     assert {"ChatXinference.bind_tools", "XinferenceEmbeddings.embed_stream"} <= set(PUBLIC)
 

@@ -12,7 +12,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from langchain_xinference_bridge import ChatXinference
-from tests.support.scrub import Lab
+from tests.support.lab import Lab
 
 pytestmark = pytest.mark.server
 

@@ -8,7 +8,7 @@ import pytest
 from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 
 from langchain_xinference_bridge import XinferenceEmbeddings
-from tests.support.scrub import Lab
+from tests.support.lab import Lab
 
 pytestmark = pytest.mark.server
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.recording.tools import KEY
-from tests.support.cassettes import open_recording
 from tests.support.echo_server import EchoServer, echo_server
-from tests.support.scrub import Lab
+from tests.support.lab import Lab
+from xinference_bridge.testing import open_recording
 
 
 @pytest.fixture

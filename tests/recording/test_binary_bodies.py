@@ -13,10 +13,10 @@ import requests
 from vcr.errors import CannotOverwriteExistingCassetteException
 
 from tests.recording.tools import KEY, replaying
-from tests.support.bodies import form_as_json
-from tests.support.cassettes import ReadableYaml, open_recording
-from tests.support.hygiene import findings
-from tests.support.scrub import REPLAY
+from tests.support.lab import REPLAY
+from xinference_bridge.testing import findings, open_recording
+from xinference_bridge.testing.bodies import form_as_json
+from xinference_bridge.testing.readable_yaml import ReadableYaml
 
 HEAR = "/v1/audio/transcriptions"
 SPEAK = "/v1/audio/speech"

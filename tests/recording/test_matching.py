@@ -10,8 +10,9 @@ import requests
 from vcr.errors import CannotOverwriteExistingCassetteException
 
 from tests.recording.tools import CHAT, post, replaying
-from tests.support.cassettes import ReadableYaml, cassette_path
-from tests.support.scrub import REPLAY
+from tests.support.lab import REPLAY
+from xinference_bridge.testing.names import cassette_path
+from xinference_bridge.testing.readable_yaml import ReadableYaml
 
 
 @pytest.mark.fault_server

@@ -12,9 +12,10 @@ import pytest
 import requests
 
 from tests.recording.tools import CHAT, KEY, jwt, post, replaying
-from tests.support.cassettes import ReadableYaml
-from tests.support.hygiene import findings
-from tests.support.scrub import RECORDED_AT, REPLAY, Scrubber
+from tests.support.lab import REPLAY
+from xinference_bridge.testing import findings
+from xinference_bridge.testing.readable_yaml import ReadableYaml
+from xinference_bridge.testing.scrub import RECORDED_AT, Scrubber
 
 # Put together here, so that no file of the repository looks as if it named a machine.
 SLASH = "/"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.recording.tools import KEY
-from tests.support.scrub import REPLAY
+from tests.support.lab import REPLAY
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from tests.recording.tools import CHAT, post, replaying
-from tests.support.cassettes import open_recording
-from tests.support.scrub import REPLAY
+from tests.support.lab import REPLAY
+from xinference_bridge.testing import open_recording
 
 STREAM = "".join(f'data: {{"delta": "{word}"}}\r\n\r\n' for word in ("Grüß", "dich,", "世界")) + "data: [DONE]\r\n\r\n"
 

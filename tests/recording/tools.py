@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from tests.support.cassettes import open_recording
-from tests.support.scrub import REPLAY
+from tests.support.lab import REPLAY
+from xinference_bridge.testing import open_recording
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from tests.support.cassettes import Recording
+    from xinference_bridge.testing import Recording
 
 CHAT = "/v1/chat/completions"
 # Put together here, so that no file of the repository looks as if it held a secret.

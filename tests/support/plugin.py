@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import tempfile
@@ -10,19 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from vcr import patch as vcr_patch
 
 from lab.more_models import MEDIA_LAUNCHES, SMOLLM2_LAUNCHES
 from lab.paths import DEFAULT_XINFERENCE
 from lab.rest import Rest
-from tests.support.cassettes import cassette_name, cassette_path, open_recording
-from tests.support.network import GUARD
-from tests.support.scrub import REPLAY, Lab
+from tests.support.lab import REPLAY, Lab
+from xinference_bridge.testing.names import cassette_name
+from xinference_bridge.testing.network import GUARD
+from xinference_bridge.testing.plugin import MARKER, OWNERS, PASSED, SERVER, recording_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
-    from tests.support.cassettes import Recording
+    from xinference_bridge.testing import Recording
 
 _MARKERS = {
     "server": "talks to the lab's server. Recorded, replayed by default; with --live it asks the lab itself.",
@@ -35,10 +34,8 @@ _OPTIONAL = {launch.uid for launch in SMOLLM2_LAUNCHES + MEDIA_LAUNCHES}
 _MODEL = re.compile(r'"model(?:_uid)?"(?:, "value")?: ?"([^"]+)"')
 """In JSON, and in a form as a recording writes it."""
 _DESCRIBED = re.compile(r"uri: .*/v1/models/([^/\s?]+)$", re.MULTILINE)
-_PASSED = pytest.StashKey[bool]()
 _LAB = pytest.StashKey[Lab]()
 _RUNTIME = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
-_EXPECTED = pytest.StashKey[set[Path]]()
 
 # What the machine's environment says must not decide how a test ends.
 _HERMETIC = ("XINFERENCE_", "LANGCHAIN_", "LANGSMITH_")
@@ -53,9 +50,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=("missing", "anew"),
         help="As --live, and write down what is said: in tests without a recording yet, or in all that are chosen.",
     )
-    parser.addini("cassettes", "Folder of the recordings.", type="paths", default=["cassettes"])
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin of the recordings looks for the server
 def pytest_configure(config: pytest.Config) -> None:
     for marker, meaning in _MARKERS.items():
         config.addinivalue_line("markers", f"{marker}: {meaning}")
@@ -65,10 +62,13 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in list(os.environ):
         if name.startswith(_HERMETIC) or name.lower() in _PROXIES:
             del os.environ[name]
-    # vcrpy lifts its patches from the whole process while one thread connects, and the requests that other threads send
-    # in that moment go out for real: of 64 posts from 16 threads 4 or 5 were recorded. The patches do no harm there:
-    # what vcrpy connects with is the class that it kept from before.
-    vcr_patch.force_reset = contextlib.nullcontext
+    config.option.xinference_live = config.getoption("--live")
+    config.option.xinference_record = config.getoption("--record")
+    config.stash[SERVER] = lab
+    GUARD.hint = (
+        "Mark it `server` to talk to the lab (recorded, replayed by default), or `fault_server` to talk to a loopback "
+        "port that it binds itself."
+    )
     GUARD.forbidden_ports = frozenset({lab.address[1], REPLAY.address[1]})
     GUARD.install()
 
@@ -96,40 +96,27 @@ def _running_lab() -> Lab:
     )
 
 
-@pytest.hookimpl(tryfirst=True)  # before -k and -m take tests away: a test that is not run now still owns its recording
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    owners: dict[Path, str] = {}
+@pytest.hookimpl(tryfirst=True)  # before the plugin of the recordings looks for its marker
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("server") is None:
             continue
         if item.get_closest_marker("fault_server") is not None:
             raise pytest.UsageError(f"{item.nodeid} is marked both `server` and `fault_server`: it can be one of them.")
-        path = _recording_of(item)
-        if path in owners:
-            raise pytest.UsageError(f"{item.nodeid} and {owners[path]} would share the recording {path}: rename one.")
-        owners[path] = item.nodeid
-    config.stash[_EXPECTED] = set(owners)
-    if config.getoption("--record") == "missing":
-        recorded = {owner for path, owner in owners.items() if path.exists()}
-        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in recorded])
-        items[:] = [item for item in items if item.nodeid not in recorded]
+        item.add_marker(pytest.mark.__getattr__(MARKER)(path=_path_of_version(item)))
 
 
-def _recording_of(item: pytest.Item) -> Path:
-    tests = item.config.rootpath / "tests"
-    module = item.path.relative_to(tests if item.path.is_relative_to(tests) else item.config.rootpath)
-    # Joined to the root, since the workers of pytest-xdist are given a relative folder; an absolute one stays itself.
-    folder = item.config.rootpath / item.config.getini("cassettes")[0]
-    name = item.nodeid.partition("::")[2]
+def _path_of_version(item: pytest.Item) -> str | None:
+    """Where the recording of a test about one version of the server is kept; the plugin says for all others."""
     version = _version_of(item)
-    if version is not None:
-        return Path(folder) / "compat" / version / cassette_name(name.replace(version, ""))
-    return cassette_path(folder, module, name)
+    if version is None:
+        return None
+    return f"compat/{version}/{cassette_name(item.nodeid.partition('::')[2].replace(version, ''))}"
 
 
 def _models_asked_for(item: pytest.Item) -> set[str]:
     """The UIDs that the requests of the test's recording name."""
-    path = _recording_of(item)
+    path = recording_of(item)
     if not path.exists():
         return set()
     recording = path.read_text(encoding="utf-8")
@@ -140,16 +127,6 @@ def _version_of(item: pytest.Item) -> str | None:
     """The server's version that the test is about, if about one."""
     marker = item.get_closest_marker("xinference")
     return None if marker is None else str(marker.args[0])
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    if report.when == "call":
-        item.stash[_PASSED] = report.passed
-    return report
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -176,31 +153,14 @@ def _network(request: pytest.FixtureRequest, lab: Lab) -> Iterator[None]:
     yield
     attempts = list(GUARD.attempts)
     GUARD.reset()
-    if attempts and request.node.stash.get(_PASSED, False):
+    if attempts and request.node.stash.get(PASSED, False):
         pytest.fail(f"Passed, but tried to reach {', '.join(attempts)}")
 
 
 @pytest.fixture(autouse=True)
-def vcr(request: pytest.FixtureRequest, lab: Lab, _network: None) -> Iterator[Recording | None]:
+def vcr(_network: None, _xinference_recording: Recording | None) -> Recording | None:
     """The test's recording, for a `server` test that is replayed or recorded; named as langchain-tests asks for it."""
-    item = request.node
-    record = item.config.getoption("--record") is not None
-    if item.get_closest_marker("server") is None or (lab.live and not record):
-        yield None
-        return
-    with open_recording(_recording_of(item), lab, record=record) as recording:
-        yield recording
-        passed = item.stash.get(_PASSED, False)
-        recording.keep = record and passed
-    if passed and not record:
-        _check_played(recording)
-
-
-def _check_played(recording: Recording) -> None:
-    if recording.missed:
-        pytest.fail("Passed, but asked for what is not recorded:\n  " + "\n  ".join(recording.missed))
-    if recording.unplayed:
-        pytest.fail("Recorded, but never asked for:\n  " + "\n  ".join(recording.unplayed))
+    return _xinference_recording
 
 
 @pytest.fixture(scope="session")
@@ -212,4 +172,4 @@ def lab(pytestconfig: pytest.Config) -> Lab:
 @pytest.fixture(scope="session")
 def expected_recordings(pytestconfig: pytest.Config) -> set[Path]:
     """The recordings of all `server` tests that were collected, run or not."""
-    return pytestconfig.stash[_EXPECTED]
+    return set(pytestconfig.stash[OWNERS])

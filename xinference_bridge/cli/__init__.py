@@ -1,4 +1,4 @@
-"""The command `xinference-bridge`: doctor, models, chat, embed, rerank. It alone needs the extra `cli`."""
+"""The command `xinference-bridge`. Only this package needs the extra `cli`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _EXTRA = frozenset({"typer", "rich", "click", "shellingham"})
 
 
 def main() -> None:
-    """Run the command line; without its extra, say how to install it and end with status 1."""
+    """Run the command line. Without its extra, print how to install it and exit with status 1."""
     try:
         from xinference_bridge.cli.app import app
     except ModuleNotFoundError as missing:

@@ -1,25 +1,26 @@
-"""The commands and their own options; what each does stands in a module of its own, loaded when it is called."""
+"""The commands and their options. Each command imports its implementation when it is called."""
 
-# No postponed annotations here: typer reads them.
+# No postponed annotations: typer reads them at run time.
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from xinference_bridge.cli.console import output
+from xinference_bridge.cli.media_commands import MEDIA_COMMANDS
 from xinference_bridge.cli.options import FAILED, Common, with_common_options
 from xinference_bridge.version import __version__
 
 app = typer.Typer(
     name="xinference-bridge",
-    help="Looks at a Xinference server, and talks to its models. Start with `doctor`.",
+    help="Inspect a Xinference server and use its models. Start with `doctor`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-Uid = Annotated[str, typer.Argument(metavar="UID", help="The model's UID, or its name where that is unique.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Uid = Annotated[str, typer.Argument(metavar="UID", help="The model's UID, or its name if unique.")]
 TextField = Annotated[str, typer.Option("--field", metavar="NAME", help="The field or column that holds the text.")]
 
 
@@ -41,17 +42,21 @@ def _all(
 @with_common_options
 def doctor(
     common: Common,
-    model: Annotated[str | None, typer.Option("--model", "-m", metavar="UID", help="The model to look at.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", metavar="UID", help="The model to check.")] = None,
+    context: Annotated[
+        bool,
+        typer.Option("--context", help="Measure how many tokens one request to the model can hold."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check each step from the address to a model's first answer, and say how to fix the first problem.
+    """Check each step, from the address to a model's first answer, and show how to fix the first problem.
 
-    Exits with status 0 only if all is well.
+    Exits with status 0 only if no step fails.
     """
     from xinference_bridge.cli.doctor import Examination
     from xinference_bridge.cli.report import print_steps, steps_as_json
 
-    examination = Examination(common, model)
+    examination = Examination(common, model, context=context)
     if as_json:
         text, well = steps_as_json(examination)
         typer.echo(text)
@@ -84,9 +89,7 @@ def chat(
     *,
     uid: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[UID]", help="The model's UID, or its name where that is unique; else the only chat model."
-        ),
+        typer.Argument(metavar="[UID]", help="The model's UID, or its name if unique. Default: the only chat model."),
     ] = None,
     message: Annotated[
         str | None,
@@ -94,17 +97,25 @@ def chat(
             "--message", "-m", metavar="TEXT", help="Send this, print the answer and exit. Piped input is added to it."
         ),
     ] = None,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option("--image", metavar="FILE", help="Send an image along with the first message. Repeat it for more."),
+    ] = None,
+    audio: Annotated[
+        list[Path] | None,
+        typer.Option("--audio", metavar="FILE", help="Send a recording along with the first message."),
+    ] = None,
     system: Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system prompt.")] = None,
     temperature: Annotated[
         float | None,
-        typer.Option(min=0, metavar="NUMBER", help="Sampling temperature; 0 always picks the likeliest token."),
+        typer.Option(min=0, metavar="NUMBER", help="Sampling temperature; 0 always picks the most likely token."),
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, metavar="NUMBER", help="The longest answer, in tokens.")
+        int | None, typer.Option(min=1, metavar="NUMBER", help="Maximum length of the answer, in tokens.")
     ] = None,
     think: Annotated[
         bool | None,
-        typer.Option("--think/--no-think", help="Whether a hybrid model reasons first.", show_default=False),
+        typer.Option("--think/--no-think", help="Turn a hybrid model's reasoning on or off.", show_default=False),
     ] = None,
     reasoning: Annotated[
         bool | None,
@@ -113,7 +124,8 @@ def chat(
         ),
     ] = None,
 ) -> None:
-    """Talk to a model. Without --message and at a terminal: a conversation, with `/help` for its commands."""
+    """Chat with a model. Without --message, start an interactive conversation; type `/help` for its commands."""
+    from xinference_bridge.cli.attachments import attached
     from xinference_bridge.cli.chat import talk
     from xinference_bridge.cli.conversation import Conversation
     from xinference_bridge.cli.model_argument import only_model, uid_of
@@ -121,6 +133,8 @@ def chat(
     with common.connection() as connection:
         model = only_model(connection, "chat") if uid is None else uid_of(connection, uid, "chat")
         conversation = Conversation(connection, model, system)
+        conversation.attachments += [attached(path, "image") for path in image or ()]
+        conversation.attachments += [attached(path, "audio") for path in audio or ()]
         stated = {"temperature": temperature, "max_tokens": max_tokens}
         conversation.parameters |= {name: value for name, value in stated.items() if value is not None}
         if think is not None:
@@ -151,14 +165,14 @@ def embed(
         ),
     ] = Path("-"),
     field: TextField = "text",
-    batch_size: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Texts in one request.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Texts per request.")] = 64,
     concurrency: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Concurrent requests.")] = 4,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out entries without a text, and say how many there were.")
+        bool, typer.Option("--skip-bad", help="Skip entries without a text, and report how many.")
     ] = False,
 ) -> None:
-    """Embed the texts of files. Stopped and run again, it resumes where it was."""
+    """Embed the texts in files. If stopped, it resumes where it was when you run it again."""
     from xinference_bridge.cli.embed import Embedding, embed_files
     from xinference_bridge.cli.model_argument import uid_of
     from xinference_bridge.models.embedding import EmbeddingHandle
@@ -182,11 +196,11 @@ def rerank(
             metavar="FILE", help="One text per line, or any file that `embed` reads. `-` is standard input."
         ),
     ],
-    top_n: Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help="How many of the best to print.")] = None,
+    top_n: Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help="Print only the best N texts.")] = None,
     field: TextField = "text",
     as_json: AsJson = False,
 ) -> None:
-    """Order the texts of a file by their relevance to a query, the best first."""
+    """Rank the texts in a file by relevance to a query, best first."""
     from xinference_bridge.cli.model_argument import uid_of
     from xinference_bridge.cli.rerank import print_ranking, ranked, ranking_as_json
     from xinference_bridge.models.rerank import RerankHandle
@@ -201,6 +215,10 @@ def rerank(
         print_ranking(ranking, output())
 
 
+for _command in MEDIA_COMMANDS:
+    app.command()(_command)
+
+
 @app.command()
 @with_common_options
 def launch(
@@ -210,7 +228,7 @@ def launch(
     engine: Annotated[
         str | None, typer.Option("--engine", metavar="NAME", help="vllm, sglang, transformers, llama.cpp, mlx, …")
     ] = None,
-    uid: Annotated[str | None, typer.Option("--uid", "-u", metavar="UID", help="The UID to call it by.")] = None,
+    uid: Annotated[str | None, typer.Option("--uid", "-u", metavar="UID", help="The UID to assign.")] = None,
     model_type: Annotated[
         str, typer.Option("--type", "-t", metavar="TYPE", help="LLM, embedding, rerank, image, audio, video.")
     ] = "LLM",
@@ -223,12 +241,12 @@ def launch(
     quantization: Annotated[
         str | None, typer.Option("--quantization", metavar="NAME", help="none, Int4, Q4_K_M, …")
     ] = None,
-    replica: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Replicas that answer in turn.")] = 1,
+    replica: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Number of replicas.")] = 1,
     option: Annotated[
         list[str] | None,
         typer.Option("--option", "-o", metavar="NAME=VALUE", help="Any other launch parameter; can be repeated."),
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it can be called.")] = True,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the model is ready.")] = True,
     within: Annotated[float, typer.Option("--within", metavar="SECONDS", help="How long to wait.")] = 1800.0,
 ) -> None:
     """Launch a model and wait until it is ready. Requires a login: --username and --password."""
@@ -258,13 +276,13 @@ def stop(common: Common, *, uid: Annotated[str, typer.Argument(metavar="UID", he
     """Terminate a model. Requires a login: --username and --password."""
     with common.connection() as connection:
         connection.terminate(uid)
-    typer.echo(f"Ended {uid}.", err=True)
+    typer.echo(f"Terminated {uid}.", err=True)
 
 
 @app.command()
 @with_common_options
 def status(common: Common, as_json: AsJson = False) -> None:
-    """List the models that were launched, ready or not, with their replicas and the reason of a failure."""
+    """List the launched models, ready or not, with their replicas and the reason for any failure."""
     from xinference_bridge.cli.launch import print_statuses, statuses_as_json
 
     with common.connection() as connection:

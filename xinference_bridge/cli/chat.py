@@ -1,4 +1,4 @@
-"""Talking to a model: one answer to a message or a pipe, or a conversation at a terminal. Answers are streamed."""
+"""`chat`: one answer to a message or a pipe, or an interactive conversation. Answers are streamed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _QUOTES = '"""'
 
 
 def talk(conversation: Conversation, message: str | None, *, reasoning: bool | None, debug: bool = False) -> None:
-    """Answer the message with what was piped in, or converse when there is neither.
+    """Answer the message and the piped input, or start a conversation if there is neither.
 
-    `reasoning` None shows it on a terminal, and leaves it out of a pipe.
+    `reasoning=None` shows the reasoning on a terminal and hides it in a pipe.
     """
     console = output()
     shown = sys.stdout.isatty() if reasoning is None else reasoning
@@ -33,7 +33,7 @@ def talk(conversation: Conversation, message: str | None, *, reasoning: bool | N
         piped = sys.stdin.read().strip()
         message = "\n\n".join(part for part in (message, piped) if part)
         if not message:
-            typer.echo("error: nothing to say: give --message, or pipe a text in", err=True)
+            typer.echo("error: nothing to send: pass --message or pipe a text", err=True)
             raise typer.Exit(WRONG_USAGE)
     if message is not None:
         _Answer(console, reasoning=shown).stream(conversation, message)
@@ -61,7 +61,7 @@ def _take_turns(conversation: Conversation, console: Console, *, reasoning: bool
             notes.print()
             return
         except KeyboardInterrupt:
-            notes.print("\n/exit or Ctrl-D leaves", style="dim")
+            notes.print("\nType /exit or Ctrl-D to leave", style="dim")
             continue
         if not line.strip():
             continue
@@ -84,7 +84,7 @@ def _secrets_of(conversation: Conversation) -> list[str]:
 
 
 def _read(prompt: str) -> str:
-    """One message: a line, or several between lines of three quotes."""
+    """Read one message: a line, or several lines between triple quotes."""
     line = input(prompt)
     if not line.startswith(_QUOTES):
         return line
@@ -111,19 +111,19 @@ def _turn(conversation: Conversation, message: str, console: Console, reasoning:
 
 def _summed_up(final: ChatResult, seconds: float) -> str:
     tokens = final.usage.completion_tokens if final.usage else None
-    counted = [f"{tokens} tokens", f"{tokens / seconds:.0f} a second"] if tokens and seconds > 0 else []
+    counted = [f"{tokens} tokens", f"{tokens / seconds:.0f} tokens/s"] if tokens and seconds > 0 else []
     cut = ["cut off at max_tokens"] if final.finish_reason == "length" else []
     return f"({', '.join([*counted, f'{seconds:.1f} s', *cut])})"
 
 
 class _Waiting:
-    """A sign on a terminal that the model is at work and has said nothing yet; nothing in a pipe."""
+    """A spinner on a terminal until the first token arrives; nothing in a pipe."""
 
     def __init__(self, console: Console) -> None:
         notes = messages()
         spinner = "dots" if speaks_unicode(notes) else "line"
         shows = notes.is_terminal and console.is_terminal
-        self._status = notes.status("waiting for the first word", spinner=spinner) if shows else None
+        self._status = notes.status("waiting for the first token", spinner=spinner) if shows else None
 
     def __enter__(self) -> None:
         if self._status is not None:
@@ -133,19 +133,19 @@ class _Waiting:
         self.stop()
 
     def say(self, text: str) -> None:
-        """Say what the model does, as long as the sign is shown."""
+        """Change the spinner's text, if it is shown."""
         if self._status is not None:
             self._status.update(text)
 
     def stop(self) -> None:
-        """Take the sign away; the line it stood on is free again."""
+        """Remove the spinner and free its line."""
         if self._status is not None:
             self._status.stop()
             self._status = None
 
 
 class _Answer:
-    """One answer on its way to the console."""
+    """One answer that is printed as it streams."""
 
     def __init__(self, console: Console, *, reasoning: bool) -> None:
         self._console = console
@@ -155,7 +155,7 @@ class _Answer:
         self.text = ""
 
     def stream(self, conversation: Conversation, message: str) -> ChatResult | None:
-        """Print the answer as it grows. Stopped midway, its stream is closed, which ends the generation too."""
+        """Print the answer as it arrives. An interrupt closes the stream."""
         final = None
         deltas_of = conversation.model.stream_chat
         try:
@@ -186,7 +186,7 @@ class _Answer:
         self._write(text, None)
 
     def _write(self, text: str, style: str | None) -> None:
-        # A file gets the model's own characters; a terminal would act on some of them.
+        # A file receives the text unchanged; a terminal would interpret control characters.
         self._waiting.stop()
         shown = harmless(text) if self._console.is_terminal else text
         self._console.out(shown, style=style, end="", highlight=False)

@@ -1,4 +1,4 @@
-"""What a person sees: no colours when piped, marks for any terminal, text that cannot steer one."""
+"""Terminal output: no colours when piped, marks for any encoding, escaped control characters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from xinference_bridge.printable import harmless
 
-#: Piped output is never folded: `grep` and `awk` want one line for each thing.
+#: Piped output is never wrapped: `grep` and `awk` expect one line per item.
 _UNFOLDED = 10_000
 _NARROWEST = 20
 
@@ -19,7 +19,7 @@ _NARROWEST = 20
 SHORTEST_TOKEN = 8
 _STARS = "**********"
 
-#: Status of a step → its mark and its style; the second mark is for terminals that cannot print the first.
+#: Status of a step → its mark, an ASCII mark for terminals without Unicode, and its style.
 MARKS = {
     "ok": ("✓", "+", "bold green"),
     "warning": ("!", "!", "bold yellow"),
@@ -29,29 +29,29 @@ MARKS = {
 
 
 def output() -> Console:
-    """The console on standard output, made anew for what that is now."""
+    """Return a console on the current standard output."""
     width = None if sys.stdout.isatty() else _UNFOLDED
     return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def messages() -> Console:
-    """The console on standard error: errors, progress, notes."""
+    """Return a console on standard error: errors, progress, notes."""
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def speaks_unicode(console: Console) -> bool:
-    """Whether the console's encoding can print a tick."""
+    """Return whether the console's encoding is a Unicode one."""
     return console.encoding.lower().replace("-", "").startswith("utf")
 
 
 def mark(status: str, console: Console) -> Text:
-    """The mark of a step's status."""
+    """Return the mark of a step's status."""
     fancy, plain, style = MARKS[status]
     return Text(fancy if speaks_unicode(console) else plain, style=style)
 
 
 def print_hanging(first: Text, text: Text, console: Console) -> None:
-    """The text beside what it belongs to, and below itself where it is longer than the terminal is wide."""
+    """Print the text with a hanging indent below its label."""
     indent = first.cell_len
     for number, line in enumerate(text.wrap(console, max(console.width - indent, _NARROWEST))):
         line.rstrip()
@@ -59,7 +59,7 @@ def print_hanging(first: Text, text: Text, console: Console) -> None:
 
 
 def complain(error: BaseException, text: str, *, debug: bool, secrets: Iterable[str] = ()) -> None:
-    """One line on standard error; with `debug` the traceback before it. Secrets are starred out of both."""
+    """Print an error on one line of standard error, after its traceback if `debug`. Both have secrets masked."""
     console = messages()
     secrets = tuple(secrets)
     said = getattr(error, "body", None) or ""

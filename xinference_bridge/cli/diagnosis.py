@@ -1,4 +1,4 @@
-"""What a model is, what its engine enforces, and whether it answers: the doctor's words on one model."""
+"""The doctor's words on one model: its description, and what its engine enforces."""
 
 from __future__ import annotations
 
@@ -7,24 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from xinference_bridge.cli.tables import size_of
-from xinference_bridge.connection import XinferenceConnection
-from xinference_bridge.connection_settings import CallOptions
-from xinference_bridge.models.chat import ChatHandle
-from xinference_bridge.models.completion import CompletionHandle
-from xinference_bridge.models.embedding import EmbeddingHandle
-from xinference_bridge.models.rerank import RerankHandle
-from xinference_bridge.protocol.chat.request import ChatCall
 from xinference_bridge.protocol.engines import Engine, engine_named, engines_with
 from xinference_bridge.protocol.model_info import ModelInfo
 
-#: The server's model types that this package calls.
-USABLE = ("LLM", "embedding", "rerank")
+#: The model types that this package supports.
+USABLE = ("LLM", "embedding", "rerank", "audio", "image")
+#: Types whose models all have the same abilities.
+_ABLE_BY_TYPE = ("embedding", "rerank")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the engine of one model enforces, in words and as facts."""
+    """What the engine of one model enforces: as text, and as facts for the JSON report."""
 
     status: Literal["ok", "warning", "skipped"]
     detail: str
@@ -33,7 +28,7 @@ class Finding:
 
 
 def described(model: ModelInfo) -> str:
-    """Type, name, engine, format and size of the model, as far as the server says."""
+    """Describe the model: type, name, engine, format and size, as far as the server reports them."""
     size = f"{size_of(model)}B parameters" if model.size else None
     lengths = [
         f"context of {model.context_length} tokens" if model.context_length else None,
@@ -42,17 +37,19 @@ def described(model: ModelInfo) -> str:
         f"{model.replicas} replicas" if (model.replicas or 1) > 1 else None,
     ]
     quantization = None if model.quantization in (None, "none") else model.quantization
-    first = f"{model.type} {model.name} on {model.engine or 'an engine that the server does not name'}"
-    abilities = f"abilities: {', '.join(model.abilities)}" if model.type == "LLM" and model.abilities else None
+    first = f"{model.type} {model.name} on {model.engine or 'an unknown engine'}"
+    abilities = (
+        f"abilities: {', '.join(model.abilities)}" if model.type not in _ABLE_BY_TYPE and model.abilities else None
+    )
     return ", ".join(part for part in (first, model.format, quantization, size, *lengths, abilities) if part)
 
 
 def enforced(model: ModelInfo) -> Finding:
-    """What the engine really does with the wishes that frameworks send."""
+    """Return what the engine does with structured output, forced tools and streamed tools."""
     if model.type != "LLM":
-        return Finding("skipped", f"there is nothing to enforce on a model of type {model.type}")
+        return Finding("skipped", f"does not apply to a model of type {model.type}")
     if not model.can("chat"):
-        return Finding("skipped", "this model completes text; structured output and tools are asked of chat models")
+        return Finding("skipped", "this model only completes text; structured output and tools need a chat model")
     engine = engine_named(model.engine)
     tools, reasoning = model.can("tools"), _reasoning(model)
     facts = {
@@ -65,9 +62,9 @@ def enforced(model: ModelInfo) -> Finding:
     words = [_says("structured output", "enforced", engine.json_schema)]
     if tools:
         words.append(_says("forced tools", "enforced", engine.json_schema))
-        words.append("streamed tools: " + ("parsed" if engine.streams_tool_calls else "as text, which is read here"))
+        words.append("streamed tools: " + ("parsed" if engine.streams_tool_calls else "as text, parsed by the bridge"))
     else:
-        words.append("tools: none, the model takes none")
+        words.append("tools: not supported by the model")
     words.append(f"reasoning: {reasoning}")
     missing = _missing(engine, tools=tools)
     return Finding("warning" if missing else "ok", "; ".join(words), missing, facts)
@@ -76,7 +73,7 @@ def enforced(model: ModelInfo) -> Finding:
 def _reasoning(model: ModelInfo) -> str:
     if "reasoning" not in model.abilities:
         return "no"
-    return "yes, can be switched off" if "hybrid" in model.abilities else "yes"
+    return "yes, can be turned off" if "hybrid" in model.abilities else "yes"
 
 
 def _says(wish: str, word: str, is_so: bool) -> str:
@@ -84,36 +81,20 @@ def _says(wish: str, word: str, is_so: bool) -> str:
 
 
 def _missing(engine: Engine, *, tools: bool) -> str | None:
-    """What to know of an engine that leaves something to chance."""
-    wishes = {}
+    """Return advice for an engine that does not enforce everything; None if it does."""
+    features = {}
     if not engine.json_schema:
-        wishes["a JSON schema"] = engines_with("json_schema")
+        features["a JSON schema"] = engines_with("json_schema")
     if tools and not engine.json_schema:
-        wishes["a forced tool"] = engines_with("json_schema")
-    if not wishes:
+        features["a forced tool"] = engines_with("json_schema")
+    if not features:
         return None
-    able = "; ".join(f"{wish} is enforced by {', '.join(names)}" for wish, names in wishes.items())
-    return f"Answers are checked here, and what was not kept is an error. On 4.1.0 {able}."
-
-
-def ask_one_thing(connection: XinferenceConnection, model: ModelInfo, options: CallOptions) -> str:
-    """Ask for one token, one vector or one score, and say what came. Raises what the call raises."""
-    if model.type == "embedding":
-        vector = EmbeddingHandle(connection, model.uid).embed(["ping"], {}, options).vectors[0]
-        return f"one text embedded, {len(vector)} dimensions,"
-    if model.type == "rerank":
-        scores = RerankHandle(connection, model.uid).rerank("ping", ["pong"], {}, options)
-        return f"one document scored {scores[0].relevance_score:.3f}" if scores else "one document ranked"
-    if model.can("chat"):
-        call = ChatCall([{"role": "user", "content": "ping"}], {"max_tokens": 1})
-        ChatHandle(connection, model.uid).chat(call, options)
-        return "one token of a chat"
-    CompletionHandle(connection, model.uid).complete("ping", {"max_tokens": 1}, options)
-    return "one token of a completion"
+    able = "; ".join(f"{feature} is enforced by {', '.join(names)}" for feature, names in features.items())
+    return f"The bridge checks the answers and raises an error if one does not match. On 4.1.0 {able}."
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 45 s, 12 min, 3 h, 2 days."""
+    """Format seconds for people: 45 s, 12 min, 3 h, 2 days."""
     if seconds < 2 * _MINUTE:
         return f"{seconds:.0f} s"
     if seconds < 2 * _HOUR:

@@ -1,7 +1,7 @@
-"""What may stand between a program and its model, looked at step by step. Prints nothing.
+"""Checks of everything between a program and its model, step by step. Prints nothing.
 
-Each step says what to do next. A later step is not taken when an earlier one failed. A credential is sent once: at most
-one failure is spent of the ten for which the server bans an address.
+Each failed step says what to do next. After a failure, the remaining steps are skipped. A credential is sent once: at
+most one of the ten failed attempts after which the server bans the IP address.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from xinference_bridge.cli import diagnosis
+from xinference_bridge.cli.context_probe import measure_context, why_not_measured
+from xinference_bridge.cli.first_answer import ask_one_thing
 from xinference_bridge.cli.network_checks import Reach, look_within
 from xinference_bridge.cli.option_names import with_option_names
 from xinference_bridge.cli.options import Common
@@ -39,14 +41,16 @@ Status: TypeAlias = Literal["ok", "warning", "failed", "skipped"]
 
 _STATUS = Request("GET", "/status", anonymous=True)
 _DEFAULT_PORT = urlsplit(DEFAULT_SERVER_URL).port or 9997
-#: A model that was just launched, or is far away, may need long for its first token.
+#: A model that was just launched may need a long time for its first token.
 _TRY_SECONDS = 60.0
+#: A prompt as long as the context, on a CPU.
+_LONG_PROMPT_SECONDS = 600.0
 _MOST_LISTED = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that was looked at: what was seen, and what to do next. `facts` are for machines."""
+    """The result of one check: what was found, and what to do next. `facts` go into the JSON report."""
 
     name: str
     status: Status
@@ -56,14 +60,17 @@ class Step:
 
 
 class Examination:
-    """One patient: the settings as they were given, and what the steps learnt so far."""
+    """A run of all checks: the settings as given, and what the checks have found so far."""
 
-    def __init__(self, common: Common, model: str | None = None, reach: Reach | None = None) -> None:
+    def __init__(
+        self, common: Common, model: str | None = None, reach: Reach | None = None, *, context: bool = False
+    ) -> None:
         self._common = common
+        self._measures_context = context
         self._wanted = model
         self._reach = reach if reach is not None else Reach()
         self._connection = XinferenceConnection.model_construct()
-        #: `--timeout` bounds every step, so that a server which hangs is told of in time.
+        #: `--timeout` limits every step, so that a hanging server is reported in time.
         self._seconds: float | None = common.stated.get("timeout")
         self._look = look_within(self._seconds)
         self._auth = False
@@ -72,15 +79,15 @@ class Examination:
 
     @property
     def server_url(self) -> str | None:
-        """The URL that was looked at; None when what was given is none."""
+        """The URL that is checked; None if the given one is invalid."""
         return self._connection.server_url or None
 
     def steps(self) -> Iterator[Step]:
-        """Each step as it is done, in the order in which things fail."""
+        """Yield each step when it is done, from the network up to the model."""
         stopped_by = None
         for name, look in self._plan():
             if stopped_by is not None:
-                yield Step(name, "skipped", f"not looked at, because of: {stopped_by}")
+                yield Step(name, "skipped", f"skipped, because of: {stopped_by}")
                 continue
             try:
                 step = look(name)
@@ -104,9 +111,10 @@ class Examination:
             ("type and engine", self._type),
             ("enforced", self._enforced),
             ("answer", self._answer),
+            *((("context", self._context),) if self._measures_context else ()),
         )
 
-    # The way to the server
+    # Reaching the server
 
     def _url(self, name: str) -> Step:
         origin = self._common.origin("server_url")
@@ -121,24 +129,24 @@ class Examination:
     def _host(self, name: str) -> Step:
         host, port = self._address()
         if (proxy := self._proxy()) is not None:
-            return Step(name, "skipped", f"the way leads through the proxy {proxy}, which resolves it")
+            return Step(name, "skipped", f"resolved by the proxy {proxy}")
         try:
             addresses = self._reach.resolve(host, port)
         except OSError as error:
             return Step(
                 name,
                 "failed",
-                f"no address is known for the name {host!r} ({error.strerror or error})",
-                "Correct the host in --server-url. The name of a Docker service is known to containers of "
-                "the same network alone.",
+                f"cannot resolve the host name {host!r} ({error.strerror or error})",
+                "Correct the host in --server-url. The name of a Docker service resolves only in containers on "
+                "the same network.",
             )
-        is_ = "an address itself" if addresses == [host] else ", ".join(addresses[:4])
+        is_ = "an IP address" if addresses == [host] else ", ".join(addresses[:4])
         return Step(name, "ok", f"{host} is {is_}", facts={"addresses": addresses})
 
     def _port(self, name: str) -> Step:
         host, port = self._address()
         if self._proxy() is not None:
-            return Step(name, "skipped", "the proxy connects to it")
+            return Step(name, "skipped", "checked by the proxy")
         seconds = self._connection.connect_timeout or 10.0
         try:
             took = self._reach.open_port(host, port, seconds)
@@ -156,62 +164,62 @@ class Examination:
         try:
             data = self._connection.client.send(AUTH_NEEDED, self._look).json()
         except (XinferenceConfigurationError, XinferencePermissionError):
-            raise  # a redirect, an address that is not allowed: each says itself what to do
+            raise  # a redirect, a forbidden address: these errors already say what to do
         except XinferenceError as error:
             tls = isinstance(error, (XinferenceConnectionError, XinferenceTimeoutError))
             if tls and url.startswith("https:"):
                 return _failed(name, error)
             return self._not_xinference(name, with_option_names(error.message))
         if not isinstance(data, dict) or not isinstance(data.get("auth"), bool):
-            return self._not_xinference(name, f"{url}/v1/cluster/auth answered something else")
+            return self._not_xinference(name, f"{url}/v1/cluster/auth returned something else")
         self._auth = data["auth"]
-        return Step(name, "ok", f"a Xinference answers at {url}{self._uptime()}")
+        return Step(name, "ok", f"a Xinference server answers at {url}{self._uptime()}")
 
     def _not_xinference(self, name: str, why: str) -> Step:
         step = Step(
             name,
             "failed",
-            f"something answers at {self._connection.server_url}, but no Xinference: {why}",
-            "Is the port right? `xinference-local` prints its address when it starts; give that as --server-url.",
+            f"the server at {self._connection.server_url} is not Xinference: {why}",
+            "Check the port. `xinference-local` prints its address when it starts; pass that as --server-url.",
         )
         return self._with_neighbour(step)
 
     def _with_neighbour(self, step: Step) -> Step:
-        """The failed step, with the right port as its next step when a Xinference answers on the usual one."""
+        """Return the failed step; if Xinference answers on its default port, the next step says so."""
         parts = urlsplit(self._connection.server_url)
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         usual = f"{parts.scheme}://{host}:{_DEFAULT_PORT}"
         if self._address()[1] == _DEFAULT_PORT or not self._reach.says_auth(usual):
             return step
-        advice = f"The port is wrong: a Xinference answers at {usual}. Give --server-url {usual}"
+        advice = f"The port is wrong: Xinference answers at {usual}. Use --server-url {usual}"
         return Step(step.name, "failed", step.detail, advice, {"answers_at": usual})
 
     def _uptime(self) -> str:
         try:
             data = self._connection.client.send(_STATUS, self._look).json()
         except XinferenceError:
-            return ""  # a gateway may pass /v1 alone; the other answer was proof enough
+            return ""  # a gateway may forward only /v1; the previous response was proof enough
         seconds = data.get("uptime") if isinstance(data, dict) else None
         workers = data.get("workers") if isinstance(data, dict) else None
         up = f", up for {diagnosis.duration(seconds)}" if isinstance(seconds, (int, float)) else ""
         count = len(workers) if isinstance(workers, dict) else 0
         return up + (f", {count} worker{'s' if count > 1 else ''}" if count else "")
 
-    # Who asks
+    # The credential
 
     def _authentication(self, name: str) -> Step:
         facts = {"needed": self._auth}
         if not self._auth:
-            return Step(name, "ok", "not needed: this server answers everybody", facts=facts)
+            return Step(name, "ok", "not required: this server has no accounts", facts=facts)
         if self._credential_given() is None:
             return Step(
                 name,
                 "failed",
-                "needed, and no credential was given (none was sent, so none counts as a failure)",
-                "Set XINFERENCE_API_KEY or give --api-key; or set XINFERENCE_USERNAME and XINFERENCE_PASSWORD.",
+                "required, but no credential was given (none was sent, so this does not count as a failed attempt)",
+                "Set XINFERENCE_API_KEY or pass --api-key; or set XINFERENCE_USERNAME and XINFERENCE_PASSWORD.",
                 facts,
             )
-        return Step(name, "ok", "needed, and a credential is there", facts=facts)
+        return Step(name, "ok", "required, and a credential was given", facts=facts)
 
     def _credential(self, name: str) -> Step:
         given = self._credential_given()
@@ -220,38 +228,38 @@ class Examination:
         except XinferencePermissionError as error:
             if not self._auth or given is None or error.request_id is None:
                 raise
-            return Step(name, "ok", f"{given} is known, but may not list the models", facts={"given": given})
+            return Step(name, "ok", f"{given} is valid, but may not list the models", facts={"given": given})
         except XinferenceAuthenticationError as error:
             if given is None:
                 raise
             return Step(
                 name,
                 "failed",
-                f"the server does not know the {given} (401)",
-                "Correct it: an administrator of the server lists and makes keys in its web page. This was one try; "
-                "ten wrong ones within five minutes ban this address for an hour.",
+                f"the server rejected the {given} (401)",
+                "Correct it: an administrator can list and create keys on the server's web page. This was one attempt; "
+                "ten failed attempts within five minutes ban this IP address for an hour.",
                 {"given": given, "status_code": error.status_code},
             )
         if given is None:
-            return Step(name, "skipped", "none was given, and none is needed")
+            return Step(name, "skipped", "none given, none required")
         if not self._auth:
-            return Step(name, "skipped", f"none is needed; the {given} was sent and not looked at")
-        return Step(name, "ok", f"the server knows the {given}", facts={"given": given})
+            return Step(name, "skipped", f"none required; the server ignored the {given}")
+        return Step(name, "ok", f"the server accepted the {given}", facts={"given": given})
 
     def _version(self, name: str) -> Step:
         try:
             data = self._connection.client.send(CLUSTER_VERSION, self._look).json()
         except XinferencePermissionError:
-            return Step(name, "skipped", "an administrator alone may ask for it")
+            return Step(name, "skipped", "only an administrator may request it")
         except XinferenceError as error:
-            return Step(name, "skipped", f"the server does not tell it: {error.message}")
+            return Step(name, "skipped", f"the server does not report it: {error.message}")
         version = data.get("version") if isinstance(data, dict) else None
         if not version:
-            return Step(name, "skipped", "the server does not tell it")
+            return Step(name, "skipped", "the server does not report it")
         return Step(name, "ok", str(version), facts={"version": version})
 
     def _credential_given(self) -> str | None:
-        """The credential in words, with where it comes from; never the credential."""
+        """Describe the credential and where it comes from, without the credential itself."""
         if self._connection.api_key is not None:
             return f"API key from {self._common.origin('api_key')}"
         if self._connection.username is not None:
@@ -263,7 +271,7 @@ class Examination:
     def _models(self, name: str) -> Step:
         running = self._running
         if running is None:
-            return Step(name, "skipped", "this credential may not list them")
+            return Step(name, "skipped", "this credential may not list models")
         url = self._connection.server_url
         if not running:
             advice = f"Launch one: `xinference launch -e {url} --model-name … --model-uid …`"
@@ -276,11 +284,11 @@ class Examination:
     def _found(self, name: str) -> Step:
         running = self._running
         if running is None and self._wanted is None:
-            return Step(name, "failed", "it was not said which", "Name it: --model UID")
+            return Step(name, "failed", "no model was named", "Name one: --model UID")
         if self._wanted is None:
             self._model = next((model for model in running or [] if model.can("chat")), (running or [self._model])[0])
-            others = "" if len(running or []) == 1 else "; --model UID chooses another"
-            return Step(name, "ok", f"{self._model.uid}, since none was named{others}", facts=self._facts())
+            others = "" if len(running or []) == 1 else "; use --model UID for another"
+            return Step(name, "ok", f"{self._model.uid}, because no model was named{others}", facts=self._facts())
         if running is None:
             client = self._connection.client
             self._model = client.run(client.running.describe(self._wanted, client.budget(self._look)))
@@ -297,8 +305,8 @@ class Examination:
             return Step(
                 name,
                 "failed",
-                f"a model of type {self._model.type}, which this package does not call",
-                f"Choose one of type {', '.join(diagnosis.USABLE)} with --model.",
+                f"a model of type {self._model.type}, which this package does not support",
+                f"Choose a model of type {', '.join(diagnosis.USABLE)} with --model.",
             )
         return Step(name, "ok", diagnosis.described(self._model), facts={"engine": self._model.engine})
 
@@ -309,9 +317,29 @@ class Examination:
     def _answer(self, name: str) -> Step:
         options = self._look if self._seconds is not None else CallOptions(timeout=_TRY_SECONDS, max_retries=0)
         begun = time.perf_counter()
-        what = diagnosis.ask_one_thing(self._connection, self._model, options)
+        what = ask_one_thing(self._connection, self._model, options)
         took = (time.perf_counter() - begun) * 1000
         return Step(name, "ok", f"{what} in {took:.0f} ms", facts={"latency_ms": round(took, 1)})
+
+    def _context(self, name: str) -> Step:
+        if (why := why_not_measured(self._model)) is not None:
+            return Step(name, "skipped", why)
+        options = self._look if self._seconds is not None else CallOptions(timeout=_LONG_PROMPT_SECONDS, max_retries=0)
+        found = measure_context(self._connection, self._model, options)
+        described = self._model.context_length
+        facts = {"described": described, "answered": found.answered, "refused": found.refused, "slots": found.slots}
+        if found.refused is None:
+            return Step(name, "ok", f"one request may hold all of the {described} tokens", facts=facts)
+        limit = described // found.slots if described and found.slots else found.answered
+        divided = f": the engine divides {described} tokens among {found.slots} slots" if found.slots else ""
+        return Step(
+            name,
+            "warning",
+            f"one request may hold {limit} tokens, not {described}{divided}",
+            f"State it where you build the model, context_length={limit} (LlamaIndex: context_window={limit}), or "
+            "launch the model with n_parallel=1, so that one request has all of it.",
+            facts,
+        )
 
     def _facts(self) -> dict[str, Any]:
         return {"uid": self._model.uid, "name": self._model.name, "type": self._model.type}
@@ -321,13 +349,13 @@ class Examination:
         return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
     def _proxy(self) -> str | None:
-        """Host and port of the proxy on the way, without the password that its URL may hold."""
+        """Return the host and port of the proxy, without the password that its URL may contain."""
         url = self._connection.proxy or proxy_from_environment(self._connection.server_url)
         return None if url is None else urlsplit(url if "//" in url else f"//{url}").netloc.rpartition("@")[2]
 
 
 def _failed(name: str, error: XinferenceError) -> Step:
-    """The step of an error, whose first sentence says what is wrong and whose others what to do."""
+    """Return the step for an error. The first sentence of its message is the problem, the others are the next step."""
     sentences = re.split(r"(?<=[^.][.?!]) (?=[A-Z`])", with_option_names(error.message), maxsplit=1)
     advice = sentences[1] if len(sentences) > 1 else None
     facts = {"error": type(error).__name__, "status_code": error.status_code, "request_id": error.request_id}

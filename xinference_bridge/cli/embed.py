@@ -1,4 +1,4 @@
-"""Files of texts → a file of vectors, in order, with a bounded number of them in memory; goes on where it stopped."""
+"""`embed`: from files of texts to a file of vectors, in order and with bounded memory. Resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ if TYPE_CHECKING:
 
 
 class VectorFile(Protocol):
-    """Where vectors go, in the order of their texts."""
+    """A destination for vectors, in the order of their texts."""
 
     def skip_written(self, rows: Iterator[Row]) -> int:
-        """Take the rows that are written already off the front, and tell how many they were."""
+        """Skip the rows that are already written, and return their number."""
 
     def write(self, rows: Sequence[Row], vectors: Sequence[Sequence[float]]) -> None:
-        """Add these, so that a crash afterwards does not lose them."""
+        """Append vectors, so that a later crash does not lose them."""
 
     def finish(self) -> None:
-        """All is written."""
+        """Complete the file."""
 
     def close(self) -> None:
-        """Let go of the file; what was written stays for the next time."""
+        """Close the file; what was written stays for the next run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """How the texts are read and sent."""
+    """How to read and send the texts."""
 
     field: str = "text"
-    """The field that holds the text."""
+    """The field that contains the text."""
     batch_size: int = 64
-    """Texts in one request."""
+    """Texts per request."""
     concurrency: int = 4
-    """Concurrent requests."""
+    """Maximum number of concurrent requests."""
     overwrite: bool = False
-    """Whether an output that exists is begun anew."""
+    """Whether to replace an existing output."""
     skip_bad: bool = False
-    """Whether entries without a text are left out, rather than an error."""
+    """Whether to skip entries without a text instead of raising an error."""
 
 
 def embed_files(model: EmbeddingHandle, files: Sequence[Path], out: Path, how: Embedding) -> None:
-    """Embed every text of the files into `out`; texts whose vectors stand there already are not sent again.
+    """Embed every text of the files into `out`, except texts whose vectors are already there.
 
-    Raises what the server answers with; the vectors that came before it are in the file.
+    After an error, the vectors received before it are in the file.
     """
     for file in files:
         if file != STANDARD and not file.is_file():
@@ -83,12 +83,12 @@ def embed_files(model: EmbeddingHandle, files: Sequence[Path], out: Path, how: E
         target.finish()
     except KeyboardInterrupt:
         if out != STANDARD:
-            messages().print(f"{written} written; the same command goes on from there.", style="dim")
+            messages().print(f"{written} written; run the same command again to resume.", style="dim")
         raise
     finally:
         target.close()
     for why in bad.first if bad is not None else ():
-        messages().print(f"left out: {why}", style="dim", soft_wrap=True)
+        messages().print(f"skipped: {why}", style="dim", soft_wrap=True)
     messages().print(_summed_up(out, written, skipped, length, bad.count if bad is not None else 0), soft_wrap=True)
 
 
@@ -100,7 +100,7 @@ def _target(out: Path, uid: str, *, overwrite: bool) -> VectorFile:
         return JsonlFile(out, uid, overwrite=overwrite)
     if suffix in PARQUET_SUFFIXES:
         return ParquetFile(out, uid, overwrite=overwrite)
-    raise UsageError(f"--out {out}: ends in {suffix or 'nothing'!r}; it takes .jsonl or .parquet")
+    raise UsageError(f"--out {out}: must end in .jsonl or .parquet")
 
 
 def _embedded(
@@ -115,7 +115,7 @@ def _embedded(
             yield row.text
 
     def send(batch: Batch) -> Any:
-        # float32 as it came: Parquet keeps no more of a number.
+        # float32 as received: Parquet stores no more than that.
         if as_array:
             return model.embed_array(batch.texts, {}, start=batch.start)
         return model.embed(batch.texts, {}, start=batch.start).vectors
@@ -125,7 +125,7 @@ def _embedded(
 
 
 def _progress() -> AbstractContextManager[Progress | None]:
-    """A bar on standard error; none where nobody looks."""
+    """Return a progress bar on standard error; None if that is not a terminal."""
     console = messages()
     if not console.is_terminal:
         return nullcontext()
@@ -148,8 +148,14 @@ def _task(progress: Progress | None, files: Sequence[Path], skipped: int) -> Tas
 
 def _summed_up(out: Path, written: int, skipped: int, length: int, bad: int) -> str:
     where = "standard output" if out == STANDARD else str(out)
-    left_out = f" {bad} {'entry' if bad == 1 else 'entries'} without a text left out." if bad else ""
+    left_out = f" {bad} {'entry' if bad == 1 else 'entries'} without a text skipped." if bad else ""
     if not written:
-        return (f"Nothing to do: {skipped} vectors stand in {where} already." if skipped else "No texts.") + left_out
-    before = f", after {skipped} that stood there already" if skipped else ""
-    return f"{written} vectors of {length} dimensions written to {where}{before}.{left_out}"
+        return (
+            f"Nothing to do: {where} already contains {_counted(skipped)}." if skipped else "No texts found."
+        ) + left_out
+    before = f", after {skipped} existing ones" if skipped else ""
+    return f"{_counted(written)} of {length} dimensions written to {where}{before}.{left_out}"
+
+
+def _counted(vectors: int) -> str:
+    return f"{vectors} vector{'' if vectors == 1 else 's'}"

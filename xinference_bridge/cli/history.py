@@ -1,4 +1,4 @@
-"""What was typed in earlier conversations: the arrow keys bring it back."""
+"""The history of typed lines, for the arrow keys."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _LINES = 1000
 
 
 def history_file() -> Path:
-    """Return where the history is kept: `$XDG_STATE_HOME` or `~/.local/state`, readable by its owner alone."""
+    """Return the path of the history: below `$XDG_STATE_HOME` or `~/.local/state`, readable only by its owner."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "xinference-bridge" / "chat_history"
 
 
 @contextmanager
 def kept_history() -> Iterator[None]:
-    """Give `input` its editing keys and the lines of earlier conversations; keep the new ones at the end.
+    """Give `input` line editing and the history of earlier conversations; save the new lines at the end.
 
-    Where there is no readline (Windows), or the folder cannot be written, nothing is kept.
+    Without readline (Windows) or with a read-only folder, nothing is saved.
     """
     try:
         import readline

@@ -1,4 +1,4 @@
-"""Files of texts: plain lines, JSONL, CSV, JSON arrays and Parquet. All but JSON arrays are read a piece at a time."""
+"""Read texts from files: plain lines, JSONL, CSV, JSON arrays and Parquet. All but JSON arrays are streamed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xinference_bridge.cli.tables_of_texts import count_parquet_rows, csv_record
 from xinference_bridge.errors import XinferenceConfigurationError
 
 _JSONL = frozenset({".jsonl", ".ndjson"})
-#: Suffix → what reads it: number and entry of each.
+#: Suffix → reader, which yields the number and value of each entry.
 _READERS: dict[str, Callable[[Path], Iterator[tuple[int, Any]]]] = {
     ".csv": csv_records,
     ".tsv": lambda path: csv_records(path, delimiter="\t"),
@@ -23,25 +23,25 @@ _READERS: dict[str, Callable[[Path], Iterator[tuple[int, Any]]]] = {
     ".parquet": parquet_records,
 }
 _TABLES = frozenset({".csv", ".tsv", ".parquet"})
-#: A file of these holds no lines of text, and would be embedded as rubbish; what to do instead.
+#: Suffixes of files that contain no lines of text → what to do instead.
 _REFUSED = {
     **dict.fromkeys((".pdf", ".doc", ".docx", ".odt", ".ppt", ".pptx", ".rtf", ".epub"), "extract its text first"),
     **dict.fromkeys((".html", ".htm"), "extract its text first"),
     **dict.fromkeys((".xls", ".xlsx", ".ods"), "export it as CSV first"),
     **dict.fromkeys((".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".7z"), "unpack it first"),
     **dict.fromkeys((".arrow", ".feather", ".orc", ".avro", ".npy", ".pkl"), "convert it to Parquet or JSONL first"),
-    **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".webp", ".mp3", ".wav", ".mp4"), "only texts are embedded"),
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".webp", ".mp3", ".wav", ".mp4"), "only text can be embedded"),
 }
 STANDARD = Path("-")
 READS = "one text per line, .jsonl, .json (an array), .csv, .tsv or .parquet"
 
 
-_ADVICE = ". --skip-bad leaves it out"
+_ADVICE = ". Use --skip-bad to skip it"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One text, where it stood, and what stood beside it."""
+    """One text, its place and the other fields of its row."""
 
     file: str
     line: int
@@ -51,29 +51,29 @@ class Row:
 
 @dataclass
 class Skipped:
-    """The entries that hold no text, left out where that was asked for."""
+    """The entries without a text that `--skip-bad` skipped."""
 
     count: int = 0
     first: list[str] = field(default_factory=list)
     _most: int = 3
 
     def add(self, why: str) -> None:
-        """Count one, and remember why if it is among the first."""
+        """Count an entry; keep the reason if it is among the first."""
         self.count += 1
         if len(self.first) < self._most:
             self.first.append(why)
 
 
 def rows_of(files: Sequence[Path], text_field: str, skipped: Skipped | None = None) -> Iterator[Row]:
-    """Yield every text in order; blank lines are none.
+    """Yield every text in order. Blank lines are skipped.
 
     Args:
-        files: Paths; `-` is standard input, with plain lines or JSON objects.
-        text_field: The field of an object that holds the text.
-        skipped: Where entries without a text are counted. None: the first one raises.
+        files: Paths. `-` is standard input: plain lines or JSON objects.
+        text_field: The field of an object that contains the text.
+        skipped: Collects entries without a text. If None, the first one raises.
 
     Raises:
-        XinferenceConfigurationError: A file is of a kind that is not read, or an entry holds no text; the message names
+        XinferenceConfigurationError: The file type is not supported, or an entry has no text; the message names the
             file and line.
     """
     for path in files:
@@ -87,7 +87,7 @@ def rows_of(files: Sequence[Path], text_field: str, skipped: Skipped | None = No
 
 
 def refuse_unreadable(path: Path) -> None:
-    """Raise XinferenceConfigurationError for a file whose kind is not read, before anything is sent."""
+    """Raise XinferenceConfigurationError for an unsupported file type, before anything is sent."""
     if path == STANDARD:
         return
     suffix = path.suffix.lower()
@@ -98,11 +98,11 @@ def refuse_unreadable(path: Path) -> None:
         return
     with path.open("rb") as file:
         if b"\0" in file.read(4096):
-            raise XinferenceConfigurationError(f"{path}: holds binary data. Supported: {READS}")
+            raise XinferenceConfigurationError(f"{path}: contains binary data. Supported: {READS}")
 
 
 def count_rows(files: Sequence[Path]) -> int | None:
-    """Return about how many texts there are; None where only reading them would tell."""
+    """Return the approximate number of texts; None if that requires reading them."""
     if any(not path.is_file() or path.suffix.lower() == ".json" for path in files):
         return None
     total = 0
@@ -117,7 +117,7 @@ def count_rows(files: Sequence[Path]) -> int | None:
 
 
 def _entries(path: Path) -> Iterator[tuple[int, Any, bool]]:
-    """Number, entry, and whether the entry is JSON still to be read."""
+    """Yield the number of each entry, the entry, and whether it still has to be parsed as JSON."""
     suffix = path.suffix.lower()
     reader = _READERS.get(suffix) if path != STANDARD else None
     if reader is not None:
@@ -139,21 +139,21 @@ def _row(path: Path, number: int, entry: Any, is_json: bool, text_field: str) ->
         try:
             entry = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            raise XinferenceConfigurationError(f"{where}: is not JSON ({error})") from None
+            raise XinferenceConfigurationError(f"{where}: is not valid JSON ({error})") from None
     if isinstance(entry, str):
         return Row(str(path), number, _said(entry, f"{where}: the text"))
     if isinstance(entry, dict) and None in entry:
-        msg = f"{where}: has more cells than the header; put a text that holds the delimiter into quotes"
+        msg = f"{where}: has more cells than the header; quote a text that contains the delimiter"
         raise XinferenceConfigurationError(msg)
     text = entry.get(text_field) if isinstance(entry, dict) else None
     if not isinstance(text, str):
         has = f"it has {', '.join(entry)}" if isinstance(entry, dict) else f"it is a {type(entry).__name__}"
         if isinstance(entry, dict) and text_field in entry:
             has = f"it is {'empty' if text is None else f'a {type(text).__name__}'}"
-        msg = f"{where}: no text under {text_field!r}; {has}. --field names the one that holds the text"
+        msg = f"{where}: no text in the field {text_field!r}; {has}. Use --field to name the field with the text"
         raise XinferenceConfigurationError(msg)
     fields = {key: other for key, other in entry.items() if key != text_field}
-    return Row(str(path), number, _said(text, f"{where}: the text under {text_field!r}"), fields)
+    return Row(str(path), number, _said(text, f"{where}: the text in the field {text_field!r}"), fields)
 
 
 def _said(text: str, where: str) -> str:
@@ -170,12 +170,12 @@ def _decoded(raw: bytes, where: str, *, first: bool) -> str:
     try:
         return raw.decode("utf-8-sig" if first else "utf-8")
     except UnicodeDecodeError as error:
-        msg = f"{where}: is not UTF-8 ({error.reason}); `iconv -t UTF-8` converts it"
+        msg = f"{where}: is not UTF-8 ({error.reason}); convert it with `iconv -t UTF-8`"
         raise XinferenceConfigurationError(msg) from None
 
 
 def as_lines(stream: IO[bytes]) -> Iterator[bytes]:
-    """The complete lines of a file; a last one without its newline was cut off while it was written."""
+    """Yield the complete lines of a file. A last line without a newline was cut off while it was written."""
     for line in stream:
         if not line.endswith(b"\n"):
             return

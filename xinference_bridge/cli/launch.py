@@ -1,4 +1,4 @@
-"""`launch`, `stop` and `status`: models are started with a progress bar, ended, and listed with their state."""
+"""`launch`, `stop` and `status`: launch models with a progress bar, terminate them, and list their state."""
 
 from __future__ import annotations
 
@@ -29,29 +29,47 @@ _STATUS_STYLES = {"READY": "green", "ERROR": "bold red", "CREATING": "yellow"}
 
 
 def launched(connection: XinferenceConnection, name: str, *, wait: bool, **options: Any) -> ModelInfo:
-    """Launch a model; with `wait` a bar on standard error shows how far it is, where somebody looks."""
-    with _bar() if wait else nullcontext() as progress:
-        task = progress.add_task(f"launching {name}", total=1.0) if progress is not None else None
+    """Launch a model; with `wait`, show a progress bar on standard error if that is a terminal.
 
-        def show(now: LaunchProgress) -> None:
-            if progress is not None and task is not None:
-                stage = now.stage or now.status.lower()
-                progress.update(task, completed=now.fraction, description=f"{name}: {harmless(stage)}")
+    Ctrl-C ends the wait, not the launch, and a message says so.
+    """
+    begun: LaunchProgress | None = None
+    try:
+        with _bar() if wait else nullcontext() as progress:
+            task = progress.add_task(f"launching {name}", total=1.0) if progress is not None else None
 
-        return connection.launch(name, wait=wait, on_progress=show if progress is not None else None, **options)
+            def show(now: LaunchProgress) -> None:
+                nonlocal begun
+                begun = now
+                if progress is not None and task is not None:
+                    stage = now.stage or now.status.lower()
+                    progress.update(task, completed=now.fraction, description=f"{name}: {harmless(stage)}")
+
+            return connection.launch(name, wait=wait, on_progress=show if progress is not None else None, **options)
+    except KeyboardInterrupt:
+        if begun is not None:
+            uid = harmless(begun.uid)
+            messages().print(
+                f"{uid} is still loading on the server. `xinference-bridge status` shows it; once it is ready, "
+                f"`xinference-bridge stop {uid}` ends it.",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+        raise
 
 
 def extra_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """Return `--option name=value` pairs as keywords; a value that is JSON is read as such.
+    """Return `--option name=value` pairs as keywords. A value that is valid JSON is parsed.
 
     Raises:
-        UsageError: One has no equals sign.
+        UsageError: A pair has no equals sign.
     """
     found = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise UsageError(f"--option {pair!r}: it takes NAME=VALUE, such as --option n_ctx=8192")
+            raise UsageError(f"--option {pair!r}: must be NAME=VALUE, such as --option n_ctx=8192")
         try:
             found[name.replace("-", "_")] = json.loads(value)
         except ValueError:
@@ -60,7 +78,7 @@ def extra_options(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def print_statuses(statuses: Sequence[ModelStatus], console: Console) -> None:
-    """Print one row a model, with the reason of each failure below."""
+    """Print one row per model, with the reason for each failure below."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for heading in ("UID", "Name", "Status", "Replicas"):
         table.add_column(heading, no_wrap=heading != "Name")
@@ -77,7 +95,7 @@ def print_statuses(statuses: Sequence[ModelStatus], console: Console) -> None:
 
 
 def statuses_as_json(statuses: Sequence[ModelStatus]) -> str:
-    """Return every model with all that is known of it."""
+    """Return every model with all its fields, as JSON text."""
     return json.dumps([asdict(model) for model in statuses], indent=2, ensure_ascii=False)
 
 

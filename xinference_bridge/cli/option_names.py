@@ -1,4 +1,4 @@
-"""Error messages in the words of the command line: its options in the place of Python's arguments."""
+"""Error messages that name the command line's options instead of Python's arguments."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def _option(match: re.Match[str]) -> str:
     return OPTIONS[match[1]]
 
 
-#: In this order; what stands first is the more special.
+#: Applied in this order, the more specific ones first.
 _REPLACEMENTS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
-    # The error of an invalid setting names a class that no user of the command has seen.
+    # The error for an invalid setting names a class that users of the command do not know.
     (re.compile(rf"XinferenceConnection cannot use ({_NAMES})\b"), _option),
     (re.compile(r"verify=False"), lambda _: "--insecure"),
     (re.compile(rf"\b({_NAMES})=(?=\S)(?![,.;:)])"), lambda match: f"{_option(match)} "),
     (re.compile(rf"\b({_NAMES})="), _option),
-    # `username` and `password` are English words too: only where the variable's name stands beside them.
+    # `username` and `password` are also English words: replaced only next to the variable's name.
     (re.compile(rf"\b({_NAMES})(?= (?:/|\(or) (?:the variable )?XINFERENCE_)"), _option),
     (re.compile(r"\b(server_url|api_key|connect_timeout)\b"), _option),
     (
         re.compile(
-            r"Wait for it with connection\.wait_until_ready\(.*?\)\."
-            r"|Fewer requests at once \(max_concurrency=\) or more max_retries= help\."
+            r"Wait for the model with connection\.wait_until_ready\(.*?\)\."
+            r"|Lower max_concurrency= or raise max_retries=\."
         ),
         lambda _: "Try again later.",
     ),
@@ -46,7 +46,7 @@ _REPLACEMENTS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...
 
 
 def with_option_names(message: str) -> str:
-    """Return the message with each setting named as its option: `--server-url`, not `server_url=`."""
+    """Return the message with the name of each setting's option: `--server-url`, not `server_url=`."""
     for pattern, replacement in _REPLACEMENTS:
         message = pattern.sub(replacement, message)
     return message

@@ -1,4 +1,4 @@
-"""The options that all commands share, stated once, and the one place where a failure becomes a line and a status."""
+"""The options that all commands share, and the conversion of a failure into one line and an exit status."""
 
 import functools
 import inspect
@@ -39,7 +39,7 @@ def _common(
             "-e",
             metavar="URL",
             rich_help_panel=_PANEL,
-            help=f"The server's address; else {_named('server_url')}, else {DEFAULT_SERVER_URL}.",
+            help=f"The server's URL. Default: {_named('server_url')}, else {DEFAULT_SERVER_URL}.",
         ),
     ] = None,
     api_key: Annotated[
@@ -47,19 +47,19 @@ def _common(
         typer.Option(
             metavar="KEY",
             rich_help_panel=_PANEL,
-            help=f"An API key of the server; else {_named('api_key')}, which other users of the machine cannot see.",
+            help=f"An API key. Default: {_named('api_key')}, which hides the key from other users of the machine.",
         ),
     ] = None,
     username: Annotated[
         str | None,
-        typer.Option(metavar="NAME", rich_help_panel=_PANEL, help=f"Log in as this user; else {_named('username')}."),
+        typer.Option(metavar="NAME", rich_help_panel=_PANEL, help=f"User to log in as. Default: {_named('username')}."),
     ] = None,
     password: Annotated[
         str | None,
         typer.Option(
             metavar="TEXT",
             rich_help_panel=_PANEL,
-            help=f"The user's password; else {_named('password')}, else asked for.",
+            help=f"The user's password. Default: {_named('password')}, else a prompt.",
         ),
     ] = None,
     timeout: Annotated[
@@ -67,7 +67,7 @@ def _common(
         typer.Option(
             metavar="SECONDS",
             rich_help_panel=_PANEL,
-            help="Seconds to wait for the connection, and for each byte of an answer.",
+            help="Seconds to wait for the connection, and for each byte of a response.",
         ),
     ] = None,
     header: Annotated[
@@ -76,7 +76,7 @@ def _common(
             "--header",
             metavar="NAME:VALUE",
             rich_help_panel=_PANEL,
-            help="A header for a gateway in front of the server. Repeat it for more.",
+            help="An extra header, for a gateway in front of the server. Can be repeated.",
         ),
     ] = None,
     proxy: Annotated[
@@ -84,7 +84,7 @@ def _common(
         typer.Option(
             metavar="URL",
             rich_help_panel=_PANEL,
-            help=f"Go through this proxy; else {_named('proxy')}, HTTP_PROXY or HTTPS_PROXY.",
+            help=f"The proxy's URL. Default: {_named('proxy')}, HTTP_PROXY or HTTPS_PROXY.",
         ),
     ] = None,
     ca: Annotated[
@@ -93,12 +93,12 @@ def _common(
             "--ca",
             metavar="FILE",
             rich_help_panel=_PANEL,
-            help="The CA bundle (PEM) that signed the server's certificate; else REQUESTS_CA_BUNDLE or SSL_CERT_FILE.",
+            help="The CA bundle (PEM) of the server's certificate. Default: REQUESTS_CA_BUNDLE or SSL_CERT_FILE.",
         ),
     ] = None,
     insecure: Annotated[
         bool,
-        typer.Option("--insecure", rich_help_panel=_PANEL, help="Do not check the server's certificate."),
+        typer.Option("--insecure", rich_help_panel=_PANEL, help="Do not verify the server's certificate."),
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", rich_help_panel=_PANEL, help="Show tracebacks.")] = False,
 ) -> "Common":
@@ -113,13 +113,13 @@ def _common(
         "proxy": proxy,
         "verify": False if insecure else ca,
     }
-    both = ("--insecure and --ca contradict each other: give one of them",) if insecure and ca is not None else ()
+    both = ("--insecure and --ca exclude each other: use one of them",) if insecure and ca is not None else ()
     return Common({name: value for name, value in stated.items() if value is not None}, debug, both)
 
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What the shared options stated; what they left out is the environment's, or the default."""
+    """The values of the shared options. Options that were not given come from the environment or the defaults."""
 
     stated: Mapping[str, Any]
     debug: bool = False
@@ -129,16 +129,16 @@ class Common:
         return f"{type(self).__name__}({', '.join(self.stated)})"
 
     def connection(self) -> XinferenceConnection:
-        """The connection that options and environment describe; a usage error when they are invalid."""
+        """Return the connection for these options and the environment. Raise UsageError if they are invalid."""
         try:
             return self.build()
         except XinferenceConfigurationError as error:
             raise UsageError(error) from error
 
     def build(self) -> XinferenceConnection:
-        """Same as `connection`, but an invalid setting raises XinferenceConfigurationError.
+        """Return the connection, like `connection`, but raise XinferenceConfigurationError for an invalid setting.
 
-        The password is asked for where a user was named without one.
+        Prompts for the password if a username was given without one.
         """
         for contradiction in self.contradictions:
             raise XinferenceConfigurationError(contradiction)
@@ -146,12 +146,12 @@ class Common:
         if "headers" in settings:
             settings["headers"] = _headers_from(settings["headers"])
         if settings.get("verify") is False:
-            # urllib3 says at every request what --insecure says.
+            # urllib3 would warn on every request about what --insecure asks for.
             warnings.filterwarnings("ignore", message="Unverified HTTPS request")
         if isinstance(settings.get("verify"), str) and not Path(settings["verify"]).is_file():
             raise XinferenceConfigurationError(f"--ca {settings['verify']}: no such file")
         if "server_url" in settings:
-            # By itself it says in fewer words what is wrong than as one of the connection's fields.
+            # Checked here, because this error is shorter than that of the connection's field.
             settings["server_url"] = normalise_server_url(settings["server_url"])
         wants_password = "username" in settings and "password" not in settings | from_environment()
         if wants_password and sys.stdin.isatty():
@@ -159,7 +159,7 @@ class Common:
         return XinferenceConnection(**settings)
 
     def origin(self, field: str) -> str:
-        """Where this setting comes from, in words."""
+        """Describe where this setting comes from."""
         if field in self.stated:
             return f"the option --{field.replace('_', '-')}"
         if field not in from_environment():
@@ -172,10 +172,10 @@ class Common:
         return "the file .env" if _stands_in(Path(".env"), names) else "/run/secrets"
 
     def secrets(self) -> list[str]:
-        """What must never be printed."""
+        """Return the values that must never be printed."""
         known = {**from_environment(), **self.stated}
         headers = [value.partition(":")[2].strip() for value in self.stated.get("headers", ())]
-        # A short one is no token, and starring out every `a` would leave no message.
+        # A short value is not a token, and masking every `a` would garble the message.
         headers = [value for value in headers if len(value) >= SHORTEST_TOKEN]
         values = [*(known.get(name) for name in ("api_key", "password", "proxy")), *headers]
         return [
@@ -184,22 +184,22 @@ class Common:
 
 
 class UsageError(Exception):
-    """What was typed is invalid."""
+    """The command line is invalid."""
 
 
 def _headers_from(written: Sequence[str]) -> dict[str, str]:
     pairs = [text.partition(":") for text in written]
     if not all(colon and name.strip() for name, colon, _ in pairs):
-        # The text itself is not repeated: it may be a token.
-        raise XinferenceConfigurationError("--header takes NAME:VALUE, as in --header 'X-Team: search'")
+        # The message does not repeat the text: it may be a token.
+        raise XinferenceConfigurationError("--header must be NAME:VALUE, such as --header 'X-Team: search'")
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def with_common_options(command: Callable[Concatenate[Common, P], None]) -> Callable[..., None]:
-    """The command with the shared options among its own, and with its failures told in one line.
+    """Add the shared options to a command, and report its failures in one line.
 
-    The command gets them as its first argument. Ends with status 1 after a failure, 2 after a usage error, 130 after
-    Ctrl-C.
+    The command receives them as its first argument. The exit status is 1 after a failure, 2 after a usage error, 130
+    after Ctrl-C.
     """
 
     @functools.wraps(command)
@@ -213,10 +213,10 @@ def with_common_options(command: Callable[Concatenate[Common, P], None]) -> Call
             messages().print("stopped", style="dim")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # `xinference-bridge models | head` has read enough. The interpreter would complain of it once more at exit.
+            # `xinference-bridge models | head`, for example. Without this, the interpreter reports the error at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(FAILED) from None
-        except Exception as error:  # noqa: BLE001 - whatever it is, a person reads one line and not a traceback
+        except Exception as error:  # noqa: BLE001 - any failure is reported in one line instead of a traceback
             complain(error, _in_one_line(error), debug=common.debug, secrets=common.secrets())
             raise typer.Exit(WRONG_USAGE if isinstance(error, UsageError) else FAILED) from None
 

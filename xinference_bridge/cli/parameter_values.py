@@ -1,4 +1,4 @@
-"""What `/set NAME VALUE` takes: the parameters that a chat model knows, and the values that each accepts."""
+"""The parameters that `/set NAME VALUE` accepts, and the values of each."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.integration.parameters import CHAT
 from xinference_bridge.suggestions import did_you_mean
 
-#: What a conversation states by itself, or cannot make use of.
+#: Parameters that the conversation sets itself or cannot use.
 _NOT_TO_SET = frozenset({"stream_options", "request_id", "user"})
 NAMES = tuple(sorted(CHAT - _NOT_TO_SET))
 
 
 def parameter_value(name: str, written: str) -> Any:
-    """Return the value that was written for a parameter, read as JSON where it is JSON, else as text.
+    """Return the value of a parameter, parsed as JSON if it is valid JSON, else as text.
 
     Raises:
         XinferenceConfigurationError: There is no such parameter, or it does not take this value; the message says which
             it takes.
     """
     if name not in NAMES:
-        raise XinferenceConfigurationError(f"no parameter {name!r}{did_you_mean(name, NAMES)}")
+        raise XinferenceConfigurationError(f"unknown parameter {name!r}{did_you_mean(name, NAMES)}")
     value = _read(written)
     takes, accepts = _KINDS.get(name, ("", lambda _: True))
     if not accepts(value):
-        raise XinferenceConfigurationError(f"{name} takes {takes}, not {written}")
+        raise XinferenceConfigurationError(f"{name} must be {takes}, got {written}")
     return value
 
 
@@ -51,7 +51,7 @@ def _number(least: float, most: float) -> tuple[str, Callable[[Any], bool]]:
 
 
 def _whole(least: int) -> tuple[str, Callable[[Any], bool]]:
-    words = f"a whole number, {least} or more"
+    words = f"an integer, {least} or greater"
     return words, lambda value: isinstance(value, int) and _is_number(value, least, float("inf"))
 
 
@@ -69,12 +69,12 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "presence_penalty": _number(-2, 2),
     "frequency_penalty": _number(-2, 2),
     "repetition_penalty": _number(0, _ANY),
-    "top_k": _whole(-1),  # -1 is vLLM's word for all tokens
+    "top_k": _whole(-1),  # -1 means all tokens to vLLM
     "max_tokens": _whole(1),
     "max_completion_tokens": _whole(1),
     "seed": _whole(0),
     "top_logprobs": _whole(0),
-    "stop": ('a text, or a JSON list of texts, such as ["END"]', _is_texts),
+    "stop": ('a string or a JSON list of strings, such as ["END"]', _is_texts),
     "logprobs": _SWITCH,
     "enable_thinking": _SWITCH,
     "ignore_eos": _SWITCH,

@@ -1,4 +1,4 @@
-"""The doctor's steps for a person, each as soon as it is done, or for a machine, as one JSON object."""
+"""The doctor's report: as text, step by step, or as one JSON object."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _INDENT = 2 + _NAME_WIDTH + 2
 
 
 def all_is_well(steps: Iterable[Step]) -> bool:
-    """Whether nothing failed; a warning tells of a limit, not of a fault."""
+    """Return whether no step failed. A warning is a limitation, not a failure."""
     return all(step.status != "failed" for step in steps)
 
 
 def print_steps(examination: Examination, console: Console) -> bool:
-    """Print each step as it is done, then the sum; whether all is well.
+    """Print each step when it is done, then a summary. Return whether no step failed.
 
-    The steps after the one that failed share a line: there is nothing to be said of each.
+    The steps after a failed one share one line.
     """
     failed: Step | None = None
     unseen = []
@@ -38,16 +38,16 @@ def print_steps(examination: Examination, console: Console) -> bool:
         if step.status == "failed":
             failed = step
     if failed is None:
-        console.print(Text("\nAll is well.", style="bold green"))
+        console.print(Text("\nNo problems found.", style="bold green"))
         return True
     if unseen:
-        _print_step(Step("not looked at", "skipped", f"{_listed(unseen)}, because of: {failed.name}"), console)
-    console.print(Text.assemble(("\nNot well: ", "bold red"), f"{failed.name} (see above)."))
+        _print_step(Step("skipped", "skipped", f"{_listed(unseen)}, because of: {failed.name}"), console)
+    console.print(Text.assemble(("\nProblem found: ", "bold red"), f"{failed.name} (see above)."))
     return False
 
 
 def steps_as_json(examination: Examination) -> tuple[str, bool]:
-    """All steps as JSON text, and whether all is well."""
+    """Return all steps as JSON text, and whether none failed."""
     steps = list(examination.steps())
     well = all_is_well(steps)
     report = {

@@ -1,4 +1,4 @@
-"""The texts of a file by their relevance to a query."""
+"""`rerank`: rank the texts in a file by relevance to a query."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xinference_bridge.models.batching import batches_of, run_batches_in_order
 from xinference_bridge.models.rerank import RerankHandle
 from xinference_bridge.printable import harmless, harmless_json
 
-#: A reranker scores each document by itself, so a long file goes in parts and the scores still compare.
+#: A reranker scores each document separately, so a long file can be split and the scores stay comparable.
 _DOCUMENTS_A_REQUEST = 256
 
 
@@ -29,7 +29,7 @@ class Ranked:
 
 
 def ranked(model: RerankHandle, query: str, file: Path, *, field: str, top_n: int | None) -> list[Ranked]:
-    """The texts of the file, the most relevant first; the best `top_n` of them where that is given."""
+    """Return the texts of the file, most relevant first; only the best `top_n`, if given."""
     refuse_unreadable(file)
     rows = list(rows_of([file], field))
     found = []
@@ -42,7 +42,7 @@ def ranked(model: RerankHandle, query: str, file: Path, *, field: str, top_n: in
 
 
 def ranking_as_json(ranking: Sequence[Ranked]) -> str:
-    """The ranking, best first, each with its score, line and text."""
+    """Return the ranking as JSON text: score, line, text and fields of each, best first."""
     entries = [
         {"score": one.score, "line": one.row.line, "text": one.row.text, "fields": one.row.fields} for one in ranking
     ]
@@ -50,7 +50,7 @@ def ranking_as_json(ranking: Sequence[Ranked]) -> str:
 
 
 def print_ranking(ranking: Sequence[Ranked], console: Console) -> None:
-    """Score, line number and text, best first."""
+    """Print score, line number and text of each, best first."""
     scores = [f"{one.score:.4f}" for one in ranking]
     lines = [str(one.row.line) for one in ranking]
     score_width, line_width = (max(map(len, column), default=0) for column in (scores, lines))

@@ -1,4 +1,4 @@
-"""A conversation in a file: what `/save` writes and `/load` reads."""
+"""The file format of saved conversations, for `/save` and `/load`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _ROLES = frozenset({"user", "assistant"})
 
 
 def save(conversation: Conversation, path: Path) -> None:
-    """Write model, system text, parameters and turns as JSON.
+    """Write the model, system prompt, parameters and turns as JSON.
 
     Raises:
-        XinferenceConfigurationError: Another file stands there, or it cannot be written.
+        XinferenceConfigurationError: The path is another kind of file, or cannot be written.
     """
     if path.exists() and path != conversation.file and not _is_conversation(path):
-        raise XinferenceConfigurationError(f"{path} exists and is no saved conversation; give another name")
+        raise XinferenceConfigurationError(f"{path} exists and is not a saved conversation; choose another name")
     content = {
         "format": _FORMAT,
         "model": conversation.uid,
@@ -38,10 +38,10 @@ def save(conversation: Conversation, path: Path) -> None:
 
 
 def load(conversation: Conversation, path: Path) -> None:
-    """Take system text, parameters and turns from the file; the model stays the one that is answering.
+    """Read the system prompt, parameters and turns from the file. The current model stays.
 
     Raises:
-        XinferenceConfigurationError: The file is not there, or is no saved conversation.
+        XinferenceConfigurationError: The file does not exist, or is not a saved conversation.
     """
     content = _content(path)
     conversation.system = content.get("system")
@@ -58,7 +58,7 @@ def _content(path: Path) -> dict[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict) or content.get("format") != _FORMAT or not _is_whole(content):
-        raise XinferenceConfigurationError(f"{path} is no conversation that /save wrote")
+        raise XinferenceConfigurationError(f"{path} is not a conversation that /save wrote")
     return content
 
 

@@ -1,4 +1,4 @@
-"""The running models as a table: what `xinference list` prints, and what the frameworks need to know beside it."""
+"""The running models as a table: what `xinference list` prints, plus what matters to the frameworks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Column:
 
 
 def size_of(model: ModelInfo) -> str | None:
-    """Billions of parameters; the server writes 0.5 as `0_5`."""
+    """Return the size in billions of parameters. The server writes 0.5 as `0_5`."""
     return None if model.size is None else model.size.replace("_", ".")
 
 
@@ -52,12 +52,12 @@ _ROOMY = 10_000
 
 
 def models_as_json(models: Sequence[ModelInfo]) -> str:
-    """Every model with all that is known of it."""
+    """Return every model with all its fields, as JSON text."""
     return harmless_json(json.dumps([asdict(model) for model in models], indent=2, ensure_ascii=False))
 
 
 def print_models(models: Sequence[ModelInfo], console: Console) -> None:
-    """One row a model; on a terminal too narrow for that, one paragraph a model. Nothing is cut off."""
+    """Print one row per model, or one paragraph per model if the terminal is too narrow. Nothing is cut off."""
     columns = [column for column in _COLUMNS if any(column.cell(model) for model in models)]
     table = _table(models, columns)
     if _width(table, console) <= console.width:
@@ -71,7 +71,7 @@ def print_models(models: Sequence[ModelInfo], console: Console) -> None:
 
 
 def _width(table: Table, console: Console) -> int:
-    """How wide the table is when nothing is cut off."""
+    """Return the width of the table when nothing is cut off."""
     return Measurement.get(console, console.options.update(width=_ROOMY), table).maximum
 
 

@@ -1,4 +1,4 @@
-"""Texts in CSV, JSON and Parquet files, each with the fields beside it. What cannot be read is named."""
+"""Read texts, with their other fields, from CSV, JSON and Parquet files."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _ROWS_A_GROUP = 1024
 
 
 def csv_records(path: Path, *, delimiter: str = ",") -> Iterator[tuple[int, dict[str | None, Any]]]:
-    """Yield each record with the line it ends at; the first line names the fields.
+    """Yield each record with the number of its last line. The first line has the field names.
 
-    Cells beyond the header's stand under None.
+    Cells without a header are stored under None.
 
     Raises:
         XinferenceConfigurationError: There is no header, or the file is not UTF-8.
@@ -31,32 +31,34 @@ def csv_records(path: Path, *, delimiter: str = ",") -> Iterator[tuple[int, dict
             for record in reader:
                 yield reader.line_num, record
         except UnicodeDecodeError as error:
-            msg = f"{path}, after line {reader.line_num}: is not UTF-8 ({error.reason}); `iconv -t UTF-8` converts it"
+            msg = (
+                f"{path}, after line {reader.line_num}: is not UTF-8 ({error.reason}); convert it with `iconv -t UTF-8`"
+            )
             raise XinferenceConfigurationError(msg) from None
         except csv.Error as error:
             raise XinferenceConfigurationError(f"{path}, line {reader.line_num}: is not CSV ({error})") from None
 
 
 def json_entries(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield the entries of a JSON array, numbered from 1. The array is read whole; JSONL is read line by line.
+    """Yield the entries of a JSON array, numbered from 1. Reads the whole file.
 
     Raises:
-        XinferenceConfigurationError: The file is not JSON, or holds no array.
+        XinferenceConfigurationError: The file is not a JSON array.
     """
     try:
         value = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
-        msg = f"{path}: is not JSON ({error}). One object a line belongs into a file that ends in .jsonl"
+        msg = f"{path}: is not JSON ({error}). For one object per line, use the suffix .jsonl"
         raise XinferenceConfigurationError(msg) from None
     if not isinstance(value, list):
         raise XinferenceConfigurationError(
-            f"{path}: holds a JSON {_word_for(value)}; an array of texts or objects is read"
+            f"{path}: must contain a JSON array of strings or objects, got {_word_for(value)}"
         )
     yield from enumerate(value, start=1)
 
 
 def parquet_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each row, numbered from 1, a group at a time.
+    """Yield each row, numbered from 1. Reads one row group at a time.
 
     Raises:
         XinferenceConfigurationError: pyarrow is not installed, or the file is not Parquet.
@@ -74,7 +76,7 @@ def parquet_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def count_parquet_rows(path: Path) -> int:
-    """Return how many rows the file says it has."""
+    """Return the number of rows from the file's metadata."""
     with pyarrow().parquet.ParquetFile(path) as file:
         return int(file.metadata.num_rows)
 
@@ -83,16 +85,16 @@ def pyarrow() -> Any:
     """Return pyarrow, with its Parquet module loaded.
 
     Raises:
-        XinferenceConfigurationError: It is not installed; the message names the extra that brings it.
+        XinferenceConfigurationError: It is not installed; the message names the extra to install.
     """
     try:
         import pyarrow as pa
         import pyarrow.parquet
     except ModuleNotFoundError:
-        msg = 'Parquet needs pyarrow: pip install "xinference-bridge[parquet]". JSONL needs nothing more'
+        msg = 'Parquet needs pyarrow: pip install "xinference-bridge[parquet]". JSONL works without it'
         raise XinferenceConfigurationError(msg) from None
     return pa
 
 
 def _word_for(value: Any) -> str:
-    return "object" if isinstance(value, dict) else "text" if isinstance(value, str) else "value"
+    return "an object" if isinstance(value, dict) else "a string" if isinstance(value, str) else "a value"

@@ -1,4 +1,4 @@
-"""Where vectors are written: JSONL, Parquet, standard output. Each row says which text of which line it belongs to."""
+"""Writers of vectors: JSONL, Parquet, standard output. Each row names the file, line and text of its vector."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
 
 
 class StandardOutput:
-    """JSONL on standard output; there is nothing to go on from."""
+    """JSONL on standard output; cannot resume."""
 
     def __init__(self, uid: str) -> None:
         self._uid = uid
 
-    def skip_written(self, rows: Iterator[Row]) -> int:  # noqa: ARG002 - as the files do
-        """Nothing was written before."""
+    def skip_written(self, rows: Iterator[Row]) -> int:  # noqa: ARG002 - the interface of VectorFile
+        """Return 0: standard output never resumes."""
         return 0
 
     def write(self, rows: Sequence[Row], vectors: Sequence[Sequence[float]]) -> None:
-        """One line a vector."""
+        """Write one line per vector."""
         sys.stdout.buffer.write(_lines(self._uid, rows, vectors))
         sys.stdout.buffer.flush()
 
     def finish(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Standard output is the caller's."""
+        """Do nothing: the caller owns standard output."""
 
 
 class JsonlFile:
-    """One JSON object a line: `{"file", "line", "text", "fields", "model", "embedding"}`, in the order of the texts."""
+    """One JSON object per line: `{"file", "line", "text", "fields", "model", "embedding"}`, in input order."""
 
     def __init__(self, path: Path, uid: str, *, overwrite: bool, shown_as: Path | None = None) -> None:
         self._path = path
@@ -57,10 +57,10 @@ class JsonlFile:
             self._file.truncate()
 
     def skip_written(self, rows: Iterator[Row]) -> int:
-        """Take the rows that are written already off the front, and tell how many they were.
+        """Skip the rows that are already written, and return their number.
 
-        A last line that was cut off is written anew. Raises XinferenceConfigurationError when what stands there is not
-        of these texts and this model, so that two jobs are never mixed in one file.
+        A last line that was cut off is rewritten. Raises XinferenceConfigurationError if the file belongs to
+        other texts or another model, so that two jobs never mix in one file.
         """
         count = end = 0
         for line in as_lines(self._file):
@@ -72,12 +72,12 @@ class JsonlFile:
         return count
 
     def write(self, rows: Sequence[Row], vectors: Sequence[Sequence[float]]) -> None:
-        """Add these lines at the end."""
+        """Append one line per vector."""
         self._file.write(_lines(self._uid, rows, vectors))
         self._file.flush()
 
     def finish(self) -> None:
-        """Put the last bytes on the disk."""
+        """Flush the file to disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -89,8 +89,8 @@ class JsonlFile:
 class ParquetFile:
     """The columns `file`, `line`, `text`, `fields` (JSON), `model`, `embedding` (float32).
 
-    A Parquet file cannot be added to, so the vectors gather in a JSONL file beside it, which a stopped job leaves for
-    the next one, and become Parquet when all are there.
+    A Parquet file cannot be appended to. The vectors therefore collect in a JSONL file next to it, which an interrupted
+    job leaves for the next run, and are converted to Parquet at the end.
     """
 
     def __init__(self, path: Path, uid: str, *, overwrite: bool) -> None:
@@ -103,26 +103,26 @@ class ParquetFile:
         self._rows: JsonlFile | None = None
 
     def skip_written(self, rows: Iterator[Row]) -> int:
-        """Same as `JsonlFile.skip_written`; a finished file must hold all the texts, for none can be added."""
+        """Like `JsonlFile.skip_written`; but a finished file must contain all the texts, because it cannot grow."""
         if self._complete:
             count = 0
             for count, stored in enumerate(_stored_rows(self._path), start=1):
                 _refuse_another(stored, next(rows, None), self._uid, self._path, count)
             if next(rows, None) is not None:
-                more = "now there are more. Give another --out, or --overwrite"
-                msg = f"{self._path} is finished with {count} texts; {more}"
+                more = "the input has more. Pass another --out, or --overwrite"
+                msg = f"{self._path} is complete with {count} texts; {more}"
                 raise XinferenceConfigurationError(msg)
             return count
         self._rows = JsonlFile(self._part, self._uid, overwrite=self._overwrite, shown_as=self._part)
         return self._rows.skip_written(rows)
 
     def write(self, rows: Sequence[Row], vectors: Sequence[Sequence[float]]) -> None:
-        """Add these to those that wait."""
+        """Append to the JSONL file."""
         if self._rows is not None:
             self._rows.write(rows, vectors)
 
     def finish(self) -> None:
-        """Turn what waited into the Parquet file, which appears whole or not at all."""
+        """Convert the JSONL file to the Parquet file, atomically."""
         if self._rows is None:
             return
         self._rows.finish()
@@ -134,7 +134,7 @@ class ParquetFile:
             self._part.unlink()
 
     def close(self) -> None:
-        """Close what waits."""
+        """Close the JSONL file."""
         if self._rows is not None:
             self._rows.close()
 
@@ -156,7 +156,7 @@ def _loaded(line: bytes, path: Path, number: int) -> dict[str, Any]:
         if isinstance(value, dict):
             return value
     raise XinferenceConfigurationError(
-        f"{path}, line {number}: is not of this command. Give another --out, or --overwrite"
+        f"{path}, line {number}: was not written by this command. Pass another --out, or --overwrite"
     )
 
 
@@ -169,7 +169,7 @@ def _refuse_another(stored: dict[str, Any], row: Row | None, uid: str, path: Pat
         is_of = f"its {differing[0]} is {stored.get(differing[0])!r:.80}, not {wanted[differing[0]]!r:.80}"
     else:
         is_of = "the input has no such row"
-    msg = f"{path}, row {number}, is of another job: {is_of}. Give another --out, or --overwrite to begin anew"
+    msg = f"{path}, row {number}, belongs to another job: {is_of}. Pass another --out, or --overwrite to start over"
     raise XinferenceConfigurationError(msg)
 
 
@@ -196,5 +196,5 @@ def _stored_rows(path: Path) -> Iterable[dict[str, Any]]:
             for batch in file.iter_batches(_ROWS_A_GROUP, columns=["file", "line", "text", "model"]):
                 yield from batch.to_pylist()
     except (arrow.ArrowInvalid, arrow.ArrowKeyError) as error:
-        msg = f"{path}: is not of this command ({error}). Give another --out, or --overwrite"
+        msg = f"{path}: was not written by this command ({error}). Pass another --out, or --overwrite"
         raise XinferenceConfigurationError(msg) from None

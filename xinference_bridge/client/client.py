@@ -1,4 +1,4 @@
-"""What sends the requests of one connection: its transports, its drivers and its flows in one place."""
+"""The client of a connection: its transports, drivers and flows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from xinference_bridge.client.flow import Flow
 from xinference_bridge.client.launching import Launching
 from xinference_bridge.client.request_flow import RequestFlow
 from xinference_bridge.client.running_models import RunningModels
-from xinference_bridge.client.streaming import OpenedAnswer, aread_deltas, read_deltas
+from xinference_bridge.client.streaming import (
+    OpenedAnswer,
+    OpenedSound,
+    aread_deltas,
+    aread_sound,
+    read_deltas,
+    read_sound,
+)
 from xinference_bridge.client.sync_driver import SyncDriver
 from xinference_bridge.client.transport.aiohttp_transport import AiohttpTransport
 from xinference_bridge.client.transport.call import Budget
@@ -25,7 +32,7 @@ Result = TypeVar("Result")
 
 
 class Client:
-    """The one sender for all connections with equal settings in this process; safe for threads and event loops."""
+    """The client for all connections with equal settings in this process. Safe for threads and event loops."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self.settings = settings
@@ -37,21 +44,21 @@ class Client:
         descriptions = DescriptionCache()
         self._fallbacks = [Client(other) for other in settings.fallbacks]
         self.requests = RequestFlow(settings, self._authentication, descriptions, self._fallbacks)
-        """The flows of its requests."""
+        """The flows of requests."""
         self.running = RunningModels(settings, self.requests, descriptions)
-        """Which models run there."""
-        self.launching = Launching(settings, self.requests, descriptions)
-        """Starts and ends models there."""
+        """The running models."""
+        self.launching = Launching(settings, _requests_as_administrator(settings, descriptions), descriptions)
+        """Starts and ends models there, on this one server."""
 
     def budget(self, options: CallOptions = DEFAULT_OPTIONS) -> Budget:
-        """Return the budget of one verb, whose deadline begins now."""
+        """Return the budget of one operation, whose deadline begins now."""
         return Budget.of(self.settings, options)
 
     def run(self, flow: Flow[Result]) -> Result:
-        """Carry out a flow for a sync caller.
+        """Run a flow for a sync caller.
 
         Raises:
-            XinferenceError: Whatever the flow raises.
+            XinferenceError: The flow failed.
         """
         return self._sync_driver.run(flow)
 
@@ -60,19 +67,27 @@ class Client:
         return await self._async_driver.run(flow)
 
     def stream(self, opening: Flow[OpenedAnswer]) -> Generator[ChatDelta, None, None]:
-        """Open a stream at the first `next`, and yield its answer as it grows; see `read_deltas`."""
+        """Open a stream on the first `next` and yield its answer as it arrives; see `read_deltas`."""
         return read_deltas(self._sync_driver, self.requests, opening)
 
     def astream(self, opening: Flow[OpenedAnswer]) -> AsyncGenerator[ChatDelta, None]:
         """Async version of `stream`."""
         return aread_deltas(self._async_driver, self.requests, opening)
 
+    def stream_sound(self, opening: Flow[OpenedSound]) -> Generator[bytes, None, None]:
+        """Open a stream of sound at the first `next`, and yield its bytes; see `read_sound`."""
+        return read_sound(self._sync_driver, self.requests, opening)
+
+    def astream_sound(self, opening: Flow[OpenedSound]) -> AsyncGenerator[bytes, None]:
+        """Async version of `stream_sound`."""
+        return aread_sound(self._async_driver, self.requests, opening)
+
     def send(self, request: Request, options: CallOptions = DEFAULT_OPTIONS) -> Response:
         """Return the server's answer to one request; see `RequestFlow.send`."""
         return self.run(self.requests.send(request, self.budget(options)))
 
     def drop_after_fork(self) -> None:
-        """In a forked child: close its copies of the parent's idle sockets, without a word to the server."""
+        """In a forked child: close its copies of the parent's idle sockets without sending anything."""
         self._sync.drop_after_fork()
         self._async.drop_after_fork()
         for other in self._fallbacks:
@@ -86,8 +101,19 @@ class Client:
             other.close()
 
     async def aclose(self) -> None:
-        """Async version of `close`: this loop's sockets are closed with a proper goodbye."""
+        """Async version of `close`. This event loop's sockets are shut down properly."""
         self._sync.close()
         await self._async.aclose()
         for other in self._fallbacks:
             await other.aclose()
+
+
+def _requests_as_administrator(settings: ConnectionSettings, descriptions: DescriptionCache) -> RequestFlow:
+    """Return the flow of requests that change a server.
+
+    They never move to a fallback, where they would start or end another model than was meant. They use the login where
+    one is given beside a key: a key may not launch.
+    """
+    login = settings.username is not None and settings.password is not None
+    own = settings.model_copy(update={"api_key": None}) if login and settings.api_key is not None else settings
+    return RequestFlow(own, Authentication(own), descriptions)

@@ -1,4 +1,4 @@
-"""The places of `max_concurrency`: who holds one, so that a call which waits for itself is told of it at once."""
+"""The slots of `max_concurrency` and their holders, so that a call that would wait for itself fails immediately."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Place:
-    """One place that was taken; calling it gives it back, once."""
+    """One acquired slot. Calling it releases the slot, once."""
 
     __slots__ = ("_give_back", "given_back", "owner", "places")
 
@@ -25,7 +25,7 @@ class Place:
         _held.set((*(place for place in _held.get() if not place.given_back), self))
 
     def __call__(self) -> None:
-        """Give it back."""
+        """Release the slot."""
         if not self.given_back:
             self.given_back = True
             self._give_back()
@@ -50,7 +50,7 @@ def patience_for_place(places: object, owner: Hashable, limit: int, call: Call) 
         The seconds, the call's deadline included.
 
     Raises:
-        XinferenceConfigurationError: This same thread or task holds all of them, in streams that it has not ended.
+        XinferenceConfigurationError: The same thread or task holds all slots, in streams that it has not finished.
     """
     inherited = [place for place in _held.get() if place.places is places and not place.given_back]
     if sum(place.owner == owner for place in inherited) >= limit:

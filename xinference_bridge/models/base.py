@@ -1,4 +1,4 @@
-"""What the handles of all kinds share: one model UID under one connection."""
+"""The base class of all handles: one model UID on one connection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from xinference_bridge.errors import (
     XinferencePermissionError,
     XinferenceProtocolError,
 )
-from xinference_bridge.protocol.http import Response
+from xinference_bridge.protocol.http import Request, Response
+from xinference_bridge.protocol.media_failures import media_failure
 from xinference_bridge.protocol.model_info import ModelInfo
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ Result = TypeVar("Result")
 
 
 class ModelHandle:
-    """One running model. Cheap to make: nothing is asked before the first call."""
+    """One running model. Building it makes no network call."""
 
     __slots__ = ("connection", "uid")
 
@@ -40,21 +41,25 @@ class ModelHandle:
         return client_for(self.connection)
 
     def _within(self, options: CallOptions, ask: Callable[[Self, Budget], Flow[Result]]) -> Flow[Result]:
-        """Ask the model of this UID; where none runs under it, ask the only one that has it as its name.
+        """Send a request to the model with this UID, or to the only one with this name.
 
-        The UID is kept, so that later calls by the name begin with it. One budget bounds all of it.
+        Caches the UID of a name for later calls. One budget limits everything.
         """
-        client = self._client
-        budget, running = client.budget(options), client.running
+        budget = self._client.budget(options)
+        return (yield from self._by_name(lambda handle: ask(handle, budget)))
+
+    def _by_name(self, ask: Callable[[Self], Flow[Result]]) -> Flow[Result]:
+        """Ask as `_within` does, for a verb that brings its budget along."""
+        running = self._client.running
         uid = running.uid_of(self.uid)
         handle = self if uid == self.uid else type(self)(self.connection, uid)
         try:
-            return (yield from ask(handle, budget))
+            return (yield from ask(handle))
         except XinferenceModelNotFoundError as error:
             found = running.learn_name(self.uid, error)
             if found is None or found == uid:
                 raise
-        return (yield from ask(type(self)(self.connection, found), budget))
+        return (yield from ask(type(self)(self.connection, found)))
 
     def _run(self, options: CallOptions, ask: Callable[[Self, Budget], Flow[Result]]) -> Result:
         return self._client.run(self._within(options, ask))
@@ -62,12 +67,19 @@ class ModelHandle:
     async def _arun(self, options: CallOptions, ask: Callable[[Self, Budget], Flow[Result]]) -> Result:
         return await self._client.arun(self._within(options, ask))
 
+    def _send_media(self, request: Request, budget: Budget) -> Flow[Response]:
+        """Send a request about sound or images; an opaque 500 becomes the error that it stands for."""
+        try:
+            return (yield from self._client.requests.send(request, budget))
+        except XinferenceError as error:
+            raise media_failure(error) from error.__cause__
+
     def describe(self) -> ModelInfo:
-        """Return the model's description, asked once for all who share the connection.
+        """Return the model's description, which is fetched once per connection.
 
         Raises:
             XinferenceModelNotFoundError: No model runs under this UID.
-            XinferencePermissionError: The credential may not look at it.
+            XinferencePermissionError: The credential may not read it.
         """
         known = self.known_description()
         return self._run(DEFAULT_OPTIONS, _describe_flow) if known is None else known
@@ -78,16 +90,16 @@ class ModelHandle:
         return await self._arun(DEFAULT_OPTIONS, _describe_flow) if known is None else known
 
     def describe_flow(self, budget: Budget) -> Flow[ModelInfo]:
-        """Return the flow of `describe`, of this very UID."""
+        """Return the flow of `describe` for exactly this UID."""
         return self._client.running.describe(self.uid, budget)
 
     def known_description(self) -> ModelInfo | None:
-        """Return the description if it was asked already; asks nothing."""
+        """Return the description if it is cached. Sends no request."""
         running = self._client.running
         return running.known(running.uid_of(self.uid))
 
     def _description_if_allowed(self, client: Client, budget: Budget) -> Flow[ModelInfo | None]:
-        """Return the description, or None where the credential may use the model but not look at it."""
+        """Return the description, or None if the credential may use the model but not read its description."""
         try:
             return (yield from client.running.describe(self.uid, budget))
         except XinferencePermissionError:
@@ -100,7 +112,7 @@ def _describe_flow(handle: ModelHandle, budget: Budget) -> Flow[ModelInfo]:
 
 @contextmanager
 def naming_request(response: Response, uid: str) -> Iterator[None]:
-    """Name the request in the error of an answer that cannot be read: its readers see JSON alone."""
+    """Add the request to the error for an invalid response, because the parsers see only JSON."""
     try:
         yield
     except XinferenceError as error:

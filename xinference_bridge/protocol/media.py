@@ -1,4 +1,4 @@
-"""Images, sound and video as data URLs: the type told by the first bytes, the size bounded. Pure."""
+"""Images, audio and video as data URLs, with a size limit. The first bytes determine the type. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 
 from xinference_bridge.errors import XinferenceConfigurationError
 
-#: 4.1.0 refuses a larger file.
+#: 4.1.0 rejects a larger file.
 MAX_MEDIA_BYTES = 64 * 2**20
 
 #: What a file begins with → its type. RIFF and ISO containers say theirs a little later.
@@ -33,6 +33,9 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 )
 _RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}
 _ISO_BRANDS = {b"avif": "image/avif", b"heic": "image/heic", b"M4A ": "audio/mp4", b"qt  ": "video/quicktime"}
+#: These hold sound alone, too, and say it later in the file.
+_CONTAINERS = frozenset({"video/webm", "video/mp4", "audio/ogg", "audio/mp4"})
+_NAMED = {"image": "an image", "audio": "an audio file", "video": "a video"}
 _DATA_URL = re.compile(r"data:([a-zA-Z0-9.+-]+/[a-zA-Z0-9.+-]+)?(?:;[^,;]*)*?;base64,", re.ASCII)
 
 
@@ -60,9 +63,11 @@ def data_url_of(data: bytes, family: str, what: str) -> str:
         raise XinferenceConfigurationError(f"{what} is empty")
     refuse_too_large(len(data), what)
     kind = media_type_of(data)
+    if kind in _CONTAINERS and family in {"audio", "video"}:
+        kind = f"{family}/{kind.partition('/')[2]}"
     if kind is None or not kind.startswith(f"{family}/"):
-        found = f"a file of type {kind}" if kind else f"no {family} that is known by its first bytes ({data[:8]!r})"
-        raise XinferenceConfigurationError(f"{what} must be {_article(family)} {family}, got {found}")
+        found = f"a file of type {kind}" if kind else f"a file of no known type, which begins with {data[:8]!r}"
+        raise XinferenceConfigurationError(f"{what} must be {_NAMED[family]}, got {found}")
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
@@ -93,7 +98,3 @@ def refuse_too_large(size: int, what: str, limit: int = MAX_MEDIA_BYTES) -> None
     if size > limit:
         msg = f"{what} has {size / 2**20:.1f} MiB, and at most {limit / 2**20:g} MiB are sent"
         raise XinferenceConfigurationError(msg)
-
-
-def _article(word: str) -> str:
-    return "an" if word[0] in "aeiou" else "a"

@@ -1,8 +1,8 @@
-"""What the processes of one user on one machine know together of refused credentials: a small file for each server.
+"""Rejections shared between the processes of one user on one machine: a small file for each server.
 
-The server counts refusals by address, so that sixteen workers with one wrong key would be banned together, however
-careful each of them is. The file names a credential by a salted hash, never by itself, and holds times alone. Where
-no such file can be kept, each process is careful for itself.
+The server counts rejections by IP address, so sixteen workers with one wrong key would be banned together, however
+careful each of them is. The file stores salted hashes of credentials and times, never a credential. If the
+file cannot be written, each process works on its own.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Any, Literal
 
 from xinference_bridge.client.auth.refusals import MOST_REFUSALS, REFUSAL_WINDOW, cool_down_after
 
-#: A 401 comes at once: a first request in flight for so long has not been refused, and nobody waits longer.
+#: A 401 comes immediately: a first request that takes longer was not rejected, and no process waits longer for it.
 VERDICT_PATIENCE = 2.0
-#: Seconds to wait for another process or thread that has the file open; it is open for less than a millisecond.
+#: Seconds to wait for another process or thread that has the file open, normally for less than a millisecond.
 LOCK_PATIENCE = 1.0
 #: How often a process looks whether another one's first request has been answered.
 LOOK_AGAIN = 0.02
@@ -34,14 +34,14 @@ _MOST_KEYS = 512
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Whether a credential may be sent now, and if not, for how many seconds."""
+    """Whether a credential may be sent now, and if not, in how many seconds."""
 
     verdict: Literal["go", "wait", "resting", "spent"]
     seconds: float = 0.0
 
 
 class SharedRefusals:
-    """The refusals by one server, shared through a file; safe for threads and processes."""
+    """The rejections by one server, shared through a file. Safe for threads and processes."""
 
     def __init__(self, server_url: str, folder: Path | None = None, clock: Callable[[], float] = time.time) -> None:
         self._folder = folder or folder_of_user()
@@ -92,7 +92,7 @@ class SharedRefusals:
         return max(0.0, _time(state["keys"].get(name, {}).get("until")) - self._clock())
 
     def begin(self, name: str) -> Leave:
-        """Return whether an unproven credential may be sent; one that may is in flight until `settle`."""
+        """Return whether an unproven credential may be sent. It is then in flight until `settle`."""
         with self._state() as state:
             now, entry = self._clock(), _of(state, name)
             until = _time(entry.get("until"))
@@ -104,7 +104,7 @@ class SharedRefusals:
             if 0 <= since < VERDICT_PATIENCE:
                 return Leave("wait", VERDICT_PATIENCE - since)
             if 0 <= since < _MEMORY and not entry.get("strikes"):
-                entry["proven"] = now  # asked, and not refused: those who still wait need not wait one after another
+                entry["proven"] = now  # not rejected so far: the other processes need not wait one after another
                 return Leave("go")
             refused = [at for at in state["refused"] if now - REFUSAL_WINDOW < at <= now]
             waiting = [other for other in state["keys"].values() if 0 <= _since(other, now) < VERDICT_PATIENCE]
@@ -136,25 +136,25 @@ class SharedRefusals:
             if towards_ban:
                 state["refused"] = [*[at for at in state["refused"] if now - REFUSAL_WINDOW < at <= now], now]
             until, strikes = _time(entry.get("until")), int(_time(entry.get("strikes")))
-            if now < until:  # it was in flight when another was refused: the two are one
+            if now < until:  # it was in flight during an earlier rejection: both count as one
                 return until - now
             rest = cool_down_after(strikes + 1)
             state["keys"][name] = {"strikes": strikes + 1, "until": now + rest}
             return rest
 
     def undecided(self, name: str) -> None:
-        """State that no answer told anything about the credential."""
+        """Record that nothing was learned about the credential."""
         with self._state() as state:
             _of(state, name).pop("pending", None)
 
     def forget(self, name: str) -> None:
-        """State that a remembered refusal does not hold any more."""
+        """Record that a remembered rejection no longer applies."""
         with self._state() as state:
             state["keys"].pop(name, None)
 
     @contextmanager
     def _state(self) -> Iterator[dict[str, Any]]:
-        """The file's content, written back when it was changed, while no other process holds it."""
+        """Lock the file and yield its content. Write it back if it changed."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -197,11 +197,11 @@ class SharedRefusals:
 
 
 def folder_of_user() -> Path:
-    """Return where the files are: the user's runtime folder, which ends with the session, else the cache folder."""
+    """Return the folder of the files: the user's runtime folder, which ends with the session, or the cache folder."""
     base = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
     try:
         return (Path(base) if base else Path.home() / ".cache") / "xinference-bridge"
-    except RuntimeError:  # a user without a home
+    except RuntimeError:  # a user without a home folder folder
         return Path("/nonexistent/xinference-bridge")
 
 
@@ -227,7 +227,7 @@ def _of(state: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _since(entry: dict[str, Any], now: float) -> float:
-    """Return for how many seconds a first request has been in flight; infinite when none is."""
+    """Return how long a first request has been in flight, in seconds; infinite if there is none."""
     return now - _time(entry["pending"]) if "pending" in entry else math.inf
 
 
@@ -235,7 +235,7 @@ def _time(value: Any) -> float:
     return float(value) if isinstance(value, (int, float)) else 0.0
 
 
-#: Of the threads of this process one at a time has a file open. Renewed in a forked child: the holder is the parent's.
+#: Only one thread of this process has a file open. Recreated in a forked child, because the parent may hold it.
 _threads = threading.Lock()
 
 
@@ -260,9 +260,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def _lock(file: Any) -> None:
-    """Wait until no other process holds the file, but not for one that hangs; closing it lets go.
+    """Lock the file, but do not wait for a hanging process. Closing the file releases the lock.
 
-    Not `flock`, whose lock a forked child inherits with the open file: the child then waited for itself.
+    Not `flock`: a forked child inherits its lock with the open file and would wait for itself.
     """
     if os.name == "nt":
         import msvcrt

@@ -1,4 +1,4 @@
-"""How an answer is to be read: what its model's family says of the first text, and when that must be known. Pure."""
+"""How to read the beginning of an answer, by the model's family, and when the family must be known. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from xinference_bridge.protocol.chat.channels import BARE_BEGINNINGS
 from xinference_bridge.protocol.chat.tags import Start
 from xinference_bridge.protocol.chat.thought_tags import ANY_TAG
 from xinference_bridge.protocol.chat.tool_forms.table import forms_of
@@ -56,7 +57,8 @@ def depends_on_model(body: Any, *, tools: bool) -> bool:
         text = message.get("content") if isinstance(message, Mapping) else None
         if isinstance(text, str) and (
             ANY_TAG.search(text)
-            or text.lstrip().startswith("analysis")
+            or text.lstrip().startswith(BARE_BEGINNINGS)
+            or "assistantfinal" in text
             or (tools and _ANY_CALL.search(text) is not None)
         ):
             return True

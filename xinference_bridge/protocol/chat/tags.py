@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from xinference_bridge.protocol.chat.call_splitter import SLICE, CallSplitter
+from xinference_bridge.protocol.chat.channels import BEGINNINGS, ChannelSplitter, Said
 from xinference_bridge.protocol.chat.thought_tags import thought_tags
 from xinference_bridge.protocol.chat.tool_forms.written import Offered, WrittenCall
 
@@ -26,7 +27,7 @@ _WORDS = re.compile(r"\S")
 
 
 class TagSplitter:
-    """Cuts reasoning and tool calls out of text that comes in pieces.
+    """Extracts reasoning and tool calls from text that arrives in pieces.
 
     The pieces of a kind, joined, are the same however the text was cut. `start` says what an answer without an opening
     tag begins with: "text"; "reasoning", where the chat template has written the tag already; "opened", where it has
@@ -41,9 +42,12 @@ class TagSplitter:
     __slots__ = (
         "_bare",
         "_calls",
+        "_channels",
         "_drops",
         "_family",
         "_held",
+        "_lead",
+        "_offered",
         "_opener",
         "_skip",
         "_space",
@@ -58,16 +62,20 @@ class TagSplitter:
         self._tags = thought_tags(family)
         self._drops = self._tags.find_dropped
         self._family = family
+        self._offered = Offered(() if isinstance(tools, bool) else tools)
         self._calls: CallSplitter | None = None
         if tools:
-            self._calls = CallSplitter(Offered(() if isinstance(tools, bool) else tools), family)
-        self._bare = self._calls is None and self._drops is None  # text needs no look
+            self._calls = CallSplitter(self._offered, family)
+        self._channels = self._new_channels() if family == "gpt-oss" else None
+        # Text needs no look.
+        self._bare = self._calls is None and self._drops is None and self._channels is None
         self._start: Start = start
         self._state = _START
         self._tail = ""  # the end of the text so far, where a tag may have begun
         self._space = ""  # white space before `_tail`: layout if a tag follows, content if words do
         self._held = ""  # an answer of which nobody knows yet what it is
         self._skip = start == "reasoning"  # a tag was just passed: white space is layout
+        self._lead = ""  # white space before a thought that may yet turn out to be the answer
         self._opener = ""  # the tag that opened this thought; "" where it stood in the prompt
         self._thought: list[str] = []  # what of it was told
 
@@ -80,6 +88,8 @@ class TagSplitter:
         """Return what is certain after this piece of text; a tool call only when its tag has closed."""
         if not text:
             return []
+        if self._channels is not None:
+            return self._read_channels(text)
         state = self._state
         if state == _TEXT and self._drops is None:
             return [("text", text)] if self._calls is None else list(self._calls.feed(text))
@@ -100,6 +110,8 @@ class TagSplitter:
                 never closed is then told as text too.
         """
         out: list[Piece] = []
+        if self._channels is not None:
+            self._tell_channels(self._channels.close(finished=finished), out)
         tail, self._tail = self._tail, ""
         if self._state == _UNDECIDED:
             self._begin_text(out)
@@ -112,8 +124,7 @@ class TagSplitter:
             thought = "".join(self._thought)
             self._thought.clear()
             if thought and (finished or not self._opener):
-                # "analysis" alone opens a thought of gpt-oss, and may as well be the answer's first word.
-                self._text((self._opener if self._opener.isalpha() else "") + thought, out)
+                self._text(self._lead + thought, out)
         elif self._state == _START:
             self._text((("" if self._skip else self._space) + tail), out)
         elif tail:
@@ -126,6 +137,9 @@ class TagSplitter:
     def stop_reasoning(self) -> list[Piece]:
         """Look for no tags of reasoning from here on, since the server tells it apart; return what was held for it."""
         out: list[Piece] = []
+        if self._channels is not None:
+            self._tell_channels(self._channels.close(finished=False), out)
+            self._channels = None
         tail, self._tail = self._tail, ""
         if self._state == _UNDECIDED:
             self._begin_text(out)
@@ -145,9 +159,11 @@ class TagSplitter:
     def expect_text(self) -> list[Piece]:
         """Take what comes for text unless a tag opens a thought: the server said that this is no reasoning."""
         out: list[Piece] = []
-        if self._state == _UNDECIDED:
+        if self._channels is not None:
+            self._channels.expect_text()
+        elif self._state == _UNDECIDED:
             self._begin_text(out)
-        elif self._state == _START and not self._opener:
+        elif self._state == _START and not self._opener and self._start != "text":
             self._start = "text"
             self._skip = False
         return out
@@ -156,6 +172,26 @@ class TagSplitter:
         """Note a call that the server parsed itself."""
         if self._calls is not None:
             self._calls.pass_call()
+
+    def _new_channels(self) -> ChannelSplitter:
+        return ChannelSplitter(None if self._calls is None else self._offered)
+
+    def _read_channels(self, text: str) -> list[Piece]:
+        out: list[Piece] = []
+        if self._channels is None:
+            return out
+        for begin in range(0, len(text), SLICE):
+            self._tell_channels(self._channels.feed(text[begin : begin + SLICE]), out)
+        return out
+
+    def _tell_channels(self, told: list[Said], out: list[Piece]) -> None:
+        for piece in told:
+            if piece[0] == "text":
+                self._text(piece[1], out)
+                continue
+            out.append(piece)
+            if piece[0] == "tool_call":
+                self.pass_call()
 
     def _text(self, words: str, out: list[Piece]) -> None:
         if not words:
@@ -186,9 +222,12 @@ class TagSplitter:
 
     def _read_slice(self, data: str, out: list[Piece]) -> None:
         self._tail = ""
+        if self._channels is not None:
+            out += self._read_channels(data)
+            return
         while data:
             if self._state == _START:
-                data = self._read_start(data)
+                data = self._read_start(data, out)
             elif self._state == _UNDECIDED:
                 data = self._read_undecided(data, out)
             elif self._state == _REASONING:
@@ -196,7 +235,7 @@ class TagSplitter:
             else:
                 data = self._read_text(data, out)
 
-    def _read_start(self, data: str) -> str:
+    def _read_start(self, data: str, out: list[Piece]) -> str:
         """Return what is left to read once the first words tell what the answer begins with."""
         found = _WORDS.search(data)
         if found is None:
@@ -208,6 +247,15 @@ class TagSplitter:
         if any(len(tag) > len(words) and tag.startswith(words) for tag in self._tags.openers):
             self._tail = words
             return ""
+        if self._family is None:
+            if words.startswith(BEGINNINGS):
+                self._space = ""
+                self._channels = self._new_channels()
+                out += self._read_channels(words)
+                return ""
+            if any(tag.startswith(words) for tag in BEGINNINGS):
+                self._tail = words
+                return ""
         if opener is not None:
             # Read on as after an opening tag, so that a second one is dropped: 4.1.0 writes "<think>\n" before answers
             # whose first token is not the whole tag, and the model's own follows, cut as "<", "think>".
@@ -218,6 +266,7 @@ class TagSplitter:
             return words[len(opener) :]
         if self._start == "reasoning":
             self._state = _REASONING
+            self._lead = "" if self._opener else self._space
             return words
         space, self._space = ("" if self._skip else self._space), ""
         self._skip = False

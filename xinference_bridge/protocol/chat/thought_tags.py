@@ -1,4 +1,4 @@
-"""The tags around reasoning, by family. Pure."""
+"""The tags of reasoning by model family. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from xinference_bridge.protocol.chat.channels import BEGINNINGS as CHANNEL_BEGINNINGS
 from xinference_bridge.protocol.families import REASONING_TAGS
 
 
@@ -31,29 +32,17 @@ def _any_of(tags: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, sorted(tags, key=len, reverse=True))))
 
 
-_FINAL = "<|channel|>final<|message|>"
-_ANALYSIS = "<|channel|>analysis<|message|>"
-_ASSISTANT = "<|start|>assistant"
-
-#: gpt-oss writes channels; decoded without its special tokens, only the words "analysis" and "assistantfinal" are left.
-_CHANNELS = ThoughtTags(
-    openers=(_ANALYSIS, _ASSISTANT + _ANALYSIS, "analysis"),
-    closers=(f"<|end|>{_ASSISTANT}{_FINAL}", _ASSISTANT + _FINAL, _FINAL, "assistantfinal"),
-    dropped=(f"<|end|>{_ASSISTANT}{_FINAL}", _ASSISTANT + _FINAL, _FINAL, "<|end|>", "<|return|>", "<|endoftext|>"),
-)
 _KIMI_DROPPED = ("<|open|>response<|sep|>", "<|close|>response<|sep|>", "<|close|>message<|sep|>")
 
 
 @lru_cache(maxsize=64)
 def thought_tags(family: str | None) -> ThoughtTags:
     """Return the tags of a family; `<think>` and `</think>` where it is not known."""
-    if family == "gpt-oss":
-        return _CHANNELS
     opener, closer = REASONING_TAGS.get(family or "", ("<think>", "</think>"))
     return ThoughtTags((opener,), (closer,), _KIMI_DROPPED if family == "Kimi-K3" else ())
 
 
-#: Any tag of any family, but for the bare word that opens a thought of gpt-oss.
+#: Any tag of any family, but for the bare words that gpt-oss writes.
 ANY_TAG = _any_of(
-    tuple({tag for tags in REASONING_TAGS.values() for tag in tags if tag != "analysis"} | {*_CHANNELS.dropped})
+    (*{tag for tags in REASONING_TAGS.values() for tag in tags if not tag.isalpha()}, *CHANNEL_BEGINNINGS)
 )

@@ -13,9 +13,9 @@ from xinference_bridge.protocol.chat.tool_forms.written import (
     NAMELESS,
     Offered,
     WrittenCall,
-    is_json,
     json_depth,
     json_text,
+    named_call,
     object_text,
     repaired,
     value_text,
@@ -60,7 +60,9 @@ class DeepSeekForm(ToolForm):
             if fenced := _JSON_FENCE.fullmatch(arguments.strip()):
                 arguments = fenced[1]
             calls.append(
-                _call(name.strip(), arguments.strip()) if ended else WrittenCall(name.strip(), arguments.strip(), CUT)
+                named_call(name.strip(), arguments.strip())
+                if ended
+                else WrittenCall(name.strip(), arguments.strip(), CUT)
             )
         return calls or None
 
@@ -77,12 +79,6 @@ def _calls_between(inside: str) -> list[str]:
         elif piece.strip():
             pieces.append(piece)
     return pieces
-
-
-def _call(name: str, arguments: str) -> WrittenCall:
-    if is_json(arguments) or not isinstance(value := repaired(arguments), dict):
-        return WrittenCall(name, arguments, why_unreadable(arguments) if name else NAMELESS)
-    return WrittenCall(name, json_text(value), None if name else NAMELESS)
 
 
 class GemmaForm(ToolForm):

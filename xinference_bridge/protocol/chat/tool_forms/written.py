@@ -1,4 +1,4 @@
-"""One call as a model wrote it, and the JSON in it: exact where it is JSON, repaired where it is nearly JSON. Pure."""
+"""Parse a call from the model's text. Nearly valid JSON is repaired. Pure."""
 
 from __future__ import annotations
 
@@ -199,6 +199,13 @@ def why_unreadable(arguments: str) -> str | None:
     except (ValueError, RecursionError) as error:
         return f"the arguments are not JSON: {error}"
     return None if type(value) is dict else "the arguments are not a JSON object"
+
+
+def named_call(name: str, arguments: str) -> WrittenCall:
+    """Return the call of this name; arguments that are nearly JSON are repaired."""
+    if is_json(arguments) or not isinstance(value := repaired(arguments), dict):
+        return WrittenCall(name, arguments, why_unreadable(arguments) if name else NAMELESS)
+    return WrittenCall(name, json_text(value), None if name else NAMELESS)
 
 
 _CONSTANT = re.compile(r"\b(?:NaN|Infinity)\b")

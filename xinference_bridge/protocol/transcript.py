@@ -1,0 +1,145 @@
+"""What was heard: text, segments, words, and subtitles made of them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from xinference_bridge.errors import XinferenceConfigurationError
+
+#: How long a subtitle stays when the model did not say when its words ended.
+_UNKNOWN_SECONDS = 3.0
+#: A subtitle of words ends at a sentence, or after so many characters or seconds.
+_LONGEST_LINE = 84
+_LONGEST_SECONDS = 6.0
+_FIRST_OF_CJK = 0x2E80
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of speech: its beginning and end in seconds, and what was said."""
+
+    start: float
+    end: float | None
+    """None where the model did not say; Whisper leaves it out at the end of a cut recording."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word, and when it was said, in seconds."""
+
+    word: str
+    start: float
+    end: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcription:
+    """What was heard in a recording."""
+
+    text: str
+    language: str | None = None
+    """The language that was asked for, or that the model named; None where it is not known."""
+    duration: float | None = None
+    """Seconds until the last word; None where no timestamps were asked for."""
+    segments: list[Segment] = field(default_factory=list)
+    """With `timestamps="segment"`."""
+    words: list[Word] = field(default_factory=list)
+    """With `timestamps="word"`."""
+
+    def to_srt(self) -> str:
+        """Return the transcription as SubRip subtitles.
+
+        Returns:
+            The text of an `.srt` file; empty where nothing was said.
+
+        Raises:
+            XinferenceConfigurationError: It has no timestamps.
+
+        Examples:
+            >>> print(Transcription("Hello.", segments=[Segment(0.0, 1.5, "Hello.")]).to_srt())
+            1
+            00:00:00,000 --> 00:00:01,500
+            Hello.
+            <BLANKLINE>
+        """
+        cues = enumerate(self._cues("srt"), 1)
+        return "\n".join(
+            f"{number}\n{_clock(cue.start, ',')} --> {_clock(_end(cue), ',')}\n{cue.text}\n" for number, cue in cues
+        )
+
+    def to_vtt(self) -> str:
+        """Return the transcription as WebVTT subtitles.
+
+        Returns:
+            The text of a `.vtt` file.
+
+        Raises:
+            XinferenceConfigurationError: It has no timestamps.
+
+        Examples:
+            >>> print(Transcription("Hello.", segments=[Segment(0.0, 1.5, "Hello.")]).to_vtt())
+            WEBVTT
+            <BLANKLINE>
+            00:00:00.000 --> 00:00:01.500
+            Hello.
+            <BLANKLINE>
+        """
+        cues = [
+            f"{_clock(cue.start, '.')} --> {_clock(_end(cue), '.')}\n{_escaped(cue.text)}\n"
+            for cue in self._cues("vtt")
+        ]
+        return "\n".join(["WEBVTT\n", *cues])
+
+    def _cues(self, wanted: str) -> Sequence[Segment]:
+        if self.segments:
+            return [cue for cue in self.segments if cue.text]
+        if self.words:
+            return lines_of(self.words)
+        if self.text:
+            msg = f'{wanted} needs timestamps, and this transcription has none: transcribe with timestamps="segment"'
+            raise XinferenceConfigurationError(msg)
+        return []
+
+
+def lines_of(words: Sequence[Word]) -> list[Segment]:
+    """Return words put together into lines of subtitles."""
+    lines: list[list[Word]] = []
+    for word in words:
+        line = lines[-1] if lines else None
+        if line is None or _is_full(line, word):
+            lines.append([word])
+        else:
+            line.append(word)
+    return [Segment(line[0].start, line[-1].end, _joined(line)) for line in lines]
+
+
+def _joined(words: Sequence[Word]) -> str:
+    text = ""
+    for word in words:
+        # Chinese and Japanese words stand side by side.
+        apart = text and word.word and max(ord(text[-1]), ord(word.word[0])) < _FIRST_OF_CJK
+        text += f"{' ' if apart else ''}{word.word}"
+    return text
+
+
+def _is_full(line: list[Word], word: Word) -> bool:
+    length = sum(len(other.word) + 1 for other in line) + len(word.word)
+    late = (word.end if word.end is not None else word.start) - line[0].start > _LONGEST_SECONDS
+    return line[-1].word.endswith((".", "!", "?", "。", "\uff01", "\uff1f")) or length > _LONGEST_LINE or late
+
+
+def _end(cue: Segment) -> float:
+    return cue.end if cue.end is not None else cue.start + _UNKNOWN_SECONDS
+
+
+def _clock(seconds: float, point: str) -> str:
+    whole = max(0, round(seconds * 1000))
+    minutes, milliseconds = divmod(whole, 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{milliseconds // 1000:02}{point}{milliseconds % 1000:03}"
+
+
+def _escaped(text: str) -> str:
+    """Return a line as WebVTT takes it: an arrow and tags in it are not markup."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

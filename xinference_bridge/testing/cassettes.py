@@ -1,0 +1,173 @@
+"""One recording: how it is matched, played and kept.
+
+Builds on vcrpy: a response is played once even when many threads ask at the same time, requests without a recorded
+response are remembered, and only what a passing test said is written.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import vcr
+from vcr.cassette import Cassette
+from vcr.persisters.filesystem import FilesystemPersister
+from vcr.record_mode import RecordMode
+from vcr.serialize import serialize
+
+from xinference_bridge.testing.hygiene import secrets
+from xinference_bridge.testing.readable_yaml import ReadableYaml
+from xinference_bridge.testing.scrub import Scrubber
+from xinference_bridge.testing.server import CREDENTIALS_LINE, REPLAY, RecordedServer
+from xinference_bridge.testing.vcr_fixes import fix_vcrpy
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from vcr.request import Request
+
+
+@lru_cache(maxsize=4096)
+def _canonical(body: str | bytes | None) -> str:
+    """The body with everything taken out that may differ: JSON by its meaning, without its `request_id`."""
+    text = body.decode() if isinstance(body, bytes) else body or ""
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        return text
+    if isinstance(parsed, dict):
+        parsed.pop("request_id", None)
+    # As text, not as objects: in Python `true`, `1` and `1.0` are equal.
+    return json.dumps(parsed, sort_keys=True, indent=1, ensure_ascii=False)
+
+
+def body_as_json(sent: Request, recorded: Request) -> bool:
+    """Whether two bodies say the same."""
+    return _canonical(sent.body) == _canonical(recorded.body)
+
+
+class SecretInRecordingError(ValueError):
+    """A recording was not written, because the search for secrets found one in it."""
+
+
+class Recording(Cassette):  # type: ignore[misc]
+    """A test's exchanges with the server."""
+
+    def __init__(self, *args: Any, scrubber: Scrubber, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.missed: list[str] = []
+        """Requests that found no recorded answer."""
+        self.keep = False
+        """Whether to write what was recorded; set when the test has passed."""
+        self._scrubber = scrubber
+        self._lock = threading.RLock()
+
+    @property
+    def unplayed(self) -> list[str]:
+        """Recorded requests that nobody sent."""
+        return [_brief(r) for i, (r, _) in enumerate(self.data) if not self.play_counts[i]]
+
+    def append(self, request: Request, response: dict[str, Any]) -> None:
+        """Take down an exchange, without its secrets."""
+        with self._lock:
+            if not self.write_protected:
+                response = self._scrubber.response(request, copy.deepcopy(response))
+            super().append(request, response)
+
+    def play_response(self, request: Request) -> dict[str, Any]:
+        """Return the recorded response of a request, and count it as played."""
+        with self._lock:  # finding an answer and marking it as played are one step, or two threads get the same
+            return super().play_response(request)  # type: ignore[no-any-return]
+
+    def find_requests_with_most_matches(
+        self, request: Request
+    ) -> list[tuple[Request, list[str], list[tuple[str, str]]]]:
+        """What vcrpy asks when it gives up on a request; told with the difference between the bodies."""
+        with self._lock:
+            sent = self.filter_request(request)
+            self.missed.append(_brief(sent))
+            return [
+                (
+                    recorded,
+                    same,
+                    [(name, _difference(sent, recorded) if "body" in name else why) for name, why in different],
+                )
+                for recorded, same, different in super().find_requests_with_most_matches(request)
+            ]
+
+    def _save(self, force: bool = False) -> None:
+        if not self.keep:
+            return
+        super()._save(force)
+        if not self.data:
+            Path(self._path).unlink(missing_ok=True)
+
+    def _load(self) -> None:
+        if self.record_mode != RecordMode.ALL:  # what is recorded anew owes nothing to what stood there
+            super()._load()
+
+
+def _brief(request: Request) -> str:
+    body = _canonical(request.body)
+    return f"{request.method} {request.path} {' '.join(body.split())[:200]}"
+
+
+def _difference(sent: Request, recorded: Request) -> str:
+    lines = difflib.unified_diff(
+        _canonical(recorded.body).splitlines(), _canonical(sent.body).splitlines(), "recorded", "sent", lineterm=""
+    )
+    return "\n".join(lines)
+
+
+class _Utf8Files(FilesystemPersister):  # type: ignore[misc]
+    """Writes recordings, and in their first line which credentials the server was asked with, unless with all."""
+
+    def __init__(self, server: RecordedServer) -> None:
+        self._credentials = server.credentials
+
+    def save_cassette(self, cassette_path: str, cassette_dict: dict[str, Any], serializer: Any) -> None:
+        path = Path(cassette_path)
+        text = serialize(cassette_dict, serializer)
+        if found := secrets(text):
+            message = "\n  ".join([f"Not written, because secrets are left in it: {path}", *found])
+            raise SecretInRecordingError(message)
+        if self._credentials != REPLAY.credentials:
+            text = f"{CREDENTIALS_LINE}[{', '.join(self._credentials)}]\n{text}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def open_recording(path: Path, server: RecordedServer, *, record: bool) -> AbstractContextManager[Recording]:
+    """Return a context in which HTTP requests are answered from a recording, each recorded response once.
+
+    Inside it every request of `requests`, `urllib3`, `aiohttp` and `httpx` in this process is matched by method, path,
+    query and body; JSON bodies are compared by their meaning, host and port do not count. A request that matches none
+    raises vcrpy's `CannotOverwriteExistingCassetteException`, whose message shows the difference.
+
+    Args:
+        path: The file of the recording.
+        server: The server whose address and credentials become placeholders.
+        record: Whether to send the requests to the server and replace the file when the context ends. The file is
+            written only when the recording's `keep` was set to True.
+    """
+    fix_vcrpy()
+    scrubber = Scrubber(server)
+    machine = vcr.VCR()
+    machine.register_serializer("readable", ReadableYaml)
+    machine.register_persister(_Utf8Files(server))
+    machine.register_matcher("body_as_json", body_as_json)
+    config = machine.get_merged_config(
+        path=str(path),
+        serializer="readable",
+        record_mode=RecordMode.ALL if record else RecordMode.NONE,
+        match_on=("method", "path", "query", "body_as_json"),  # not host and port: they differ from run to run
+        before_record_request=scrubber.request,
+        decode_compressed_response=record,
+        allow_playback_repeats=False,
+    )
+    return Recording.use(scrubber=scrubber, **config)  # type: ignore[no-any-return]
