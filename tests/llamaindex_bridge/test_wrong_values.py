@@ -11,7 +11,7 @@ import pytest
 from llama_index.core.base.llms.types import ChatMessage
 from pydantic import BaseModel
 
-from llamaindex_xinference_bridge import XinferenceEmbedding, XinferenceLLM, XinferenceRerank
+from llamaindex_xinference_bridge import XinferenceAudioReader, XinferenceEmbedding, XinferenceLLM, XinferenceRerank
 from llamaindex_xinference_bridge._requests import chat_call
 from tests.wrong_values import ADDRESSES, CHAT_WRONG, DOORS, OPEN_WRONG, WAITING, WRONG, one_each, through
 from xinference_bridge import XinferenceConfigurationError
@@ -64,7 +64,7 @@ def test_a_wrong_wait_of_a_call_is_named(how: str):
             CALLS[how](llm_of(), {name: value})
 
 
-@pytest.mark.parametrize("kind", [XinferenceLLM, XinferenceEmbedding, XinferenceRerank])
+@pytest.mark.parametrize("kind", [XinferenceLLM, XinferenceEmbedding, XinferenceRerank, XinferenceAudioReader])
 def test_a_wrong_setting_is_named_at_construction(kind):
     for name, value in WAITING:
         if name in {"timeout", "max_retries"}:
@@ -79,7 +79,7 @@ def test_a_wrong_setting_is_named_at_construction(kind):
         kind(model=5, server_url=NOWHERE)
 
 
-@pytest.mark.parametrize("kind", [XinferenceLLM, XinferenceEmbedding, XinferenceRerank])
+@pytest.mark.parametrize("kind", [XinferenceLLM, XinferenceEmbedding, XinferenceRerank, XinferenceAudioReader])
 @pytest.mark.parametrize("name", [name for name in ADDRESSES if name != "endpoint"])
 def test_another_package_s_word_for_the_address_is_an_error_that_names_ours(kind, name: str):
     with pytest.raises(XinferenceConfigurationError, match=re.escape(f"{name!r}; use server_url=")):
