@@ -30,7 +30,7 @@ def test_headers_go_with_every_request_and_their_values_are_secrets(server):
 
 def test_a_header_without_a_colon_is_a_usage_error_that_does_not_repeat_it(server):
     ran = run("models", "-e", server.url, "--header", "hush-hush")
-    assert (ran.status, ran.err) == (2, "error: --header takes NAME:VALUE, as in --header 'X-Team: search'\n")
+    assert (ran.status, ran.err) == (2, "error: --header must be NAME:VALUE, such as --header 'X-Team: search'\n")
 
 
 def test_the_proxy_gets_the_request(server):

@@ -86,7 +86,7 @@ def test_all_is_well_with_a_reranker(lab):
         ("bge-m3", "one text embedded, 64 dimensions, sparse vectors too"),
         ("tiny-clip", "one text and one image embedded, 64 dimensions"),
         ("qwen3-vl-reranker", "one document and one image ranked"),
-        ("tiny-vl", "one token of a chat"),
+        ("tiny-vl", "one chat token"),
     ],
 )
 def test_each_kind_of_model_is_tried_in_its_own_way(lab, uid, words):

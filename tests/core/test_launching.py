@@ -160,7 +160,7 @@ def test_ending_a_model_that_is_not_there_says_what_runs(administrator):
 
 def test_bad_arguments_are_named_before_anything_is_sent():
     connection = XinferenceConnection("http://127.0.0.1:9")
-    with pytest.raises(XinferenceConfigurationError, match="slash or white space"):
+    with pytest.raises(XinferenceConfigurationError, match="slash or whitespace"):
         connection.launch("qwen3", engine="vllm", uid="org/qwen3")
     with pytest.raises(XinferenceConfigurationError, match="engine= is required"):
         connection.launch("qwen3")

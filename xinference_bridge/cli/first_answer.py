@@ -32,12 +32,12 @@ def ask_one_thing(connection: XinferenceConnection, model: ModelInfo, options: C
 def _chat(connection: XinferenceConnection, model: ModelInfo, options: CallOptions) -> str:
     call = ChatCall([{"role": "user", "content": "ping"}], {"max_tokens": 1})
     ChatHandle(connection, model.uid).chat(call, options)
-    return "one token of a chat"
+    return "one chat token"
 
 
 def _completion(connection: XinferenceConnection, model: ModelInfo, options: CallOptions) -> str:
     CompletionHandle(connection, model.uid).complete("ping", {"max_tokens": 1}, options)
-    return "one token of a completion"
+    return "one completion token"
 
 
 def _embedding(connection: XinferenceConnection, model: ModelInfo, options: CallOptions) -> str:

@@ -1,4 +1,4 @@
-"""The errors of a connection that failed: each says what happened and what to look at. Pure."""
+"""The errors of failed connections. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A failed answer becomes a typed error: what the server said, and the next step. Pure: nothing is asked here."""
+"""Convert a failed response to a typed error with the server's message and the next step. Pure."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ PASSING_STATUS = frozenset({502, 503, 504})
 
 
 def error_from_response(request: Request, response: Response, now: float | None = None) -> e.XinferenceError:
-    """The typed error that an answer with a status of 300 or more stands for; `now` as in `seconds_to_wait`."""
+    """Return the typed error for a response with a status of 300 or more; `now` as in `seconds_to_wait`."""
     if response.status < 400:
         return _redirect(request, response)
     said = what_the_server_said(response.body)
@@ -95,13 +95,13 @@ _BEGAN, _AMID, _WHOLE = "began a stream with an error", "sent an error amid a st
 
 @dataclass(frozen=True, slots=True)
 class _ErrorUnder200(Response):
-    """What an error that HTTP 200 hid said, and how it came."""
+    """An error inside an HTTP 200 response."""
 
     how: str = _BEGAN
 
 
 def error_told(data: Any) -> Any:
-    """Return what a JSON answer of HTTP 200 tells of an error, in whatever shape; None when it is no error.
+    """Return the error in a JSON response with HTTP 200, in any form; None if there is none.
 
     Seen of 4.1.0 are `{"error": "text"}` and `{"error": {…}}`; `{"detail": …}` is FastAPI's, `{"object": "error", …}`
     vLLM's and FastChat's, passed on by gateways.

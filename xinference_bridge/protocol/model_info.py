@@ -1,4 +1,4 @@
-"""Which models run on a server: their descriptions, and a name or UID found among them. Pure."""
+"""Model descriptions, and the lookup by name or UID. Pure."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from xinference_bridge.suggestions import nearest_first
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The server's description of one running model, from `GET /v1/models`; None where the server does not say.
+    """The server's description of one running model, from `GET /v1/models`. Unknown fields are None.
 
-    `type` is the server's word ("LLM", "embedding", "rerank", "image", …); `abilities` are its `model_ability`
+    `type` is the server's type ("LLM", "embedding", "rerank", "image", …); `abilities` are its `model_ability`
     ("generate", "chat", "tools", "vision", "reasoning", "hybrid", …). `context_length` and `max_tokens` count tokens.
     """
 
@@ -53,7 +53,7 @@ class ModelInfo:
                 "inpaint", "ocr", or one of the server's own words, such as "vision".
 
         Returns:
-            True where the server lists the ability, or lists none at all (as 1.17.1 does for some language models).
+            True if the server lists the ability, or lists none at all (as 1.17.1 does for some language models).
         """
         if ability in _TYPE_FOR:
             return self.type == _TYPE_FOR[ability]

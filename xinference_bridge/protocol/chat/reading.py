@@ -1,4 +1,4 @@
-"""How an answer is to be read: what its model's family says of the first text, and when that must be known. Pure."""
+"""How to read the beginning of an answer, by the model's family, and when the family must be known. Pure."""
 
 from __future__ import annotations
 

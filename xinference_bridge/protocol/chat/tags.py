@@ -27,7 +27,7 @@ _WORDS = re.compile(r"\S")
 
 
 class TagSplitter:
-    """Cuts reasoning and tool calls out of text that comes in pieces.
+    """Extracts reasoning and tool calls from text that arrives in pieces.
 
     The pieces of a kind, joined, are the same however the text was cut. `start` says what an answer without an opening
     tag begins with: "text"; "reasoning", where the chat template has written the tag already; "opened", where it has
