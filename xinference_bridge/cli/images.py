@@ -1,4 +1,4 @@
-"""Images drawn into files, and documents read by OCR."""
+"""The `image` and `ocr` commands."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _PAGES = re.compile(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?")
 
 
 def draw_into(model: ImageHandle, prompt: str, out: Path, *, n: int, overwrite: bool, **wanted: Any) -> None:
-    """Have images drawn, write each into a file, and print the files' names.
+    """Generate images, write each to a file, and print the file names.
 
-    The suffix becomes that of the server's images (JPEG on 4.1.0): a file that says another type is not written.
+    A suffix that does not fit the server's images (JPEG on 4.1.0) is replaced, with a note on standard error.
     """
     if out == STDOUT and n > 1:
         raise UsageError("--out - takes one image: leave --n out, or give the name of a file")
@@ -63,7 +63,7 @@ def pages_of(text: str | None) -> list[int] | None:
 
 
 def read_files(model: ImageHandle, files: Sequence[Path], *, prompt: str | None, pages: list[int] | None) -> None:
-    """Print what each image or PDF says, as Markdown."""
+    """Print the text of each image or PDF."""
     for file in files:
         heading = f"==> {harmless(str(file))} <==\n" if len(files) > 1 else ""
         with naming_file(file):

@@ -1,4 +1,4 @@
-"""A text read aloud into a file."""
+"""The `speak` command: a text spoken into an audio file."""
 
 from __future__ import annotations
 
@@ -48,6 +48,6 @@ def refuse_speed(speed: float) -> None:
 def speak_into(
     model: AudioHandle, text: str, out: Path, *, audio_format: str, voice: str | None, speed: float, overwrite: bool
 ) -> None:
-    """Have the text read aloud, and write the audio file."""
+    """Synthesize the text and write the audio file."""
     refuse_existing(out, overwrite=overwrite)
     write_bytes(out, model.speak(text, voice=voice, format=audio_format, speed=speed))

@@ -1,4 +1,4 @@
-"""What is said in recordings: as text, with times, or as subtitles."""
+"""The `transcribe` command: recordings as text, words with times, or subtitles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ONE_FILE_EACH = ("srt", "vtt")
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """How recordings are transcribed and shown."""
+    """How recordings are transcribed and printed."""
 
     form: Form = "text"
     translate: bool = False
@@ -38,10 +38,10 @@ class Listening:
 
 
 def form_of(*, srt: bool, vtt: bool, words: bool, as_json: bool) -> Form:
-    """Return the form that the options ask for.
+    """Return the output form that the options select.
 
     Raises:
-        UsageError: They ask for two.
+        UsageError: They contradict each other.
     """
     asked: list[Form] = []
     asked += ["srt"] if srt else []
@@ -54,7 +54,7 @@ def form_of(*, srt: bool, vtt: bool, words: bool, as_json: bool) -> Form:
 
 
 def transcribe_files(model: AudioHandle, files: Sequence[Path], how: Listening, out: Path | None) -> None:
-    """Print what is said in each file, or write it: to `out`, or into that folder.
+    """Transcribe each file and print the text, or write it to `out`, a file or a folder.
 
     Raises:
         UsageError: Subtitles of several files would go into one.
