@@ -19,7 +19,6 @@ def _server(lab: Lab, monkeypatch: pytest.MonkeyPatch):
     gates.reset()
     monkeypatch.setenv("XINFERENCE_ENDPOINT", lab.url)
     monkeypatch.setenv("XINFERENCE_API_KEY", lab.api_key)
-    monkeypatch.setenv("XINFERENCE_TIMEOUT", "900")
     yield
     clients.close_all()
 
@@ -42,7 +41,7 @@ def test_a_meeting_is_written_down_with_its_times(capsys):
 
 
 def test_an_invoice_becomes_an_object(capsys):
-    invoices.main("smollm2", "jina-ocr")
+    invoices.main("tiny-chat", "jina-ocr")
     assert capsys.readouterr().out.startswith("invoice.png: Invoice(number=")
 
 
