@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help bench soak demo test test-live lab lab-stop record lint typecheck format \
-	bench-load test-cluster bench-cluster test-corpora test-langgraph-dev test-langchain-agents traces \
+	bench-load bench-failover test-cluster bench-cluster test-corpora test-langgraph-dev test-langchain-agents traces \
 	docs docs-serve docs-test docs-pictures docs-shots docs-tables test-migration dist test-wheel test-minimum test-newest test-pythons test-python
 
 help: ## Say what can be made
@@ -58,6 +58,9 @@ bench: $(BENCH)/.ready ## Measure ours against the floor and the peers, and writ
 
 bench-load: $(BENCH)/.ready ## Stream to 1 to 256 callers from the running lab, restart it amid that; writes benchmarks/LOAD.md (25 min)
 	@$(LAB) && $(BENCH)/bin/python -m benchmarks.load $(LOAD_SECONDS)
+
+bench-failover: $(BENCH)/.ready ## Kill one of two servers under load and bring it back; writes benchmarks/FAILOVER.md (6 min, beside the lab)
+	@$(LAB) && LAB_STATE=build/second-lab $(BENCH)/bin/python -m benchmarks.failover
 
 soak: $(READY) ## 20,000 calls against a local server: memory and file descriptors stay flat
 	@$(BIN)/python benchmarks/soak.py
@@ -144,6 +147,19 @@ $(GRAPHS_READY): pyproject.toml
 
 test-langgraph-dev: $(GRAPHS_READY) ## Serve four graphs by langgraph dev, its guard against blocking calls on, on the running lab
 	@$(LAB) && $(GRAPHS_VENV)/bin/python -m pytest -c tests/langgraph_dev/pytest.ini tests/langgraph_dev
+
+AGENTS_VENV  := .venv-langchain-agents
+AGENTS_READY := $(AGENTS_VENV)/.ready
+
+$(AGENTS_READY): pyproject.toml
+	@echo "Setting up $(AGENTS_VENV): the package, LangChain and what its tests need (once; a minute)"
+	@$(PYTHON) -m venv $(AGENTS_VENV)
+	@$(AGENTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(AGENTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[langchain]' --group langchain-agents
+	@touch $@
+
+test-langchain-agents: $(AGENTS_READY) ## Run LangChain's own tests of its agents on ChatXinference, under BlockBuster (4 min)
+	@$(AGENTS_VENV)/bin/python -m tests.langchain_agents -n 2 --ignore=tests/unit_tests/agents/middleware_typing
 
 RELEASE_VENV  := .venv-release
 RELEASE_READY := $(RELEASE_VENV)/.ready

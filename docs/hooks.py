@@ -1,46 +1,43 @@
-"""What the site says of itself that another file knows: the version, and where the repository is."""
+"""Settings of the site that come from other files: the version, and the repository's URL."""
 
 from __future__ import annotations
 
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+#: The one place with the repository's URL; RELEASING.md says when it is filled in.
+REPOSITORY = ROOT / "docs" / "includes" / "repository.txt"
 
 
 def on_config(config: Any) -> Any:
-    """Put the version into the footer and the head, and the repository's address into the header."""
+    """Put the version into the footer, and the repository's URL into the header."""
     version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
     assert version is not None
     config.copyright = f"xinference-bridge {version[1]} · Apache License 2.0"
     config.extra["version_shown"] = version[1]
-    address = repository()
-    if address and not config.repo_url:
-        config.repo_url = address
-        config.repo_name = address.removeprefix("https://").partition("/")[2] or address
+    if url := repository():
+        config.repo_url = url
+        config.repo_name = url.removeprefix("https://").partition("/")[2] or url
     return config
 
 
-def repository() -> str | None:
-    """Return the address of the repository that this is a clone of; None where it is the original."""
-    if os.environ.get("REPOSITORY_URL"):
-        return os.environ["REPOSITORY_URL"]
-    git = subprocess.run(  # noqa: S603 - a fixed command
-        ["git", "-C", str(ROOT), "remote", "get-url", "origin"],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return web_address(git.stdout.strip())
+def repository(text: str | None = None) -> str | None:
+    """Return the repository's URL; None before it is published.
 
+    Args:
+        text: The content of the file. None: read it.
 
-def web_address(remote: str) -> str | None:
-    """Return the page of a git remote; None where it has none, such as a folder."""
-    if found := re.match(r"(?:ssh://)?git@([\w.-]+)[:/](.+?)(?:\.git)?/?$", remote):
-        return f"https://{found[1]}/{found[2]}"
-    if found := re.match(r"https://(?:[^@/]+@)?(.+?)(?:\.git)?/?$", remote):
-        return f"https://{found[1]}"
-    return None
+    Raises:
+        ValueError: The file has something other than one https:// URL and comments.
+    """
+    if text is None:
+        text = os.environ.get("REPOSITORY_URL") or REPOSITORY.read_text(encoding="utf-8")
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    if not lines:
+        return None
+    if len(lines) > 1 or not re.fullmatch(r"https://[\w.-]+/\S+", lines[0]):
+        raise ValueError(f"{REPOSITORY}: must contain one https:// URL, got {lines}")
+    return lines[0].rstrip("/").removesuffix(".git")

@@ -1,4 +1,4 @@
-"""Two agents in LlamaIndex: the one who looks things up hands arithmetic over to the one who calculates.
+"""Two LlamaIndex agents: one looks things up and hands arithmetic over to another one.
 
 python examples/agent_workflow_llamaindex.py [UID]
 """
@@ -27,7 +27,7 @@ def multiply(a: float, b: float) -> float:
 async def main(uid: str = "qwen3", question: str = "What is 6 times 7? Let the calculator do it.") -> None:
     """Ask, and show who does what."""
     llm = XinferenceLLM(model_uid=uid, temperature=0)
-    await llm.aprepare()  # the agents look at the model's description within the event loop: have it ready
+    await llm.aprepare()  # the agents read the model's description inside the event loop: fetch it first
     workflow = AgentWorkflow(
         agents=[
             FunctionAgent(

@@ -1,4 +1,4 @@
-"""A chat that remembers: each answer is streamed, and old turns are dropped before the context is full.
+"""A chat with a history. It streams each answer and drops old turns before the context is full.
 
 python examples/chat_with_history.py [UID]
 """

@@ -1,4 +1,4 @@
-"""Embed a corpus too large for one client on a Dask cluster; started again, it goes on where it was stopped.
+"""Embed a large corpus on a Dask cluster. When restarted, the job resumes where it stopped.
 
     python examples/embed_corpus_dask.py CORPUS OUT [EMBEDDING_UID] [--scheduler tcp://HOST:8786]
 
@@ -39,9 +39,9 @@ def main(
 ) -> None:
     """Embed what is not embedded yet."""
     model = XinferenceEmbedding(model_uid=embedding, connection=XinferenceConnection())
-    model.connection.check(embedding, "embed")  # a wrong key is told here and once, and not by every worker
+    model.connection.check(embedding, "embed")  # so that a wrong key fails once, here, and not in every worker
     slices = slices_of(Path(corpus).resolve(), Path(out).resolve(), rows_a_file)
-    # Locally, a task that fails is told of by its error alone: Dask's log would repeat it with its traceback.
+    # On a local cluster, the error is enough: Dask's log would repeat it with a traceback.
     local: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     sent = 0
     with (
@@ -82,7 +82,7 @@ def embed_slice(piece: Slice, model: XinferenceEmbedding) -> tuple[int, int]:
     vectors = vectors_in(piece.target, model.model_uid)
     done, missing = list(vectors), [row for row in dict.fromkeys(rows) if row not in vectors]
     try:
-        embedded = model.embed_array([text for _, text in missing])  # float32, as Parquet keeps them
+        embedded = model.embed_array([text for _, text in missing])  # float32, as in the Parquet file
     except XinferenceError as error:
         error.message = f"{piece.source.name}, rows {piece.start} on of row group {piece.group}: {error.message}"
         raise

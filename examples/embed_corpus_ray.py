@@ -1,4 +1,4 @@
-"""Embed a corpus that one client would take too long for, on a Ray cluster; started again, it goes on where it stopped.
+"""Embed a large corpus on a Ray cluster. When restarted, the job resumes where it stopped.
 
     python examples/embed_corpus_ray.py CORPUS OUT [EMBEDDING_UID]
 
@@ -37,17 +37,17 @@ class Embedder:
     def __call__(self, rows: pa.Table) -> pa.Table:
         """The same rows, and their vectors."""
         try:
-            vectors = self.embeddings.embed_array(rows["text"].to_pylist())  # float32, as Parquet keeps them
+            vectors = self.embeddings.embed_array(rows["text"].to_pylist())  # float32, as in the Parquet file
         except XinferenceError as error:
             error.message = f"the {len(rows)} rows from id {rows['id'][0]} on: {error.message}"
-            raise UserCodeException(error) from error  # of any other, Ray says that it may be a fault of Ray
+            raise UserCodeException(error) from error  # for other exceptions, Ray suggests a bug in Ray
         return rows.append_column("embedding", pa.array(list(vectors), pa.list_(pa.float32())))
 
 
 def main(corpus: str, out: str, embedding: str = "bge-m3", *, workers: int = 2, rows_a_file: int = 4096) -> None:
     """Embed what is not embedded yet."""
     connection = XinferenceConnection()
-    connection.check(embedding, "embed")  # a wrong key is told here and once, and not by every worker
+    connection.check(embedding, "embed")  # so that a wrong key fails once, here, and not in every worker
     target = Path(out).resolve()
     job = target.with_name(target.name + ".job")
     files = sorted(Path(corpus).resolve().glob("*.parquet"))
@@ -67,7 +67,7 @@ def main(corpus: str, out: str, embedding: str = "bge-m3", *, workers: int = 2, 
         batch_format="pyarrow",
         batch_size=rows_a_file,
         compute=ray.data.ActorPoolStrategy(size=workers),
-        num_cpus=0,  # it waits for the server
+        num_cpus=0,  # it only waits for the server
     )
     try:
         embedded.write_parquet(str(target))

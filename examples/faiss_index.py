@@ -1,4 +1,4 @@
-"""Index a folder of Markdown in FAISS: vectors go from the server into the index as arrays, no Python floats between.
+"""Index a folder of Markdown files in FAISS. Vectors go into the index as arrays, without creating Python floats.
 
 python examples/faiss_index.py [EMBEDDING_UID] [QUESTION]
 """

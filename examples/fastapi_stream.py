@@ -1,4 +1,4 @@
-"""An endpoint that streams a model's answer.
+"""An HTTP endpoint that streams a model's answer.
 
 pip install fastapi uvicorn
 XINFERENCE_UID=qwen3 uvicorn --factory examples.fastapi_stream:make_app
@@ -38,7 +38,7 @@ def make_app() -> FastAPI:
     async def ask(question: str) -> StreamingResponse:
         chunks = model.astream(question)
         try:
-            # What goes wrong before the first word still becomes a status; afterwards only the end can tell.
+            # An error before the first token can still set the status; later, only the text can report it.
             first = await anext(chunks)
         except XinferenceError as error:
             log.exception("no answer")

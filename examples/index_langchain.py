@@ -1,4 +1,4 @@
-"""Documents that change, kept in a vector store by LangChain's indexing API: a second run embeds what is new, no more.
+"""Keep a vector store up to date with LangChain's indexing API: a second run embeds only new documents.
 
 python examples/index_langchain.py [EMBEDDING_UID] [FOLDER]
 
@@ -65,7 +65,7 @@ def main(
     embeddings = XinferenceEmbeddings(model_uid=embedding)
     kept = Path(folder).resolve()
     kept.mkdir(parents=True, exist_ok=True)
-    # Another model needs vectors of its own, and so a record of its own.
+    # Another model needs its own vectors, and so its own record.
     store = KeptStore.at(kept / f"{embedding}.json", embeddings)
     record = SQLRecordManager(f"examples/{embedding}", db_url=f"sqlite:///{kept / 'record.sqlite'}")
     record.create_schema()
@@ -75,7 +75,7 @@ def main(
         for paragraph in path.read_text(encoding="utf-8").split("\n\n")
     ]
     try:
-        # "full" takes away what the documents no longer say.
+        # "full" removes vectors of deleted text.
         done = index(paragraphs, record, store, cleanup="full", source_id_key="source", key_encoder="blake2b")
     finally:
         record.engine.dispose()

@@ -1,4 +1,4 @@
-"""Documents that change, ingested by LlamaIndex's pipeline: a second run embeds what is new, and nothing twice.
+"""Keep an index up to date with LlamaIndex's ingestion pipeline: a second run embeds only new documents.
 
 python examples/ingest_llamaindex.py [EMBEDDING_UID] [FOLDER]
 
@@ -28,12 +28,12 @@ def main(
     question: str = "When is Boat Day?",
 ) -> None:
     """Bring the index up to date, and ask it."""
-    kept = Path(folder) / embedding  # another model needs vectors of its own
+    kept = Path(folder) / embedding  # another model needs its own vectors
     model = XinferenceEmbedding(model_uid=embedding)
     pipeline = IngestionPipeline(
         transformations=[SentenceSplitter(), model],
         docstore=SimpleDocumentStore(),
-        docstore_strategy=DocstoreStrategy.DUPLICATES_ONLY,  # a document counts as known by its text and metadata
+        docstore_strategy=DocstoreStrategy.DUPLICATES_ONLY,  # a document is identified by its text and metadata
     )
     if (kept / "seen").exists():
         pipeline.load(str(kept / "seen"))
@@ -48,9 +48,9 @@ def main(
     for name in (changed | gone) & set(index.ref_doc_info):
         index.delete_ref_doc(name, delete_from_docstore=True)
         if name in gone and pipeline.docstore:
-            pipeline.docstore.delete_document(name)  # or it would count as known when it comes back
+            pipeline.docstore.delete_document(name)  # otherwise it would count as known when it comes back
     index.insert_nodes(nodes)
-    # In this order: after a crash between the two, a document is embedded anew rather than missing.
+    # In this order, a crash between the two embeds a document again instead of losing it.
     index.storage_context.persist(str(kept))
     pipeline.persist(str(kept / "seen"))
     print(f"{len(nodes)} passages new, {len(gone)} documents gone")

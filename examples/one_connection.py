@@ -1,4 +1,4 @@
-"""One connection for both frameworks: LlamaIndex finds the passages, LangChain writes the answer.
+"""One connection for both frameworks: LlamaIndex retrieves the passages, LangChain writes the answer.
 
 python examples/one_connection.py [CHAT_UID] [EMBEDDING_UID]
 """

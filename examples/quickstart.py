@@ -1,6 +1,6 @@
 """A LangChain chain and a LlamaIndex RAG pipeline on your own models, through one connection.
 
-Asks the server at XINFERENCE_ENDPOINT, or the one on this machine; where none answers, it replays a recorded session.
+Uses the server at XINFERENCE_ENDPOINT or on this machine. If none answers, it replays a recorded session.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DOCUMENTS_QUESTION = "When was the lighthouse of Vardholm built?"
 
 
 def main() -> int:
-    """Run both parts; the exit status is 0 when both answered."""
+    """Run both parts. The exit status is 0 if both answered."""
     try:
         with server_or_recording() as (connection, words):
             print(words)
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def introduce(connection: XinferenceConnection) -> tuple[str, str]:
-    """Say which models run; the UIDs of the first chat model and the first embedding model."""
+    """List the running models. Return the UIDs of the first chat model and the first embedding model."""
     models = connection.models()
     print(f"Models at {connection.server_url}:")
     for model in models:
@@ -46,15 +46,15 @@ def introduce(connection: XinferenceConnection) -> tuple[str, str]:
 
 
 def first(models: list[ModelInfo], ability: str) -> ModelInfo:
-    """The first model with this ability."""
+    """Return the first model with this ability."""
     for model in models:
         if model.can(ability):
             return model
-    raise SystemExit(f"The quickstart needs a model that can {ability}; launch one with `xinference launch`.")
+    raise SystemExit(f"The quickstart needs a model with the ability {ability}; launch one with `xinference launch`.")
 
 
 def stream_a_chain(connection: XinferenceConnection, uid: str) -> None:
-    """A LangChain chain, streamed as it is written."""
+    """Stream the answer of a LangChain chain."""
     model = ChatXinference(model_uid=uid, connection=connection, temperature=0, max_tokens=200)
     chain = ChatPromptTemplate.from_messages([("human", "{question}")]) | model | StrOutputParser()
     print(f"\nLangChain, {uid}: {CHAIN_QUESTION}\n  ", end="")

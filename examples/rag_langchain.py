@@ -1,4 +1,4 @@
-"""Answers from your documents in LangChain: split, embed, retrieve, answer, with the sources.
+"""Answer questions from your documents with LangChain: split, embed, retrieve, answer, and list the sources.
 
 python examples/rag_langchain.py [CHAT_UID] [EMBEDDING_UID]
 """

@@ -1,4 +1,4 @@
-"""A conversation about your documents in LlamaIndex: each turn retrieves, answers and streams.
+"""Chat about your documents with LlamaIndex: each turn retrieves passages and streams an answer.
 
 python examples/rag_llamaindex.py [CHAT_UID] [EMBEDDING_UID]
 """

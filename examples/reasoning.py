@@ -1,4 +1,4 @@
-"""What a reasoning model thinks and what it answers, kept apart while both stream; then the same without thinking.
+"""Stream a model's reasoning separately from its answer, then ask again with thinking turned off.
 
 python examples/reasoning.py [UID]
 """

@@ -1,4 +1,4 @@
-"""Search many, keep the best few: a vector search, and then a reranker that reads question and passage together.
+"""Retrieve many passages with vector search, then keep the best few with a reranker.
 
 python examples/rerank.py [EMBEDDING_UID] [RERANK_UID]
 """

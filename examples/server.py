@@ -23,7 +23,7 @@ _RECORDING = (
 
 @contextmanager
 def server_or_recording() -> Iterator[tuple[XinferenceConnection, str]]:
-    """A connection to the server that answers, and what to tell the user of it.
+    """Yield a connection to a server or a recording, and a message about it.
 
     A server that was named by XINFERENCE_ENDPOINT and does not answer is an error; an unnamed one is replaced by the
     recorded session, also where it answers but wants a credential that nobody gave.

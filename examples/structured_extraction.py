@@ -1,4 +1,4 @@
-"""Facts out of texts, as objects: what does not fit the form is told, not guessed.
+"""Extract facts from texts as objects. An answer that does not match the schema raises an error.
 
 python examples/structured_extraction.py [UID]
 """

@@ -1,4 +1,4 @@
-"""An agent in LangGraph that calls tools until it can answer; printed step by step.
+"""A LangGraph agent that calls tools until it can answer. It prints each step.
 
 python examples/tool_agent_langgraph.py [UID]
 """

@@ -144,7 +144,7 @@ def write_env_file(server: Server, account: Account | None) -> None:
 @contextmanager
 def _only_one() -> Iterator[None]:
     """Two commands at once would fight over the state files; the second waits for the first."""
-    STATE.mkdir(exist_ok=True)
+    STATE.mkdir(parents=True, exist_ok=True)
     with LOCK_FILE.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

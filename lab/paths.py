@@ -10,8 +10,11 @@ from pathlib import Path
 LAB = Path(__file__).resolve().parent
 ROOT = LAB.parent
 
-STATE = ROOT / ".lab"
-"""Everything that belongs to one running lab; git-ignored, safe to delete once the lab is stopped."""
+STATE = ROOT / (os.environ.get("LAB_STATE") or ".lab")
+"""Everything that belongs to one running lab; git-ignored, safe to delete once the lab is stopped.
+
+A second lab beside the first has another one, which LAB_STATE names.
+"""
 
 ENV_FILE = STATE / "env"
 SERVER_FILE = STATE / "server.json"

@@ -121,7 +121,7 @@ def known_server() -> Server | None:
 def start_server(python: Path, version: str, *, cluster: bool = False) -> Server:
     """Start a server with a new, empty home, or a cluster's supervisor; returns before it answers."""
     port = _choose_port()
-    STATE.mkdir(exist_ok=True)
+    STATE.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(HOME, ignore_errors=True)
     program, settings = ("supervisor", SETTINGS | _CLUSTER_SETTINGS) if cluster else ("local", SETTINGS)
     pid, started = _start(_command(python, program, port), settings, HOME, LOG_FILE)
@@ -164,7 +164,7 @@ def add_worker(server: Server, python: Path, name: str, *, again: bool = False) 
 
 
 def kill_worker(server: Server, name: str) -> Server:
-    """End one worker as a crash would, at once and with its models; LabError when there is none of that name."""
+    """End one worker as a crash would, at once and with its models; LabError when there must be one of that name."""
     worker = next((worker for worker in server.workers if worker.name == name), None)
     if worker is None:
         raise LabError(f"no worker {name!r}; there are {[worker.name for worker in server.workers]}")

@@ -1,4 +1,4 @@
-"""The fields that all four classes share: which model, at which server; and how they are built, copied and written."""
+"""The base class of the LangChain classes: model, server, construction, copying, serialization."""
 
 from __future__ import annotations
 
@@ -16,52 +16,53 @@ from xinference_bridge.integration.connection_argument import connection_from
 from xinference_bridge.integration.constructor_keywords import Keywords, require_model
 from xinference_bridge.integration.parameter_types import unusable_fields
 from xinference_bridge.models.base import ModelHandle
+from xinference_bridge.version import __version__
 
 Handle = TypeVar("Handle", bound=ModelHandle)
 
-#: Other words for a field, as users of LangChain write them.
+#: Aliases of fields that LangChain users know.
 _ALIASES = {"model": "model_uid", "base_url": "server_url", "headers": "default_headers"}
 
 
 class ResolvedUrl(str):
-    """A server's address that the model was not given: it gives way to a connection that comes later."""
+    """An address that did not come from the caller: a connection that is set later overrides it."""
 
     __slots__ = ()
 
 
 class ResolvedKey(SecretStr):
-    """A key that the model was not given: it stays with the server that it was resolved with."""
+    """A key that did not come from the caller: it belongs only to the server it was resolved with."""
 
 
 class XinferenceFields(Serializable):
-    """Which model at which server. Building one makes no network call.
+    """The model and its server. Building one makes no network call.
 
-    A setting stated here comes before the connection's, and that before the environment's (`XINFERENCE_ENDPOINT`,
-    `XINFERENCE_API_KEY`, …). Pickles and copies carry the settings; `repr` and `dumpd` leave the secrets out.
+    A setting passed here overrides the connection's, which overrides the environment's (`XINFERENCE_ENDPOINT`,
+    `XINFERENCE_API_KEY`, …). Pickles and copies keep the settings; `repr` and `dumpd` leave the secrets out.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=(), hide_input_in_errors=True)
 
     model_uid: str
-    """The UID of the running model, as `xinference list` prints it; `model=` is the same."""
+    """The UID of the running model, as `xinference list` prints it. `model=` is an alias."""
     connection: XinferenceConnection | None = Field(default=None, exclude=True, repr=False)
-    """The server and the credential, shared with other models. None: what the fields below and the environment say."""
+    """The connection, shared with other models. None: from the fields below and the environment."""
     server_url: str | None = None
-    """The server's address, in any form it is pasted."""
+    """The server's URL, in any common form."""
     api_key: SecretStr | None = Field(default=None, repr=False)
     """An API key of the server."""
     timeout: float | None = None
-    """Seconds without a byte from the server. None: the connection's."""
+    """Maximum seconds to wait for the next byte from the server. None: the connection's."""
     max_retries: int | None = None
-    """Retries after a transient failure. None: the connection's."""
+    """Maximum retries after a transient failure. None: the connection's."""
     default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
-    """Headers of every request, beside the connection's; `headers=` is the same. They may hold a secret."""
+    """Extra headers for every request, in addition to the connection's. `headers=` is an alias. Kept secret."""
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Parameters for the server alone, passed through unchecked."""
+    """Other parameters of the server, passed through unchanged."""
 
-    #: Parameters of the server that have no field: taken by name, and kept in `model_kwargs`.
+    #: Server parameters without a field: accepted by name and kept in `model_kwargs`.
     _known_to_server: ClassVar[frozenset[str]] = frozenset()
-    #: Fields of which None says something, where the default is something else.
+    #: Fields for which None has a meaning and is not the default.
     _none_is_said: ClassVar[frozenset[str]] = frozenset()
     #: Whether an unknown keyword is sent on with a warning, as the older packages' constructors want it.
     _unknown_is_sent: ClassVar[bool] = False
@@ -90,8 +91,16 @@ class XinferenceFields(Serializable):
             self._show(connection)
         self._resolved = (self._stated(), connection)
 
+    def model_post_init(self, context: Any, /) -> None:
+        """Record this package's version for traces, where langchain-core records its own."""
+        # Without this method, pydantic's own for private attributes would hide that of langchain-core.
+        super().model_post_init(context)
+        add_version = getattr(self, "_add_version", None)
+        if add_version is not None:  # older versions of langchain-core have no such method
+            add_version("xinference-bridge", __version__)
+
     def _show(self, connection: XinferenceConnection) -> None:
-        """Keep the server and the key, so that the model written out says which server it asks, and has a secret."""
+        """Set the server and the key as fields, so that the serialized model has its server and a secret."""
         mine = self.__dict__
         if mine["server_url"] is None or _was_resolved(mine["server_url"]):
             mine["server_url"] = ResolvedUrl(connection.server_url)
@@ -116,7 +125,7 @@ class XinferenceFields(Serializable):
 
     @classmethod
     def _sorted(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """The keywords under the names of the fields. Raises XinferenceConfigurationError for a misspelt one."""
+        """Return the keywords by field name. Raise XinferenceConfigurationError for a misspelled one."""
         keywords = Keywords(cls.__name__, cls.model_fields, _ALIASES, cls._known_to_server, cls._unknown_is_sent)
         settings = keywords.sorted_out(given)
         settings.update({name: None for name in cls._none_is_said if name in given and given[name] is None})
@@ -125,7 +134,7 @@ class XinferenceFields(Serializable):
 
     @property
     def model(self) -> str:
-        """The model's UID, under the name that other LangChain classes give it.
+        """The model's UID, under the name that other LangChain classes use.
 
         Examples:
             >>> from langchain_xinference_bridge import XinferenceEmbeddings
@@ -136,7 +145,7 @@ class XinferenceFields(Serializable):
 
     @property
     def model_name(self) -> str:
-        """The model's UID, under the name that tracing tools look for.
+        """The model's UID, under the name that tracing tools use.
 
         Examples:
             >>> from langchain_xinference_bridge import ChatXinference
@@ -153,7 +162,7 @@ class XinferenceFields(Serializable):
             deep: Whether to copy the field values too.
 
         Returns:
-            The copy; this object stays as it is.
+            The copy. This object does not change.
 
         Examples:
             >>> from langchain_xinference_bridge import XinferenceEmbeddings
@@ -161,9 +170,9 @@ class XinferenceFields(Serializable):
             8
         """
         copied = super().model_copy(update=update, deep=deep)
-        # LangChain keeps a model written out, as the key of its cache: a copy would find the answers of the original.
+        # LangChain's cache uses the serialized model as its key: a copy would find the answers of the original.
         copied.__dict__.pop("_serialized", None)
-        copied._forget_what_was_resolved()  # noqa: SLF001 - of the same class
+        copied._forget_what_was_resolved()  # noqa: SLF001 - the same class
         return copied
 
     def _stated(self) -> tuple[Any, ...]:
@@ -177,9 +186,9 @@ class XinferenceFields(Serializable):
         )
 
     def _connection(self) -> XinferenceConnection:
-        """The connection that this model's calls take, made anew when a field it stands on was changed by a copy."""
+        """The connection for this model's calls, rebuilt if a copy changed one of its fields."""
         stated = self._stated()
-        # Not `self._resolved`, which pydantic looks for in Python: half of the time that this takes.
+        # Not `self._resolved`, which pydantic resolves in Python: half of the time of this property.
         resolved = (self.__pydantic_private__ or {}).get("_resolved")
         if resolved is None or not all(map(is_, stated, resolved[0])):
             names = ("connection", "server_url", "api_key", "timeout", "max_retries", "default_headers")
@@ -188,14 +197,14 @@ class XinferenceFields(Serializable):
         return connection
 
     def _handle(self, kind: type[Handle], uid: str | None = None) -> Handle:
-        """Return the handle of this model, or of the one that a call names."""
+        """Return the handle of this model, or of the model that a call names."""
         return kind(self._connection(), uid or self.model_uid)
 
-    # LangChain's serialisation
+    # LangChain's serialization
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """Return True: LangChain's `dumpd` serialises this object, without its secrets.
+        """Return True: LangChain's `dumpd` serializes this object, without its secrets.
 
         Returns:
             True.
@@ -209,7 +218,7 @@ class XinferenceFields(Serializable):
 
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """The secret fields, each with the environment variable whose name is serialised in its place.
+        """The secret fields, each with the environment variable that replaces it in serialized form.
 
         Examples:
             >>> from langchain_xinference_bridge import ChatXinference
@@ -220,18 +229,20 @@ class XinferenceFields(Serializable):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """What is serialised in place of the connection: its server's URL, and that it has a key.
+        """What the serialized form has beside the fields: the model as `model`, and the connection's URL and key.
 
         Examples:
             >>> from langchain_xinference_bridge import ChatXinference, XinferenceConnection
             >>> connection = XinferenceConnection("http://example.org:9997", api_key="sk-secret")
             >>> ChatXinference(model="m", connection=connection).lc_attributes
-            {'server_url': 'http://example.org:9997', 'api_key': SecretStr('**********')}
+            {'model': 'm', 'server_url': 'http://example.org:9997', 'api_key': SecretStr('**********')}
         """
+        # OpenLLMetry reads the model from here, under this name.
+        attributes: dict[str, Any] = {"model": self.model_uid}
         if self.connection is None:
-            return {}
+            return attributes
         connection = self._connection()
-        attributes: dict[str, Any] = {"server_url": connection.server_url}
+        attributes["server_url"] = connection.server_url
         if connection.api_key is not None:
             attributes["api_key"] = connection.api_key
         return attributes
@@ -244,7 +255,7 @@ def _was_resolved(value: Any) -> bool:
 def _connection_of(settings: Mapping[str, Any]) -> XinferenceConnection:
     connection, server_url, api_key = settings.get("connection"), settings.get("server_url"), settings.get("api_key")
     if connection is not None:
-        # A key stays with its server: what came from the environment is no part of a connection that was stated.
+        # A key stays with its server: a key from the environment does not belong to an explicit connection.
         server_url = None if _was_resolved(server_url) else server_url
         api_key = None if _was_resolved(api_key) else api_key
     return connection_from(
@@ -258,7 +269,7 @@ def _connection_of(settings: Mapping[str, Any]) -> XinferenceConnection:
 
 
 def taken_uid(parameters: dict[str, Any], default: str) -> str:
-    """The model that one call names, taken out of its keywords; else the default."""
+    """Remove the model that a call names from its keywords and return it, or the default."""
     if not parameters:
         return default
     named = [parameters.pop(name, None) for name in ("model", "model_uid")]

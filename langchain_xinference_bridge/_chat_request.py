@@ -1,4 +1,4 @@
-"""The keywords of one LangChain call → the core's call."""
+"""Convert the keywords of a LangChain call to the core's call."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from xinference_bridge.integration.parameters import CHAT, merged, options_from
 from xinference_bridge.protocol.chat.messages import WireMessage
 from xinference_bridge.protocol.chat.request import ChatCall
 
-#: Keywords that say how LangChain shall run a call, and nothing to the server.
+#: Keywords for LangChain itself, which are not sent to the server.
 _LANGCHAINS_OWN = ("stream", "ls_structured_output_format", "structured_output_format")
 
 
 @dataclass(slots=True)
 class PreparedCall:
-    """One call, ready for the core: which model, what is asked, how long to wait."""
+    """One call, ready for the core: model, request, timeouts."""
 
     uid: str
     call: ChatCall
@@ -32,7 +32,7 @@ class PreparedCall:
     stream_usage: bool
 
     def with_inlined_media(self, allowed: bool | tuple[str, ...] | None) -> PreparedCall:
-        """Return the call with its files and private URLs read, where that is allowed; see `inline_media`."""
+        """Return the call with its files and private URLs inlined, if allowed; see `inline_media`."""
         return self._sending(inline_media(self.call.messages, allowed))
 
     async def awith_inlined_media(self, allowed: bool | tuple[str, ...] | None) -> PreparedCall:
@@ -53,10 +53,10 @@ def prepared(
     stream_usage: bool,
     context_length: int | None = None,
 ) -> PreparedCall:
-    """The call that these keywords mean; what it states comes before what the model states.
+    """Return the call for these keywords, which override the model's settings.
 
-    Raises XinferenceConfigurationError for a misspelt keyword, XinferenceUnsupportedError for a message that cannot be
-    sent.
+    Raises XinferenceConfigurationError for a misspelled keyword, XinferenceUnsupportedError for a message that cannot
+    be sent.
     """
     own = dict(keywords)
     for name in _LANGCHAINS_OWN:

@@ -1,4 +1,4 @@
-"""The deltas of one answer → LangChain's chunks, which joined equal the answer that was not streamed. Pure."""
+"""Convert the deltas of an answer to LangChain's chunks. Joined, they equal the answer without streaming. Pure."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from xinference_bridge.protocol.chat.tool_calls import ToolCall, ToolCallDelta
 
 
 class ChunkWriter:
-    """Writes the chunks of one answer; with `blocks` (output version v1) their content is blocks, numbered by kind.
+    """Builds the chunks of one answer. With `blocks` (output version v1), their content is blocks, numbered by kind.
 
-    A chunk carries text, reasoning or tool calls, never two of them: LangChain's `content_blocks` drops the tool calls
-    of a chunk that has text too. What is said once of an answer stands in its last chunk alone, because joining chunks
-    joins their words: `stopstop`.
+    A chunk has text, reasoning or tool calls, never two of them: LangChain's `content_blocks` drops the tool calls
+    of a chunk that also has text. Metadata of the whole answer is only in its last chunk, because joining chunks
+    concatenates strings: `stopstop`.
     """
 
-    __slots__ = ("_blocks", "_numbers", "_uid", "_usage")
+    __slots__ = ("_blocks", "_headers", "_numbers", "_uid", "_usage")
 
-    def __init__(self, uid: str, *, blocks: bool, usage: bool = True) -> None:
+    def __init__(self, uid: str, *, blocks: bool, usage: bool = True, headers: bool = False) -> None:
         self._uid = uid
+        self._headers = headers
         self._usage = usage
         self._blocks = blocks
         self._numbers: dict[object, int] = {}
 
     def chunks(self, delta: ChatDelta) -> Iterable[ChatGenerationChunk]:
-        """What this delta adds."""
+        """Return the chunks for this delta."""
         if delta.reasoning or delta.tool_calls or delta.logprobs or delta.final or self._blocks:
             return self._all_kinds(delta)
-        return (_text_chunk(delta.text),)  # nearly every delta of nearly every answer
+        return (_text_chunk(delta.text),)  # the most common case
 
     def _all_kinds(self, delta: ChatDelta) -> Iterator[ChatGenerationChunk]:
         info: dict[str, Any] | None = {"logprobs": {"content": delta.logprobs}} if delta.logprobs else None
@@ -65,7 +66,7 @@ class ChunkWriter:
         return ChatGenerationChunk(message=message, generation_info=info)
 
     def _message(self, block: dict[str, Any] | None = None, **fields: Any) -> AIMessageChunk:
-        """A chunk of blocks, or one without words."""
+        """Return a chunk of blocks, or one without text."""
         if not self._blocks:
             return AIMessageChunk(content="", **fields)
         metadata = {**fields.pop("response_metadata", {}), "output_version": "v1"}
@@ -92,7 +93,9 @@ class ChunkWriter:
 
     def _last(self, final: ChatResult) -> AIMessageChunk:
         metadata = metadata_from_wire(final, self._uid)
-        metadata.pop("logprobs", None)  # told with each token
+        metadata.pop("logprobs", None)  # sent with each token
+        if self._headers:
+            metadata["headers"] = dict(final.headers)
         return self._message(
             response_metadata=metadata,
             usage_metadata=usage_from_wire(final.usage) if self._usage else None,
@@ -100,19 +103,19 @@ class ChunkWriter:
         )
 
     def _number(self, kind: object) -> int:
-        """The number of the block that words of this kind belong to, in order of first appearance."""
+        """Return the index of the block of this kind, in order of first appearance."""
         return self._numbers.setdefault(kind, len(self._numbers))
 
 
-#: What a chunk of text has beside its text and its containers.
+#: The fields of a text chunk other than its text and its containers.
 _SPOKEN = AIMessageChunk(content="").__dict__
 _GENERATED = ChatGenerationChunk(message=AIMessageChunk(content="")).__dict__
 
 
 def _text_chunk(text: str) -> ChatGenerationChunk:
-    """The chunk that the constructors would make of this text, without their validation: half of a chunk's time.
+    """Return the chunk that the constructors would build, without validation, which takes half of the time.
 
-    Only for a `str` that is known to be one. Made as pydantic makes a copy; `model_construct` of a message takes 80
+    Only for a value known to be a `str`. Works like pydantic's copy; `model_construct` of a message takes 80
     times as long as its validation.
     """
     message = _new(AIMessageChunk)
@@ -149,10 +152,10 @@ def _call_chunk(delta: ToolCallDelta) -> ToolCallChunk:
 
 
 def _spoiling(call: ToolCall) -> str:
-    """What to add to the arguments of an unreadable call, so that LangChain finds it unreadable too.
+    """Return what makes LangChain treat the arguments of an invalid call as invalid too.
 
-    When chunks are joined, LangChain completes JSON that broke off: `{"path": "/home/me` at max_tokens would become a
-    call to run, with half a path. A bracket that closes nothing is what its parser refuses.
+    When chunks are joined, LangChain completes truncated JSON: `{"path": "/home/me` at max_tokens would become a
+    valid call with half a path. Its parser rejects an unmatched closing bracket.
     """
     if call.error is None:
         return ""

@@ -1,4 +1,4 @@
-"""The keywords of the constructors, for type checkers: a misspelt one is found before the program runs."""
+"""The keywords of the constructors, so that type checkers find misspelled ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SharedSettings(TypedDict, total=False):
 
 
 class LanguageModelSettings(SharedSettings, SamplingKeywords, total=False):
-    """What a chat model and a language model take: the sampling parameters, and LangChain's own."""
+    """Keywords of chat and language models: generation parameters and LangChain's own."""
 
     name: str | None
     cache: BaseCache | bool | None
@@ -44,10 +44,11 @@ class LanguageModelSettings(SharedSettings, SamplingKeywords, total=False):
 
 
 class ChatSettings(LanguageModelSettings, total=False):
-    """What ChatXinference takes."""
+    """Keywords of ChatXinference."""
 
     streaming: bool | None
     stream_usage: bool
+    include_response_headers: bool
     context_length: int | None
     inline_media: InlineMediaLike
     disable_streaming: bool | Literal["tool_calling"]
@@ -57,13 +58,13 @@ class ChatSettings(LanguageModelSettings, total=False):
 
 
 class LLMSettings(LanguageModelSettings, total=False):
-    """What XinferenceLLM takes."""
+    """Keywords of XinferenceLLM."""
 
     max_concurrency: int
 
 
 class EmbeddingsSettings(SharedSettings, total=False):
-    """What XinferenceEmbeddings takes."""
+    """Keywords of XinferenceEmbeddings."""
 
     batch_size: int
     max_concurrency: int
@@ -75,14 +76,14 @@ class EmbeddingsSettings(SharedSettings, total=False):
 
 
 class SparseEmbeddingsSettings(SharedSettings, total=False):
-    """What XinferenceSparseEmbeddings takes."""
+    """Keywords of XinferenceSparseEmbeddings."""
 
     batch_size: int
     max_concurrency: int
 
 
 class RerankSettings(SharedSettings, total=False):
-    """What XinferenceRerank takes."""
+    """Keywords of XinferenceRerank."""
 
     top_n: int | None
     score_threshold: float | None

@@ -1,12 +1,12 @@
-"""The content of a LangChain message → the parts of a wire message. Pure; a block that cannot travel is an error.
+"""Convert the content of a LangChain message to wire parts. Pure. A block that cannot be sent raises an error.
 
-Takes OpenAI's parts, LangChain's standard blocks (v1) and their forerunners (v0, with `source_type`), and Anthropic's
-`source` objects.
+Accepts OpenAI's parts, LangChain's standard blocks (v1) and their predecessors (v0, with `source_type`), and
+Anthropic's `source` objects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
@@ -15,15 +15,15 @@ from xinference_bridge.errors import XinferenceUnsupportedError
 from xinference_bridge.protocol.chat.messages import data_url, media_part, text_part
 from xinference_bridge.protocol.http import JSON
 
-#: Blocks of an answer that travel elsewhere than in its content: as `tool_calls`, or as `reasoning_content`.
+#: Blocks of an answer that are not sent in its content, but as `tool_calls` or `reasoning_content`.
 _ELSEWHERE = frozenset({"tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "input_json_delta"})
 _REASONING = {"reasoning": "reasoning", "thinking": "thinking", "reasoning_content": "reasoning_content"}
 
 
 def parts_of(message: BaseMessage) -> list[JSON]:
-    """The parts of the message's content, in order; an answer's tool calls and reasoning are not among them.
+    """Return the parts of the content, in order, without an answer's tool calls and reasoning.
 
-    Raises XinferenceUnsupportedError that names the kind of a block which cannot be sent.
+    Raises XinferenceUnsupportedError with the type of a block that cannot be sent.
     """
     content = message.content
     if isinstance(content, str):
@@ -43,8 +43,21 @@ def parts_of(message: BaseMessage) -> list[JSON]:
     return parts
 
 
+def refuse_media(messages: Sequence[BaseMessage]) -> None:
+    """Raise XinferenceUnsupportedError for a media block, which LangChain drops when it makes one prompt of messages."""
+    for place, message in enumerate(messages):
+        for block in message.content if isinstance(message.content, list) else ():
+            kind = block.get("type") if isinstance(block, Mapping) else "text"
+            if kind in _MEDIA:
+                msg = (
+                    f"The content block of type {kind!r} in message {place} cannot be sent: this model completes text. "
+                    "Use ChatXinference with a model that accepts it."
+                )
+                raise XinferenceUnsupportedError(msg)
+
+
 def reasoning_of(message: BaseMessage) -> str | None:
-    """The reasoning that came with an answer, wherever it is kept: in v1 blocks, or beside the content as with v0."""
+    """Return an answer's reasoning, from v1 blocks or, in v0, from `additional_kwargs`."""
     if isinstance(message.content, list):
         said = [
             str(block.get(_REASONING[block["type"]]) or "")
@@ -76,7 +89,7 @@ def _openai_media(block: Mapping[str, Any], message: BaseMessage) -> JSON:
 
 
 def _input_audio(block: Mapping[str, Any], message: BaseMessage) -> JSON:
-    # 4.1.0 drops OpenAI's part with a line in its log; it reads sounds by their URL.
+    # 4.1.0 drops OpenAI's part with a line in its log; it reads audio from its URL.
     inner = block.get("input_audio")
     if not isinstance(inner, Mapping) or not isinstance(inner.get("data"), str):
         raise _unsupported(block, message, "it has no data")
@@ -97,15 +110,15 @@ def _audio(block: Mapping[str, Any], message: BaseMessage) -> JSON:
 
 def _plain_text(block: Mapping[str, Any], message: BaseMessage) -> JSON:
     if not isinstance(block.get("text"), str):
-        raise _unsupported(block, message, "the server reads no text files; give their text")
+        raise _unsupported(block, message, "the server does not read text files; send their text")
     return text_part(block["text"])
 
 
 def _file(block: Mapping[str, Any], message: BaseMessage) -> JSON:
-    # v0 blocks of plain text; Xinference takes no other file.
+    # v0 blocks of plain text; Xinference accepts no other files.
     if block.get("source_type") == "text" and isinstance(block.get("text"), str):
         return text_part(block["text"])
-    raise _unsupported(block, message, "the server takes no files; give their text")
+    raise _unsupported(block, message, "the server does not accept files; send their text")
 
 
 _BY_TYPE: dict[str, Callable[[Mapping[str, Any], BaseMessage], JSON]] = {
@@ -120,6 +133,9 @@ _BY_TYPE: dict[str, Callable[[Mapping[str, Any], BaseMessage], JSON]] = {
     "video_url": _openai_media,
     "input_audio": _input_audio,
 }
+
+
+_MEDIA = frozenset(_BY_TYPE) - {"text", "text-plain"}
 
 
 def _given_url(block: Mapping[str, Any]) -> str | None:
@@ -137,7 +153,7 @@ def _url_of(block: Mapping[str, Any], message: BaseMessage, usual: str) -> str:
 
 
 def _data_of(block: Mapping[str, Any], message: BaseMessage, usual: str) -> tuple[str, str]:
-    """The bytes as base64, and their MIME type: `base64` in v1 blocks, `data` in v0, within `source` in Anthropic's."""
+    """Return the base64 data and its MIME type: `base64` in v1 blocks, `data` in v0, inside `source` in Anthropic's."""
     source = block.get("source")
     inner = source if isinstance(source, Mapping) else block
     data = inner.get("base64", inner.get("data"))

@@ -1,8 +1,7 @@
-"""LangChain's messages ⇄ the wire. Pure functions that never change what they are given."""
+"""Convert LangChain's messages to and from wire messages. Pure; the inputs do not change."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -44,15 +43,15 @@ PROVIDER = "xinference"
 
 
 def messages_to_wire(messages: Sequence[BaseMessage]) -> list[WireMessage]:
-    """The messages as the server takes them, in order.
+    """Convert the messages to wire messages, in order.
 
-    Raises XinferenceUnsupportedError that names a message or a content block which cannot be sent.
+    Raises XinferenceUnsupportedError for a message or content block that cannot be sent.
     """
     return with_tool_names([message_to_wire(message) for message in messages])
 
 
 def message_to_wire(message: BaseMessage) -> WireMessage:
-    """One message as the server takes it."""
+    """Convert one message."""
     for kind, convert in _BY_CLASS:
         if isinstance(message, kind):
             return convert(message)
@@ -71,9 +70,10 @@ def _answer(message: AIMessage) -> WireMessage:
     parts = parts_of(message)
     if any(part["type"] != "text" for part in parts):
         kinds = sorted({str(part["type"]) for part in parts} - {"text"})
-        msg = f"An AIMessage with content of type {', '.join(map(repr, kinds))} cannot be sent: an answer is text."
+        shown = ", ".join(map(repr, kinds))
+        msg = f"An AIMessage with content of type {shown} cannot be sent: it must contain only text."
         raise XinferenceUnsupportedError(msg)
-    # What the model wrote in one go and a translator cut into blocks is joined as it was written.
+    # Text of one answer that was split into blocks is joined without separators.
     wire = assistant_message("".join(str(part["text"]) for part in parts), _calls_of(message), reasoning_of(message))
     if message.name is not None:
         wire["name"] = message.name
@@ -81,19 +81,18 @@ def _answer(message: AIMessage) -> WireMessage:
 
 
 def _calls_of(message: AIMessage) -> list[WireToolCall]:
-    """The calls that were made, in order, and those that could not be read: a tool message answers each of them."""
+    """Return all calls in order, including invalid ones, because a tool message answers each of them."""
     calls = [tool_call_to_wire(call.get("id") or "", call["name"], call["args"]) for call in message.tool_calls]
-    for broken in message.invalid_tool_calls:
-        # The engines parse a history's arguments: as a JSON string, what the model wrote arrives to the letter.
-        arguments = json.dumps({"invalid": broken.get("args") or ""}, ensure_ascii=False)
-        calls.append(tool_call_to_wire(broken.get("id") or "", broken.get("name") or "invalid", arguments))
-    return calls
+    return calls + [
+        tool_call_to_wire(broken.get("id") or "", broken.get("name") or "", broken.get("args") or "")
+        for broken in message.invalid_tool_calls
+    ]
 
 
 def _tool(message: ToolMessage) -> WireMessage:
     content = content_of_parts(parts_of(message))
     if message.status == "error" and isinstance(content, str) and "error" not in content.lower():
-        # The wire has no status: what the model shall know has to stand in the text.
+        # The wire format has no status, so the text must say that the tool failed.
         content = f"Error: {content}"
     wire = tool_message(content, message.tool_call_id)
     if message.name is not None:
@@ -108,7 +107,7 @@ def _function(message: FunctionMessage) -> WireMessage:
 def _text_of(message: BaseMessage) -> str:
     content = content_of_parts(parts_of(message))
     if not isinstance(content, str):
-        msg = f"A message of type {message.type!r} takes text alone."
+        msg = f"A message of type {message.type!r} must contain only text."
         raise XinferenceUnsupportedError(msg)
     return content
 
@@ -126,7 +125,7 @@ _ROLES = {
 def _with_role(message: ChatMessage) -> WireMessage:
     role = _ROLES.get(message.role.lower())
     if role is None:
-        msg = f"ChatMessage(role={message.role!r}): the server knows the roles {', '.join(_ROLES)}."
+        msg = f"ChatMessage(role={message.role!r}): the server supports the roles {', '.join(_ROLES)}."
         raise XinferenceBadRequestError(msg)
     return _plain(role, message)
 
@@ -144,9 +143,9 @@ _BY_CLASS: tuple[tuple[type[BaseMessage], Callable[[Any], WireMessage]], ...] = 
 
 
 def message_from_wire(result: ChatResult, uid: str, *, blocks: bool = False) -> AIMessage:
-    """The whole answer as a message: reasoning and broken tool calls kept apart, tokens counted once.
+    """Return the complete answer as a message, with reasoning and invalid tool calls in separate fields.
 
-    With `blocks` (output version v1) its content is blocks, and the reasoning is one of them and nowhere else.
+    With `blocks` (output version v1), its content is blocks, and the reasoning is only there.
     """
     message = _message(result, uid)
     if blocks:
@@ -156,9 +155,11 @@ def message_from_wire(result: ChatResult, uid: str, *, blocks: bool = False) -> 
     return message
 
 
-def result_from_wire(result: ChatResult, uid: str, *, blocks: bool = False) -> LangChainResult:
-    """The whole answer as LangChain's models give it: `message_from_wire`, in its two wrappers."""
+def result_from_wire(result: ChatResult, uid: str, *, blocks: bool = False, headers: bool = False) -> LangChainResult:
+    """Return the complete answer as LangChain's `ChatResult`; with `headers`, those of the response are told."""
     message = message_from_wire(result, uid, blocks=blocks)
+    if headers:
+        message.response_metadata["headers"] = dict(result.headers)
     info = generation_info_from_wire(result)
     if isinstance(message.content, str):
         generation = unchecked(ChatGeneration, message=message, text=message.content, generation_info=info)
@@ -168,7 +169,7 @@ def result_from_wire(result: ChatResult, uid: str, *, blocks: bool = False) -> L
 
 
 def generation_info_from_wire(result: ChatResult) -> dict[str, Any]:
-    """Return why the answer ended, and the tokens' probabilities where they were asked for, as ChatOpenAI does."""
+    """Return the finish reason and any log probabilities, as ChatOpenAI does."""
     info: dict[str, Any] = {"finish_reason": result.finish_reason}
     if result.logprobs:
         info["logprobs"] = {"content": result.logprobs}
@@ -176,14 +177,20 @@ def generation_info_from_wire(result: ChatResult) -> dict[str, Any]:
 
 
 def llm_output_from_wire(result: ChatResult, uid: str) -> dict[str, Any]:
-    """Return model and token usage under the names that tracing tools read."""
+    """Return the model and the token usage, under the names that tracing tools read."""
     output: dict[str, Any] = {"model_name": uid, "model_provider": PROVIDER}
-    if result.usage is not None:
+    if result.id is not None:
+        output["id"] = result.id
+    if (usage := result.usage) is not None:
         output["token_usage"] = {
-            "prompt_tokens": result.usage.prompt_tokens,
-            "completion_tokens": result.usage.completion_tokens,
-            "total_tokens": result.usage.total_tokens,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "total_tokens": usage.total_tokens,
         }
+        if usage.cached_tokens is not None:
+            output["token_usage"]["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens}
+        if usage.reasoning_tokens is not None:
+            output["token_usage"]["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
     return output
 
 
@@ -201,7 +208,7 @@ def _message(result: ChatResult, uid: str) -> AIMessage:
 
 
 def tool_calls_from_wire(wire: Sequence[ToolCall]) -> tuple[list[LangChainToolCall], list[InvalidToolCall]]:
-    """The calls whose arguments are the JSON of an object, and the others with the reason."""
+    """Return the valid calls, and the invalid ones with the reason."""
     calls, broken = [], []
     for call in wire:
         if call.error is None:
@@ -212,7 +219,7 @@ def tool_calls_from_wire(wire: Sequence[ToolCall]) -> tuple[list[LangChainToolCa
 
 
 def usage_from_wire(usage: Usage | None) -> UsageMetadata | None:
-    """The tokens that the server counted; None where it did not count."""
+    """Return the server's token counts; None if there are none."""
     if usage is None:
         return None
     metadata: dict[str, Any] = {
@@ -228,7 +235,7 @@ def usage_from_wire(usage: Usage | None) -> UsageMetadata | None:
 
 
 def metadata_from_wire(result: ChatResult, uid: str) -> dict[str, Any]:
-    """What is known of the answer beside its words; `model_name` is the UID, where llama.cpp says its file's path."""
+    """Return the answer's metadata. `model_name` is the UID, because llama.cpp reports the path of its file."""
     stated = {
         "finish_reason": result.finish_reason,
         "model_name": uid,

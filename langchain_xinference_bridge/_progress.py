@@ -1,4 +1,4 @@
-"""A bar that shows how far a long embedding is, where tqdm is installed and one was asked for."""
+"""The progress bar of `show_progress=True`, which needs tqdm."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from xinference_bridge.errors import XinferenceConfigurationError
 
 @contextmanager
 def progress(wanted: bool, total: int | None) -> Iterator[Callable[[int], object]]:
-    """What to call with the number of texts that were just done.
+    """Return a function to call with the number of texts that were just embedded.
 
-    Raises XinferenceConfigurationError that says how to install tqdm, when a bar is wanted and it is missing.
+    Raises XinferenceConfigurationError with the install command if tqdm is needed but missing.
     """
     if not wanted:
         yield _ignore
@@ -27,4 +27,4 @@ def progress(wanted: bool, total: int | None) -> Iterator[Callable[[int], object
 
 
 def _ignore(count: int) -> None:
-    """Nobody watches."""
+    """Do nothing."""

@@ -1,4 +1,4 @@
-"""`with_structured_output`: a schema in any form → what the core asks for; the answer → the schema's value."""
+"""`with_structured_output`: convert schemas for the core, and answers to the schema's values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from xinference_bridge.protocol.chat.request import StructuredMethod, Structured
 from xinference_bridge.protocol.chat.structured_output import json_of_answer, not_structured, what_was_said
 from xinference_bridge.protocol.exact_json import loads_exact
 
-#: The keyword under which a model is bound to a schema.
+#: The keyword that binds a model to a schema.
 STRUCTURED = "structured_output"
 
 Schema = dict[str, Any] | type
@@ -32,14 +32,14 @@ Schema = dict[str, Any] | type
 def wanted_from_schema(
     schema: Schema | None, method: StructuredMethod | None = None, *, strict: bool | None = None
 ) -> StructuredOutput:
-    """What to ask the engine for.
+    """Return the core's request for this schema.
 
-    `schema` is a pydantic class, a TypedDict, a JSON schema, an OpenAI function, tool or response_format; None is any
-    object, for json_mode alone. Raises XinferenceConfigurationError for an unknown method or an unusable schema.
+    `schema` is a pydantic class, a TypedDict, a JSON schema, an OpenAI function, tool or response_format. None is any
+    object, only for json_mode. Raises XinferenceConfigurationError for an unknown method or an unusable schema.
     """
     if method is not None and method not in get_args(StructuredMethod):
         known = ", ".join(map(repr, get_args(StructuredMethod)))
-        msg = f"method={method!r} is none of {known}; left out, it is picked by what the model's engine enforces"
+        msg = f"method={method!r} must be one of {known}; by default, the engine decides"
         raise XinferenceConfigurationError(msg)
     if schema is None:
         if method != "json_mode":
@@ -59,7 +59,7 @@ def wanted_from_schema(
 
 
 def _function_of(schema: Schema) -> dict[str, Any]:
-    """Name, description and parameters, out of whatever form the schema has."""
+    """Return name, description and parameters from any form of schema."""
     if isinstance(schema, dict):
         # OpenAI's forms: {"type": "json_schema", "json_schema": …}, {"type": "function", "function": …}
         form: dict[str, Any] = schema
@@ -79,18 +79,18 @@ def _function_of(schema: Schema) -> dict[str, Any]:
 
 
 class StructuredReader(BaseGenerationOutputParser[Any]):
-    """Reads the value of one schema out of an answer, which holds it as a tool call or as JSON text.
+    """Parses the value of a schema from an answer, which has it as a tool call or as JSON text.
 
-    Of a stream it gives the value as it grows, as far as it satisfies the schema's class. Raises
-    XinferenceStructuredOutputError when the whole answer is not of the schema. With `include_raw` it gives a dict of
-    `raw`, `parsed` and `parsing_error`, and raises nothing.
+    For a stream, yields the partial value as far as it satisfies the schema's class. Raises
+    XinferenceStructuredOutputError if the complete answer does not match. With `include_raw`, returns a dict of
+    `raw`, `parsed` and `parsing_error` and raises nothing.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     wanted: StructuredOutput
     target: Any = None
-    """A pydantic class to build; None leaves the value a dict, checked against the schema."""
+    """The pydantic class to build. None: a dict that is checked against the schema."""
     include_raw: bool = False
 
     @override
@@ -99,7 +99,7 @@ class StructuredReader(BaseGenerationOutputParser[Any]):
         return self.with_raw(message) if self.include_raw else self.value_of(message)
 
     def with_raw(self, message: BaseMessage) -> AddableDict:
-        """The answer, its value, and why there is none."""
+        """The answer, its value, or the reason why there is none."""
         try:
             return AddableDict(raw=message, parsed=self.value_of(message), parsing_error=None)
         except XinferenceStructuredOutputError as error:
@@ -133,7 +133,7 @@ class StructuredReader(BaseGenerationOutputParser[Any]):
             yield value
 
     def value_of(self, message: BaseMessage) -> Any:
-        """The value of a whole answer."""
+        """Return the value of a complete answer."""
         text = str(message.text)
         try:
             return self.of_schema(self._json_of(message, text))
@@ -146,7 +146,7 @@ class StructuredReader(BaseGenerationOutputParser[Any]):
     def _json_of(self, message: BaseMessage, text: str) -> Any:
         if isinstance(message, AIMessage):
             named = [call for call in message.tool_calls if call["name"] == self.wanted.name]
-            # There was one tool: a lone call under another name, which no engine but llama.cpp rules out, means it too.
+            # There is only one tool, so a single call under another name counts too. Only llama.cpp rules that out.
             for call in named or message.tool_calls[:1]:
                 return call["args"]
             for broken in message.invalid_tool_calls:
@@ -158,7 +158,7 @@ class StructuredReader(BaseGenerationOutputParser[Any]):
             raise _NotOfSchema(f"it is not JSON ({wrong})") from None
 
     def of_schema(self, value: Any) -> Any:
-        """The value as the schema's class, or as the dict that was checked against the schema."""
+        """Return the value as the schema's class, or as a checked dict."""
         if not isinstance(value, dict):
             raise _NotOfSchema("its JSON is not an object")
         if self.target is None:
@@ -166,7 +166,7 @@ class StructuredReader(BaseGenerationOutputParser[Any]):
                 raise _NotOfSchema(wrong)
             return value
         try:
-            # Of pydantic 1, which LangChain's users still have, the method has the older name.
+            # Pydantic 1 classes, which LangChain still supports, have the older method name.
             return (
                 self.target.model_validate(value)
                 if issubclass(self.target, BaseModel)
@@ -177,19 +177,19 @@ class StructuredReader(BaseGenerationOutputParser[Any]):
 
 
 def _calls_of(message: BaseMessage) -> list[tuple[str, str]]:
-    """The calls of an answer, those that could not be read included, as they were written."""
+    """Return the calls of an answer as written, including invalid ones."""
     if not isinstance(message, AIMessage):
         return []
     calls = [(call["name"], arguments_to_json(call["args"])) for call in message.tool_calls]
     return calls + [(broken["name"] or "", broken["args"] or "") for broken in message.invalid_tool_calls]
 
 
-class _NotOfSchema(Exception):  # noqa: N818 - turned into the public error where it is caught
-    """Why an answer is not of the schema."""
+class _NotOfSchema(Exception):  # noqa: N818 - converted to the public error when caught
+    """The reason why an answer does not match the schema."""
 
 
 class _Growing:
-    """The messages of one stream, and the value so far."""
+    """The chunks of one stream, and the value so far."""
 
     def __init__(self, reader: StructuredReader) -> None:
         self._reader = reader
@@ -199,7 +199,7 @@ class _Growing:
         self._last: Any = None
 
     def add(self, answer: str | BaseMessage) -> Iterator[Any]:
-        """What is new after this message."""
+        """Return what is new after this chunk."""
         message = AIMessageChunk(content=answer) if isinstance(answer, str) else answer
         self._messages.append(message)
         if self._reader.include_raw:
@@ -209,21 +209,21 @@ class _Growing:
         self._text.append(str(message.text))
         self._arguments += [call["args"] or "" for call in message.tool_call_chunks if not call["index"]]
         if self._reader.target is not None:
-            return  # of a class, a part may be valid and wrong: `{"age": 3` before the 6 of 36
+            return  # for a class, a partial value may be valid but wrong: `{"age": 3` before the 6 of 36
         value = self._partial("".join(self._arguments or self._text))
         if value is not None and value != self._last:
             self._last = value
             yield AddableDict(parsed=value) if self._reader.include_raw else value
 
     def end(self) -> Iterator[Any]:
-        """The value of the whole, unless it was given already. Raises when it is not of the schema."""
+        """Return the complete value, unless it was already yielded. Raise if it does not match the schema."""
         if not self._messages:
             return
         first, *rest = self._messages
         whole = first + rest if isinstance(first, AIMessageChunk) and rest else first
         if self._reader.include_raw:
             said = self._reader.with_raw(whole)
-            del said["raw"]  # told already, piece by piece
+            del said["raw"]  # already yielded in parts
             yield said
         elif (value := self._reader.value_of(whole)) != self._last:
             yield value
@@ -240,6 +240,6 @@ class _Growing:
 
 
 def reader_for(schema: Schema | None, wanted: StructuredOutput, *, include_raw: bool) -> StructuredReader:
-    """What reads the schema's value out of an answer."""
+    """Return the parser of the schema's value."""
     target = schema if isinstance(schema, type) and is_basemodel_subclass(schema) else None
     return StructuredReader(wanted=wanted, target=target, include_raw=include_raw)

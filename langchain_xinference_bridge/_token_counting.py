@@ -1,34 +1,27 @@
-"""How many tokens a text or a conversation has: counted by the server where its engine counts, else estimated."""
+"""Token counts of texts and conversations: from the server if the engine counts, else estimated."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseLanguageModel
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 
 from langchain_xinference_bridge._messages import messages_to_wire
 from langchain_xinference_bridge._tools import ToolLike, tools_to_wire
 from langchain_xinference_bridge.errors import translated_errors
-from xinference_bridge.errors import XinferenceBadRequestError, XinferenceError, XinferenceUnsupportedError
+from xinference_bridge.errors import XinferenceUnsupportedError
+from xinference_bridge.integration.token_counting import NOT_COUNTED, TextCounter, estimate_of, warn_of_estimate
 from xinference_bridge.models.chat import ChatHandle
 
 if TYPE_CHECKING:
     from langchain_xinference_bridge._base import Handle
 
 
-_NOT_COUNTED = (XinferenceBadRequestError, XinferenceUnsupportedError)
-
-
-class EstimateWarning(UserWarning):
-    """A number of tokens is an estimate, because the server did not count them; it says why."""
-
-
 class TokenCounting(BaseLanguageModel[Any]):
-    """Counts without ever downloading a tokenizer, which LangChain's own way would."""
+    """Token counting that never downloads a tokenizer, as LangChain's default does."""
 
     if TYPE_CHECKING:
 
@@ -37,11 +30,11 @@ class TokenCounting(BaseLanguageModel[Any]):
     def get_num_tokens_from_messages(
         self, messages: Sequence[BaseMessage], tools: Sequence[ToolLike] | None = None
     ) -> int:
-        """Count the tokens of a prompt made of these messages and tools, chat template included.
+        """Count the tokens of a prompt with these messages and tools, including the chat template.
 
-        Exact where the server counts: on transformers, vLLM and SGLang. Elsewhere, and with images or audio, the
-        number is an estimate of four characters per token, announced by an EstimateWarning. `custom_get_token_ids`
-        takes precedence over both. System messages alone are counted with an empty question.
+        The count is exact on transformers, vLLM and SGLang. On other engines, and with images or audio, the
+        count is an estimate of four characters per token, with an EstimateWarning. `custom_get_token_ids`
+        takes precedence over both. If there are only system messages, an empty question is added.
 
         Args:
             messages: The conversation.
@@ -51,7 +44,7 @@ class TokenCounting(BaseLanguageModel[Any]):
             The number of tokens; 0 for no messages and no tools.
 
         Raises:
-            XinferenceError: The server could not be asked.
+            XinferenceError: The request failed.
 
         Examples:
             >>> from langchain_core.messages import HumanMessage
@@ -67,12 +60,12 @@ class TokenCounting(BaseLanguageModel[Any]):
             wire = tools_to_wire(tools or ())
             try:
                 return self._handle(ChatHandle).count_tokens(messages_to_wire(messages), wire)
-            except _NOT_COUNTED as why:
-                _warn(why)
+            except NOT_COUNTED as why:
+                warn_of_estimate(why)
         return count_tokens_approximately(messages) + len(str(wire)) // 4 * bool(wire)
 
     def get_num_tokens(self, text: str) -> int:
-        """Count the tokens of a text alone, exact or estimated as `get_num_tokens_from_messages` does.
+        """Count the tokens of a text, exactly or estimated, like `get_num_tokens_from_messages`.
 
         Args:
             text: The text.
@@ -81,7 +74,7 @@ class TokenCounting(BaseLanguageModel[Any]):
             The number of tokens.
 
         Raises:
-            XinferenceError: The server could not be asked.
+            XinferenceError: The request failed.
 
         Examples:
             >>> from langchain_xinference_bridge import ChatXinference
@@ -92,15 +85,13 @@ class TokenCounting(BaseLanguageModel[Any]):
             return len(self.custom_get_token_ids(text))
         with translated_errors:
             try:
-                chat = self._handle(ChatHandle)
-                with_text = chat.count_tokens(messages_to_wire([HumanMessage(text)]))
-                return with_text - chat.count_tokens(messages_to_wire([HumanMessage("")]))
-            except _NOT_COUNTED as why:
-                _warn(why)
-        return -(-len(text) // 4)
+                return TextCounter(self._handle(ChatHandle)).count(text)
+            except NOT_COUNTED as why:
+                warn_of_estimate(why)
+        return estimate_of(text)
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Return the token ids that `custom_get_token_ids` computes; the server returns none.
+        """Return the token ids from `custom_get_token_ids`. The server provides none.
 
         Args:
             text: The text.
@@ -119,11 +110,7 @@ class TokenCounting(BaseLanguageModel[Any]):
         if self.custom_get_token_ids is not None:
             return self.custom_get_token_ids(text)
         msg = (
-            "A Xinference server returns no token ids: set custom_get_token_ids=, or use get_num_tokens for the number."
+            "A Xinference server provides no token ids: set custom_get_token_ids=, or use get_num_tokens for the count."
         )
         with translated_errors:
             raise XinferenceUnsupportedError(msg)
-
-
-def _warn(why: XinferenceError) -> None:
-    warnings.warn(f"The number of tokens is an estimate: {why.message}", EstimateWarning, stacklevel=3)

@@ -1,4 +1,4 @@
-"""Tools and the choice among them, as LangChain's users write them → as the core takes them. Pure."""
+"""Convert LangChain's tools and `tool_choice` for the core. Pure."""
 
 from __future__ import annotations
 
@@ -17,32 +17,31 @@ ToolLike = dict[str, Any] | type | Callable[..., Any] | BaseTool
 
 
 def tools_to_wire(tools: Sequence[ToolLike], *, strict: bool | None = None) -> list[WireTool]:
-    """The tools as the server takes them: functions, pydantic classes, TypedDicts, BaseTools or dicts.
+    """Convert functions, pydantic classes, TypedDicts, BaseTools or dicts to the server's tools.
 
-    Raises XinferenceUnsupportedError for a tool that only another provider runs.
+    Raises XinferenceUnsupportedError for a tool that runs on another provider's servers.
     """
     wire = []
     for tool in tools:
         converted = convert_to_openai_tool(tool, strict=strict)
         if converted.get("type") != "function" or not isinstance(converted.get("function"), dict):
-            msg = (
-                f"A tool of type {converted.get('type')!r} is run by its provider; a Xinference server takes functions."
-            )
+            kind = converted.get("type")
+            msg = f"A tool of type {kind!r} runs on its provider's servers; Xinference only supports functions."
             raise XinferenceUnsupportedError(msg)
         wire.append(cast("WireTool", converted))
     return wire
 
 
 def choice_to_wire(choice: Any, tools: Sequence[WireTool]) -> str | JSON | None:
-    """The choice in OpenAI's form, which survives being bound, traced and serialised.
+    """Return the choice in OpenAI's form, which can be bound, traced and serialized.
 
-    Raises XinferenceBadRequestError that lists the tools when it names none of them.
+    Raises XinferenceBadRequestError with the list of tools if it names none of them.
     """
-    # LangChain's tool_choice=False says "no choice was made", as ChatOpenAI reads it.
+    # LangChain's tool_choice=False means "no choice", as in ChatOpenAI.
     meant = tool_choice_from(None if choice is False else choice, [str(tool["function"]["name"]) for tool in tools])
     return {"type": "function", "function": {"name": meant.name}} if isinstance(meant, NamedTool) else meant
 
 
 def choice_of_call(choice: Any, tools: Sequence[WireTool]) -> ToolChoice | None:
-    """The choice as the core takes it."""
+    """Return the choice for the core."""
     return tool_choice_from(None if choice is False else choice, [str(tool["function"]["name"]) for tool in tools])

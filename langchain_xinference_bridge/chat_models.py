@@ -1,9 +1,10 @@
-"""ChatXinference: a chat model that runs on a Xinference server, as LangChain and LangGraph use one."""
+"""`ChatXinference`: the chat model for LangChain and LangGraph."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
+from dataclasses import asdict, is_dataclass
 from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -31,17 +32,18 @@ from xinference_bridge.integration.sampling_fields import SamplingFields
 from xinference_bridge.models.base import ModelHandle
 from xinference_bridge.models.chat import ChatHandle
 from xinference_bridge.protocol.chat.request import StructuredMethod
+from xinference_bridge.protocol.chat.result import ChatResult as WireResult
 
 
 class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatModel):
     """A chat model that runs on a Xinference server.
 
-    Every parameter can be set here, with `bind` and per call; the last one wins. A parameter that you leave out is not
-    sent, so the server's default applies. Parameters for the server alone go into `model_kwargs`, `extra_body` or, per
+    Set a parameter here, with `bind` or per call; the call takes precedence. A parameter that you leave out is not
+    sent, so the server's default applies. To send other parameters, use `model_kwargs`, `extra_body` or, per
     call, `generate_config`.
 
     Raises:
-        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelled or invalid.
 
     Examples:
         >>> chat = ChatXinference(model="tiny-chat", temperature=0)
@@ -53,7 +55,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         >>> asyncio.run(chat.ainvoke("What is 2 + 2?")).usage_metadata["output_tokens"] > 0
         True
 
-        A reasoning model returns its reasoning apart from the answer:
+        A reasoning model returns its reasoning separately from the answer:
 
         >>> answer = ChatXinference(model="tiny-think", temperature=0).invoke("What is 2 + 2?")
         >>> [block["type"] for block in answer.content_blocks]
@@ -61,11 +63,13 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
     """
 
     streaming: bool | None = None
-    """Whether `invoke` streams under the hood. None: only when a callback wants the tokens."""
+    """Whether `invoke` streams internally. None: only if a callback needs the tokens."""
     stream_usage: bool = True
-    """Whether the last chunk of a stream carries the token usage."""
+    """Whether the last chunk of a stream includes the token usage."""
+    include_response_headers: bool = False
+    """Whether `response_metadata["headers"]` has the headers of the HTTP response."""
     context_length: int | None = None
-    """Tokens that one request may hold. None: as the server describes the model; llama.cpp may hold fewer."""
+    """Maximum tokens of one request. None: from the server's description; llama.cpp may allow fewer."""
     inline_media: InlineMedia = None
     """Which files and private URLs in messages are read here and sent as data URLs, since the server does not fetch
     them: True all of them, or a list of folders and URL prefixes. None or False: such a block is an error. Leave it off
@@ -82,41 +86,41 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         **settings: Unpack[ChatSettings],
     ) -> None:
         if isinstance(settings.get("profile"), LazyProfile):
-            # configurable_fields builds a model of all the fields of another, whose description this one may not share.
+            # configurable_fields builds a model from all fields of another one, including a profile that may not apply.
             del settings["profile"]
         super().__init__(server_url, model_uid, api_key, **settings)
         self._look_lazily()
 
     def _look_lazily(self) -> None:
-        """Let the profile be this model's own, unless one was given; it is asked for at the first look."""
+        """Give this model its own lazy profile, unless one was passed."""
         if self.profile is None or isinstance(self.profile, LazyProfile):
             self.profile = LazyProfile(self)  # type: ignore[assignment] # a Mapping with ModelProfile's keys
 
     @override
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a copy with some fields changed; its profile describes the copy's own model.
+        """Return a copy with some fields changed and its own profile.
 
         Args:
             update: New values by field name, not validated.
             deep: Whether to copy the field values too.
 
         Returns:
-            The copy; this model stays as it is.
+            The copy. This model does not change.
 
         Examples:
             >>> ChatXinference(model="a").model_copy(update={"model_uid": "b"}).model_uid
             'b'
         """
         copied = super().model_copy(update=update, deep=deep)
-        copied._look_lazily()  # noqa: SLF001 - a model of its own class
+        copied._look_lazily()  # noqa: SLF001 - the same class
         return copied
 
     async def aprepare(self) -> None:
-        """Fetch the model's description now, so that reading `profile` later does not block the event loop.
+        """Fetch the model's description, so that reading `profile` later does not block the event loop.
 
         Raises:
             XinferenceModelNotFoundError: No such model runs.
-            XinferenceConnectionError: Nothing answers at the server's address.
+            XinferenceConnectionError: The server cannot be reached.
 
         Examples:
             >>> import asyncio
@@ -128,7 +132,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         with translated_errors:
             await self._handle(ModelHandle).adescribe()
 
-    # One answer
+    # Answers
 
     def _prepared(self, messages: list[BaseMessage], stop: list[str] | None, keywords: dict[str, Any]) -> PreparedCall:
         return prepared(
@@ -141,6 +145,14 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
             context_length=self.context_length,
         )
 
+    def _result(self, answer: WireResult, uid: str) -> ChatResult:
+        blocks = self.output_version == "v1"
+        return result_from_wire(answer, uid, blocks=blocks, headers=self.include_response_headers)
+
+    def _writer(self, asked: PreparedCall) -> ChunkWriter:
+        blocks = self.output_version == "v1"
+        return ChunkWriter(asked.uid, blocks=blocks, usage=asked.stream_usage, headers=self.include_response_headers)
+
     @override
     def _generate(
         self,
@@ -152,7 +164,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         with translated_errors:
             asked = self._prepared(messages, stop, kwargs).with_inlined_media(self.inline_media)
             answer = self._handle(ChatHandle, asked.uid).chat(asked.call, asked.options)
-        return result_from_wire(answer, asked.uid, blocks=self.output_version == "v1")
+        return self._result(answer, asked.uid)
 
     @override
     async def _agenerate(
@@ -165,7 +177,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         with translated_errors:
             asked = await self._prepared(messages, stop, kwargs).awith_inlined_media(self.inline_media)
             answer = await self._handle(ChatHandle, asked.uid).achat(asked.call, asked.options)
-        return result_from_wire(answer, asked.uid, blocks=self.output_version == "v1")
+        return self._result(answer, asked.uid)
 
     @override
     def _stream(
@@ -175,10 +187,10 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        # LangChain's own loop tells its callbacks of each chunk; to tell them here too would tell them twice.
+        # LangChain reports each chunk to its callbacks; reporting them here too would do it twice.
         with translated_errors:
             asked = self._prepared(messages, stop, kwargs).with_inlined_media(self.inline_media)
-            writer = ChunkWriter(asked.uid, blocks=self.output_version == "v1", usage=asked.stream_usage)
+            writer = self._writer(asked)
             deltas = self._handle(ChatHandle, asked.uid).stream_chat(
                 asked.call, asked.options, stream_usage=asked.stream_usage
             )
@@ -196,7 +208,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
     ) -> AsyncIterator[ChatGenerationChunk]:
         with translated_errors:
             asked = await self._prepared(messages, stop, kwargs).awith_inlined_media(self.inline_media)
-            writer = ChunkWriter(asked.uid, blocks=self.output_version == "v1", usage=asked.stream_usage)
+            writer = self._writer(asked)
             deltas = self._handle(ChatHandle, asked.uid).astream_chat(
                 asked.call, asked.options, stream_usage=asked.stream_usage
             )
@@ -209,7 +221,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
 
     @override
     def bind(self, **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:  # type: ignore[override] # its class is private
-        """Return this model with parameters for each of its calls.
+        """Return this model with default parameters for its calls.
 
         Args:
             **kwargs: Parameters by name, such as `temperature` or `timeout`.
@@ -235,24 +247,24 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         parallel_tool_calls: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Return this model with tools that it may call.
+        """Return this model with tools that it can call.
 
-        How a forced choice is enforced depends on the engine, which is looked up when the call is made. An answer
+        How a forced choice is enforced depends on the engine, which is checked at call time. An answer
         without the forced call raises XinferenceUnsupportedError.
 
         Args:
             tools: Functions, pydantic classes, TypedDicts, `BaseTool` objects or OpenAI's dicts.
-            tool_choice: "auto", "none", "any" (or "required", or True: the model must call some tool), a tool's name,
-                or OpenAI's dict. None leaves it to the server.
+            tool_choice: "auto", "none", "any" (or "required", or True: at least one call), a tool's name,
+                or OpenAI's dict. None: the server's default.
             strict: Sent as `strict` with each tool's schema. None leaves it out.
-            parallel_tool_calls: Whether the model may call several tools in one answer. None leaves it to the server.
+            parallel_tool_calls: Whether one answer may have several calls. None: the server's default.
             **kwargs: Parameters for each call of the bound model, such as `temperature`.
 
         Returns:
-            A runnable from messages to an `AIMessage`, whose `tool_calls` hold the calls.
+            A runnable that returns an `AIMessage` with the calls in `tool_calls`.
 
         Raises:
-            XinferenceConfigurationError: `tool_choice` names no tool of `tools`.
+            XinferenceConfigurationError: `tool_choice` is not in `tools`.
 
         Examples:
             >>> def get_weather(city: str) -> str:
@@ -281,21 +293,21 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
-        """Return this model with answers that are objects of a schema.
+        """Return this model with answers that match a schema.
 
-        An answer that does not match the schema raises XinferenceStructuredOutputError, which is LangChain's
-        `OutputParserException` too.
+        An answer that does not match the schema raises XinferenceStructuredOutputError, a subclass of LangChain's
+        `OutputParserException`.
 
         Args:
             schema: A pydantic class, a TypedDict, a JSON schema, or one of OpenAI's dicts.
-            method: "json_schema", "function_calling" or "json_mode". None: what this model's engine enforces, looked
-                up when the call is made.
+            method: "json_schema", "function_calling" or "json_mode". None: the method that the engine enforces,
+                checked at call time.
             include_raw: Whether to return a dict of `raw`, `parsed` and `parsing_error` instead of raising.
             strict: Sent as `strict` with the schema. None leaves it out.
             **kwargs: Parameters for each call, such as `temperature`.
 
         Returns:
-            A runnable from messages to an object of the pydantic class, or to a dict for the other schemas.
+            A runnable that returns an instance of the pydantic class, or a dict for other schemas.
 
         Raises:
             XinferenceConfigurationError: `schema` or `method` is invalid.
@@ -322,7 +334,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         )
         return bound | reader_for(schema, wanted, include_raw=include_raw)
 
-    # What is told of a run
+    # Tracing
 
     @property
     @override
@@ -339,6 +351,15 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
             "server_url": self._connection().server_url,
             **self.stated_parameters(),
         }
+
+    @override
+    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        params = super()._get_invocation_params(stop, **kwargs)
+        wanted = params.get(STRUCTURED)
+        if is_dataclass(wanted) and not isinstance(wanted, type):
+            # Callbacks write it down as JSON, where an object would be a string of Python.
+            params[STRUCTURED] = asdict(wanted)
+        return params
 
     @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:

@@ -1,4 +1,4 @@
-"""XinferenceEmbeddings: texts and images in, vectors out, many texts a request."""
+"""`XinferenceEmbeddings`: the embedding model for LangChain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from langchain_xinference_bridge._constructor_kwargs import EmbeddingsSettings
 from langchain_xinference_bridge._progress import progress
 from langchain_xinference_bridge.errors import translated_errors
 from xinference_bridge.errors import XinferenceConfigurationError
-from xinference_bridge.integration.image_input import ImageLike, image_input
+from xinference_bridge.integration.image_input import ImageLike, image_batches
 from xinference_bridge.models.batching import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_CONCURRENCY,
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 class XinferenceEmbeddings(XinferenceFields, Embeddings):
     """An embedding model on a Xinference server.
 
-    The texts go out in batches, several requests at once, and the vectors come back in the order of the texts, as
-    Python floats or as one array.
+    Sends texts in batches with concurrent requests. Returns vectors in input order, as
+    lists of floats or as one array.
 
     Examples:
         >>> embeddings = XinferenceEmbeddings(model="minilm", query_instruction="query: ")
@@ -46,19 +46,19 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
     """
 
     batch_size: int = Field(default=DEFAULT_BATCH_SIZE, ge=1)
-    """Texts a request, at most."""
+    """Maximum number of texts per request."""
     max_concurrency: int = Field(default=DEFAULT_CONCURRENCY, ge=1)
-    """Concurrent requests."""
+    """Maximum number of concurrent requests."""
     show_progress: bool = False
-    """Whether a bar shows how many texts are done; needs tqdm."""
+    """Whether to show a progress bar; needs tqdm."""
     truncate: bool | int | None = None
-    """True cuts each text at the model's limit, a number at so many tokens. None: the server's default."""
+    """True truncates each text to the model's limit, an int to that many tokens. None: the server's default."""
     dimensions: int | None = Field(default=None, ge=1)
-    """The length that vectors shall have: asked for, and checked against what came."""
+    """The requested length of the vectors, which is checked in the response."""
     query_instruction: str = ""
-    """Set before each query. BGE, E5 and Qwen3-Embedding want one."""
+    """Prefix of each query. BGE, E5 and Qwen3-Embedding need one."""
     document_instruction: str = ""
-    """Set before each document, as `passage: ` for E5."""
+    """Prefix of each document, such as `passage: ` for E5."""
 
     def __init__(
         self,
@@ -72,16 +72,16 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
     # Texts
 
     def embed_documents(self, texts: Iterable[str]) -> list[list[float]]:
-        """Return one vector a text, in the order of the texts.
+        """Return one vector per text, in input order.
 
         Args:
-            texts: The texts, in a list or any other iterable.
+            texts: The texts, in a list or another iterable.
 
         Returns:
-            As many lists of `dimensions` floats as there are texts.
+            `len(texts)` lists of `dimensions` floats.
 
         Raises:
-            XinferenceError: The first failure; it names the inputs that were not embedded.
+            XinferenceError: A request failed; the message lists the inputs that were not embedded.
 
         Examples:
             >>> len(XinferenceEmbeddings(model="minilm").embed_documents(["one", "two"]))
@@ -114,10 +114,10 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         """Return the vector of a query.
 
         Args:
-            text: The query; `query_instruction` is put before it.
+            text: The query, without `query_instruction`, which is added.
 
         Returns:
-            A list of floats, as many as the model has dimensions.
+            A list of `dimensions` floats.
 
         Raises:
             XinferenceError: The request failed.
@@ -145,13 +145,13 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
     # Arrays
 
     def embed_array(self, texts: Iterable[str]) -> np.ndarray[Any, Any]:
-        """Return the vectors of `embed_documents` as one array: no Python floats are made. Needs numpy.
+        """Return the vectors of `embed_documents` as one array, without creating Python floats. Needs numpy.
 
         Args:
-            texts: The texts, in a list or any other iterable.
+            texts: The texts, in a list or another iterable.
 
         Returns:
-            float32, of shape `(texts, dimensions)`.
+            A float32 array of shape `(texts, dimensions)`.
 
         Examples:
             >>> vectors = XinferenceEmbeddings(model="minilm").embed_array(["one", "two"])
@@ -181,21 +181,21 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
                     done(len(batch.texts))
             return vectors.finish()
 
-    # Corpora of any length
+    # Large corpora
 
     @overload
     def embed_stream(self, texts: Iterable[str], *, as_array: Literal[False] = False) -> Iterator[list[float]]: ...
     @overload
     def embed_stream(self, texts: Iterable[str], *, as_array: Literal[True]) -> Iterator[np.ndarray[Any, Any]]: ...
     def embed_stream(self, texts: Iterable[str], *, as_array: bool = False) -> Iterator[Any]:
-        """Return the vectors of a corpus of any length one by one, in order; no more is held than is in flight.
+        """Yield the vectors of a corpus of any size in order. Only the batches in flight are in memory.
 
         Args:
-            texts: The texts, read as they are needed.
-            as_array: Whether to yield arrays.
+            texts: The texts, read lazily.
+            as_array: Whether to yield one array per batch.
 
         Yields:
-            One list of floats a text; with `as_array` one array a batch, of shape `(texts of the batch, dimensions)`.
+            One list of floats per text; with `as_array`, one float32 array per batch, of shape `(texts, dimensions)`.
 
         Examples:
             >>> corpus = (f"line {number}" for number in range(100))
@@ -238,17 +238,17 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
     # Images
 
     def embed_images(self, images: Iterable[ImageLike]) -> list[list[float]]:
-        """Return one vector an image, in the order of the images, by a model such as CLIP or Qwen3-VL-Embedding.
+        """Return one vector per image, in input order, from a model such as CLIP or Qwen3-VL-Embedding.
 
         Args:
-            images: Paths, `file://`, data or http(s) URLs, or bytes. Files are read here and sent as data URLs.
+            images: Paths, `file://`, data or http(s) URLs, or bytes. Files are read locally and sent as data URLs.
 
         Returns:
-            As many lists of `dimensions` floats as there are images; texts of the same model are comparable.
+            `len(images)` lists of `dimensions` floats, comparable with the same model's vectors of texts.
 
         Raises:
-            XinferenceConfigurationError: What was given is no image.
-            XinferenceModelTypeError: The model embeds no images.
+            XinferenceConfigurationError: An input is not an image.
+            XinferenceModelTypeError: The model cannot embed images.
 
         Examples:
             >>> dot = bytes.fromhex("47494638396101000100800000ff0000000000")  # a GIF of one pixel
@@ -259,7 +259,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         with translated_errors:
             vectors: list[list[float]] = []
             handle, same = self._handle(EmbeddingHandle), SameDimensions(self.model_uid, self.dimensions)
-            for start, inputs in self._image_batches(images):
+            for start, inputs in image_batches(images):
                 answer = handle.embed_images(inputs, self._parameters(), start=start)
                 vectors += same.checked(answer.vectors, start)
             return vectors
@@ -277,12 +277,12 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         with translated_errors:
             vectors: list[list[float]] = []
             handle, same = self._handle(EmbeddingHandle), SameDimensions(self.model_uid, self.dimensions)
-            for start, inputs in self._image_batches(images):
+            for start, inputs in image_batches(images):
                 answer = await handle.aembed_images(inputs, self._parameters(), start=start)
                 vectors += same.checked(answer.vectors, start)
             return vectors
 
-    # What these stand on
+    # Shared helpers
 
     def _lists(self, texts: Iterable[str]) -> Generator[tuple[Batch, list[list[float]]], None, None]:
         handle, parameters = self._handle(EmbeddingHandle), self._parameters()
@@ -335,25 +335,7 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
                 yield batch, same.checked(answer, batch.start)
 
     def _batches(self, texts: Iterable[str]) -> Iterator[Batch]:
-        if isinstance(texts, str):
-            # Its letters would be embedded one by one.
-            msg = f"a list of texts is embedded, not one text ({texts[:40]!r}): give [text], or use embed_query"
-            raise XinferenceConfigurationError(msg)
         return batches_of(texts, self.batch_size, prefix=self.document_instruction)
-
-    def _image_batches(self, images: Iterable[ImageLike]) -> Iterator[tuple[int, list[dict[str, str]]]]:
-        if isinstance(images, (str, bytes)):
-            msg = "a list of images is embedded, not one: give [image]"
-            raise XinferenceConfigurationError(msg)
-        held: list[dict[str, str]] = []
-        place = -1
-        for place, image in enumerate(images):
-            held.append(image_input(image, place))
-            if len(held) == _IMAGES_A_REQUEST:
-                yield place + 1 - len(held), held
-                held = []
-        if held:
-            yield place + 1 - len(held), held
 
     def _query(self, text: str) -> str:
         if not isinstance(text, str):
@@ -366,16 +348,12 @@ class XinferenceEmbeddings(XinferenceFields, Embeddings):
         if self.dimensions is not None:
             parameters["dimensions"] = self.dimensions
         if self.truncate is not None and self.truncate is not False:
-            # A negative number is the server's word for the model's own limit.
+            # A negative number means the model's own limit to the server.
             parameters["truncate_prompt_tokens"] = -1 if self.truncate is True else self.truncate
         return {**parameters, **self.model_kwargs}
 
     def _checked(self, vectors: list[list[float]]) -> list[list[float]]:
         return SameDimensions(self.model_uid, self.dimensions).checked(vectors, 0)
-
-
-#: Images a request: data URLs are large, and a model takes them one after another.
-_IMAGES_A_REQUEST = 8
 
 
 def _length(texts: Iterable[str]) -> int | None:

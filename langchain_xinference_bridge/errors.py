@@ -1,6 +1,6 @@
-"""Every error of the core as LangChain's own error too, so that code which catches either kind works.
+"""The core's errors as subclasses of LangChain's errors, so that code can catch either.
 
-Each class here is a subclass of the core's class of the same name and, where LangChain has a matching one, of that:
+Each class here is a subclass of the core's class of the same name and of LangChain's matching one:
 
 XinferenceAuthenticationError    ModelAuthenticationError
 XinferencePermissionError        ModelPermissionDeniedError
@@ -19,7 +19,8 @@ XinferenceConnectionError        ModelConnectionError
 XinferenceTimeoutError           ModelTimeoutError
 XinferenceConfigurationError     ModelInvalidRequestError
 
-`ModelError` and its subclasses came with langchain-core 1.6; with an older one the classes are the core's alone.
+LangChain has `ModelError` and its subclasses from langchain-core 1.6. With older versions, the classes here have only
+the core's base class.
 
 Examples:
     >>> from langchain_core.exceptions import ModelNotFoundError
@@ -57,7 +58,7 @@ else:
     from langchain_core import exceptions as _theirs
 
     class ModelError(Exception):
-        """Stands for LangChain's class of this name where the installed langchain-core has none."""
+        """A stand-in for LangChain's class, for versions of langchain-core without it."""
 
     ModelError = getattr(_theirs, "ModelError", ModelError)
     ModelAPIError = getattr(_theirs, "ModelAPIError", ModelError)
@@ -72,35 +73,35 @@ else:
 
 
 class XinferenceError(core.XinferenceError, ModelError):
-    """Base of every error that the LangChain classes raise; `is_retryable` is the core's `retryable`."""
+    """Base of every error that the LangChain classes raise. `is_retryable` equals the core's `retryable`."""
 
 
 class XinferenceConfigurationError(core.XinferenceConfigurationError, XinferenceError, ModelInvalidRequestError):
-    """A setting or parameter is invalid: the message names it and says what it takes."""
+    """A setting or parameter is invalid. The message names it and says what is valid."""
 
 
 class XinferenceConnectionError(core.XinferenceConnectionError, XinferenceError, ModelConnectionError):
-    """The server was not reached, or it hung up before it answered."""
+    """The server could not be reached, or closed the connection before it answered."""
 
 
 class XinferenceTimeoutError(core.XinferenceTimeoutError, XinferenceError, ModelTimeoutError):
-    """The server took longer than the caller wanted to wait."""
+    """The server took longer than `timeout`, `connect_timeout` or `deadline`."""
 
 
 class XinferenceAuthenticationError(core.XinferenceAuthenticationError, XinferenceError, ModelAuthenticationError):
-    """The server asked for a credential, or does not know the one it got (401)."""
+    """The server requires a credential, or rejected the given one (401)."""
 
 
 class XinferencePermissionError(core.XinferencePermissionError, XinferenceError, ModelPermissionDeniedError):
-    """The credential is known and may not do this (403)."""
+    """The credential is valid but lacks a permission (403)."""
 
 
 class XinferenceRateLimitError(core.XinferenceRateLimitError, XinferenceError, ModelRateLimitError):
-    """Too many requests just now (429); waiting helps."""
+    """The server received too many requests (429). Retried."""
 
 
 class XinferenceBannedError(core.XinferenceBannedError, XinferenceError, ModelPermissionDeniedError):
-    """Too many wrong credentials came from this address (429); the server refuses it for up to an hour."""
+    """Too many wrong credentials came from this IP address (429). The server bans it for up to an hour."""
 
 
 class XinferenceModelNotFoundError(core.XinferenceModelNotFoundError, XinferenceError, ModelNotFoundError):
@@ -108,45 +109,45 @@ class XinferenceModelNotFoundError(core.XinferenceModelNotFoundError, Xinference
 
 
 class XinferenceModelTypeError(core.XinferenceModelTypeError, XinferenceError, ModelInvalidRequestError):
-    """The model that runs under this UID is of another type than the call needs."""
+    """The model under this UID has the wrong type for the call."""
 
 
 class XinferenceModelLoadingError(core.XinferenceModelLoadingError, XinferenceError, ModelAPIError):
-    """The model is known and not ready yet (503)."""
+    """The model is not ready yet (503). Retried."""
 
 
 class XinferenceBadRequestError(core.XinferenceBadRequestError, XinferenceError, ModelInvalidRequestError):
-    """The server refused what was sent, and would refuse it again."""
+    """The server rejected the request, and would reject it again."""
 
 
 class XinferenceContextOverflowError(
     core.XinferenceContextOverflowError, XinferenceBadRequestError, ContextOverflowError
 ):
-    """The prompt, with the room kept for the answer, is longer than the model's context."""
+    """The prompt plus the space reserved for the answer exceeds the model's context."""
 
 
 class XinferenceUnsupportedError(core.XinferenceUnsupportedError, XinferenceError, ModelInvalidRequestError):
-    """The engine that serves this model cannot do what was asked."""
+    """The model's engine does not support the request."""
 
 
 class XinferenceServerError(core.XinferenceServerError, XinferenceError, ModelAPIError):
-    """The server failed at the request (5xx)."""
+    """The server failed to handle the request (5xx)."""
 
 
 class XinferenceProtocolError(core.XinferenceProtocolError, XinferenceError, ModelAPIError):
-    """The answer is not what a Xinference server sends."""
+    """The response is not one that Xinference sends."""
 
 
 class XinferenceStreamError(core.XinferenceStreamError, XinferenceError, ModelConnectionError):
-    """A stream broke off before its end; `partial_text` holds the text that came before."""
+    """A stream broke off; `partial_text` has the text so far."""
 
 
 class XinferenceStructuredOutputError(XinferenceUnsupportedError, OutputParserException):
-    """The answer is not of the schema that was asked for; `llm_output` has what the model said instead."""
+    """The answer does not match the requested schema; `llm_output` has the model's output."""
 
     def __init__(self, message: str, *, llm_output: str | None = None, **details: Any) -> None:
         super().__init__(message, **details)
-        # As OutputParserException sets them, whose own constructor takes its arguments in another order.
+        # As in OutputParserException, whose constructor has another order of arguments.
         self.observation = None
         self.llm_output = llm_output
         self.send_to_llm = False
@@ -177,20 +178,20 @@ _OURS: dict[type[core.XinferenceError], type[core.XinferenceError]] = {
 
 
 def error_for_langchain(error: core.XinferenceError) -> core.XinferenceError:
-    """The same error, of the class here that is LangChain's too; one that is so already comes back as it is."""
+    """Return the error as the class of this module. An error of this module is returned unchanged."""
     kind = next((_OURS[base] for base in type(error).__mro__ if base in _OURS), None)
     if kind is None or isinstance(error, kind):
         return error
     translated = kind(error.message)
     translated.__dict__.update(error.__dict__)
-    # LangChain's classes say it for the whole class; here each error knows it of itself.
+    # LangChain's attribute belongs to the class; here each instance has its own.
     translated.__dict__["is_retryable"] = error.retryable
     translated.__cause__ = error.__cause__
     return translated
 
 
 class _ErrorTranslation:
-    """Turns a core error that leaves the block into LangChain's; everything else passes as it is."""
+    """Converts core errors that leave the block to LangChain's; other exceptions pass unchanged."""
 
     __slots__ = ()
 
@@ -203,9 +204,9 @@ class _ErrorTranslation:
         if isinstance(error, core.XinferenceError):
             ours = error_for_langchain(error)
             if ours is not error:
-                # Not chained to the core's own: two tracebacks would tell the same thing twice.
+                # Not chained to the core's error: the traceback would appear twice.
                 raise ours.with_traceback(traceback) from error.__cause__
 
 
 translated_errors = _ErrorTranslation()
-"""`with translated_errors:` around a call of the core; it has no state, so that one serves all."""
+"""`with translated_errors:` around a call of the core. Stateless, so one instance suffices."""

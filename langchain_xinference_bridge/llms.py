@@ -1,4 +1,4 @@
-"""XinferenceLLM: text in, text out, on a Xinference server."""
+"""`XinferenceLLM`: the text completion model for LangChain."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from typing import Any, ClassVar
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseLLM, LangSmithParams, LanguageModelInput
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
+from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_core.runnables import Runnable
 from pydantic import Field, SecretStr
 from typing_extensions import Unpack, override
 
 from langchain_xinference_bridge._base import XinferenceFields, taken_uid
 from langchain_xinference_bridge._constructor_kwargs import LLMSettings
+from langchain_xinference_bridge._content import refuse_media
 from langchain_xinference_bridge._messages import metadata_from_wire
 from langchain_xinference_bridge._token_counting import TokenCounting
 from langchain_xinference_bridge.errors import translated_errors
@@ -35,11 +37,11 @@ _KNOWN = COMPLETION | CHAT
 class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
     """A text completion model that runs on a Xinference server.
 
-    Where the engine serves a chat model through chat alone, the prompt is sent as a user's message, so that older
-    chains work there too. Every parameter can be set here, with `bind` and per call.
+    If the engine serves a chat model only through chat, the prompt is sent as a user message, so that older
+    chains work there too. Set a parameter here, with `bind` or per call.
 
     Raises:
-        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelled or invalid.
 
     Examples:
         >>> llm = XinferenceLLM(model="tiny-chat-hf", temperature=0)
@@ -50,7 +52,7 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
     """
 
     max_concurrency: int = Field(default=8, ge=1)
-    """Concurrent requests of one `batch` or `generate`."""
+    """Maximum number of concurrent requests in one `batch` or `generate`."""
 
     _known_to_server: ClassVar[frozenset[str]] = _KNOWN
 
@@ -65,7 +67,7 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
 
     @override
     def bind(self, **kwargs: Any) -> Runnable[LanguageModelInput, str]:
-        """Return this model with parameters for each of its calls.
+        """Return this model with default parameters for its calls.
 
         Args:
             **kwargs: Parameters by name, such as `temperature` or `timeout`.
@@ -80,6 +82,14 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
         with translated_errors:
             check_values(kwargs, type(self).__name__)
         return super().bind(**kwargs)
+
+    @override
+    def _convert_input(self, model_input: LanguageModelInput) -> PromptValue:
+        prompt = super()._convert_input(model_input)
+        if isinstance(prompt, ChatPromptValue):
+            with translated_errors:
+                refuse_media(prompt.messages)
+        return prompt
 
     def _prepared(
         self, stop: list[str] | None, keywords: dict[str, Any]
@@ -129,7 +139,7 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
             finally:
                 for future in asked:
                     future.cancel()
-                # Awaited, or one that failed meanwhile would be told of as an exception that nobody retrieved.
+                # Awaited, so that a task that failed meanwhile does not cause "exception was never retrieved".
                 await asyncio.gather(*asked, return_exceptions=True)
 
     @override
@@ -145,7 +155,7 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
             with closing(served.stream_complete(prompt, parameters, options)) as deltas:
                 for delta in deltas:
                     for chunk in _chunks(delta, served.uid):
-                        # BaseLLM leaves it to its subclasses to tell the callbacks of a chunk, BaseChatModel does not.
+                        # Subclasses of BaseLLM must report chunks to the callbacks; BaseChatModel does it itself.
                         if run_manager is not None:
                             run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                         yield chunk
@@ -218,7 +228,7 @@ def _result(answers: list[Answer], uid: str) -> LLMResult:
 
 
 def _usage(answers: list[Answer]) -> dict[str, int]:
-    """The tokens of all prompts together; none where the server did not count."""
+    """Return the tokens of all prompts together; an empty dict if the server did not count them."""
     counted = [answer.usage for answer in answers if answer.usage is not None]
     if not counted:
         return {}
@@ -237,7 +247,7 @@ def _info(answer: Answer, uid: str) -> JSON:
 
 
 def _chunks(delta: ChatDelta, uid: str) -> Iterator[GenerationChunk]:
-    """What a delta adds; the last chunk says what is said once, the tokens used among it."""
+    """Return the chunk for a delta. The last one has the metadata, such as the token usage."""
     if delta.text or delta.logprobs:
         info = {"logprobs": {"content": delta.logprobs}} if delta.logprobs else None
         yield GenerationChunk(text=delta.text, generation_info=info)

@@ -130,7 +130,7 @@ class XinferenceOCR(XinferenceFields, BaseBlobParser):
             file = file_of(blob)
             if not self._by_page(blob):
                 return [Document(await self.aread(file), metadata=metadata_of(blob))]
-            documents = []
+            documents: list[Document] = []
             for page in self.pages or count(1):
                 try:
                     text = await self.aread(file, pages=[page])

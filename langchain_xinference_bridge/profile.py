@@ -1,4 +1,4 @@
-"""What a chat model can do, as LangChain asks for it, out of the server's description; asked at the first look."""
+"""LangChain's model profile, from the server's description, fetched on first access."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def profile_of(model: ModelInfo) -> dict[str, Any]:
-    """LangChain's profile of a model: what its abilities allow and what its engine enforces."""
+    """Return the profile of a model, from its abilities and what its engine enforces."""
     engine = engine_named(model.engine)
     able = set(model.abilities)
     everything = "omni" in able
@@ -33,10 +33,10 @@ def profile_of(model: ModelInfo) -> dict[str, Any]:
         "reasoning_output": bool(able & {"reasoning", "hybrid"}),
         "tool_calling": model.can("tools"),
         "tool_choice": engine.json_schema,
-        # By it create_agent decides between a response_format and a forced call of a tool that takes the answer, with
-        # the agent's tools beside either.
+        # create_agent uses it to choose between a response_format and a forced tool call, with
+        # the agent's own tools in either case.
         "structured_output": engine.json_schema and engine.json_schema_beside_tools,
-        # Tags in the text of an engine that parses nothing are read while they stream, so chunks come in any case.
+        # Tags in the text are parsed while they stream, so there are chunks on every engine.
         "tool_call_streaming": model.can("tools"),
     }
     if model.context_length is not None:
@@ -45,11 +45,11 @@ def profile_of(model: ModelInfo) -> dict[str, Any]:
 
 
 class LazyProfile(Mapping[str, Any]):
-    """The profile of one model, asked of the server at the first look and kept with its connection.
+    """The profile of one model, fetched from the server on first access and cached with its connection.
 
-    Empty where the credential may use the model but not look at its description, and in a running event loop as long as
-    nothing is known: asking would block the loop. `aprepare` asks there; an agent that did not await it takes a
-    structured answer by a forced tool call, which every engine can be held to.
+    Empty if the credential may not read the description, and in a running event loop as long as
+    nothing is cached: a request would block the loop. Await `aprepare` there. Without it, an agent gets a
+    structured answer through a forced tool call, which works on every engine.
     """
 
     __slots__ = ("_model",)
@@ -58,7 +58,7 @@ class LazyProfile(Mapping[str, Any]):
         self._model = model
 
     def _known(self) -> dict[str, Any]:
-        handle = self._model._handle(ModelHandle)  # noqa: SLF001 - its own profile
+        handle = self._model._handle(ModelHandle)  # noqa: SLF001 - the same class
         known = handle.known_description()
         if known is None:
             if in_event_loop():
@@ -82,7 +82,7 @@ class LazyProfile(Mapping[str, Any]):
         return len(self._known())
 
     def __bool__(self) -> bool:
-        # Truth is asked while the model is built, and building makes no call.
+        # `bool()` is called while the model is built, which must make no network call.
         return True
 
     def __eq__(self, other: object) -> bool:
@@ -94,5 +94,5 @@ class LazyProfile(Mapping[str, Any]):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        known = self._model._handle(ModelHandle).known_description()  # noqa: SLF001 - its own profile
-        return repr(profile_of(known)) if known is not None else "<asked of the server at the first look>"
+        known = self._model._handle(ModelHandle).known_description()  # noqa: SLF001 - the same class
+        return repr(profile_of(known)) if known is not None else "<fetched on first access>"

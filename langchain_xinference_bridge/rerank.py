@@ -1,4 +1,4 @@
-"""XinferenceRerank: documents in, the most relevant ones to a query out, best first."""
+"""`XinferenceRerank`: the document compressor for LangChain."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from langchain_xinference_bridge.errors import XinferenceConfigurationError, tra
 from xinference_bridge.connection_settings import CallOptions
 from xinference_bridge.integration.image_input import ranked_item
 from xinference_bridge.integration.parameters import RERANK, merged, options_from
+from xinference_bridge.models.batching import refuse_one
 from xinference_bridge.models.rerank import RerankHandle
 from xinference_bridge.protocol.http import JSON
 from xinference_bridge.protocol.rerank import RerankItem, RerankResult
@@ -27,7 +28,7 @@ Rankable = str | Document | Mapping[str, Any]
 
 
 class Ranked(TypedDict):
-    """How relevant one document is: its place in the list that was given, and the score."""
+    """The relevance of one document: its index in the input list, and its score."""
 
     index: int
     relevance_score: float
@@ -37,7 +38,7 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
     """A rerank model that runs on a Xinference server, for `ContextualCompressionRetriever` or on its own.
 
     Raises:
-        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelled or invalid.
 
     Examples:
         >>> reranker = XinferenceRerank(model="tiny-rerank", top_n=2)
@@ -46,11 +47,11 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
     """
 
     top_n: int | None = Field(default=3, ge=0)
-    """How many documents to keep. None: all of them."""
+    """Maximum number of documents to keep. None: all."""
     score_threshold: float | None = None
-    """Leave out documents with a lower score. None: keep them."""
+    """Drop documents with a lower score. None: keep them."""
     instruction: str | None = None
-    """What counts as relevant, for models that are told: Qwen3-Reranker, Qwen3-VL-Reranker."""
+    """What counts as relevant, for models that accept an instruction: Qwen3-Reranker, Qwen3-VL-Reranker."""
 
     _none_is_said: ClassVar[frozenset[str]] = frozenset({"top_n"})
 
@@ -75,19 +76,19 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         """Rank documents by their relevance to a query.
 
         Args:
-            query: What the documents should be relevant to: a text, or an object such as `{"image": "cat.png"}`.
-            documents: Texts, `Document` objects, or objects such as `{"image": "cat.png"}`, mixed as they come.
-            top_n: How many to keep; None keeps all. Left out: the field's value.
-            score_threshold: Leave out lower scores; None keeps them. Left out: the field's value.
-            **keywords: Further parameters of the server (`instruction`, …), and `timeout`, `deadline`, `max_retries`
+            query: A text, or an object such as `{"image": "cat.png"}`.
+            documents: Texts, `Document` objects, or objects such as `{"image": "cat.png"}`, in any mix.
+            top_n: Maximum number of documents; None keeps all. Default: the field's value.
+            score_threshold: Drops lower scores; None keeps them. Default: the field's value.
+            **keywords: Other parameters of the server (`instruction`, …), and `timeout`, `deadline`, `max_retries`
                 of this call.
 
         Returns:
-            The best first: `index` is the place in `documents`, `relevance_score` the model's score.
+            The results, best first: `index` in `documents`, and `relevance_score`.
 
         Raises:
-            XinferenceConfigurationError: A keyword is unknown, or a document is of another kind.
-            XinferenceModelTypeError: The model ranks no images.
+            XinferenceConfigurationError: A keyword is unknown, or a document has an invalid type.
+            XinferenceModelTypeError: The model cannot rank images.
             XinferenceError: The request failed.
 
         Examples:
@@ -130,8 +131,8 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         """Return copies of the most relevant documents, best first.
 
         Args:
-            documents: What to choose from; they stay as they are.
-            query: What the documents should be relevant to.
+            documents: The documents. They do not change.
+            query: The query.
             callbacks: Not used.
 
         Returns:
@@ -168,7 +169,7 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
         options = options_from(own)
         most = self.top_n if top_n is ... else top_n
         if most is not None and (type(most) is not int or most < 0):
-            msg = f"top_n={most!r} is no number of documents: 0 or more, or None for all of them"
+            msg = f"top_n must be an integer of at least 0, or None for all documents, got {most!r}"
             raise XinferenceConfigurationError(msg)
         parameters: JSON = {} if most is None else {"top_n": most}
         if self.instruction is not None:
@@ -194,11 +195,7 @@ def _query(query: str | Mapping[str, Any]) -> RerankItem:
 
 
 def _items(documents: Iterable[Rankable]) -> list[RerankItem]:
-    if isinstance(documents, (str, Mapping)):
-        # Its letters, or its keys, would be ranked one by one.
-        kind = "one text" if isinstance(documents, str) else "one object"
-        msg = f"a list of documents is ranked, not {kind} ({documents!r:.60}): put it into a list"
-        raise XinferenceConfigurationError(msg)
+    refuse_one(documents, "documents", "strings, Documents or objects")
     return [_item(place, document) for place, document in enumerate(documents)]
 
 
@@ -207,7 +204,7 @@ def _item(place: int, document: object) -> RerankItem:
         return ranked_item(document, f"document {place}")
     text = document.page_content if isinstance(document, Document) else document
     if not isinstance(text, str):
-        msg = f"document {place} is neither a text nor a Document but of type {type(text).__name__}: {text!r:.60}"
+        msg = f"document {place} must be a string or a Document, got {type(text).__name__}: {text!r:.60}"
         raise XinferenceConfigurationError(msg)
     return text
 
@@ -215,7 +212,7 @@ def _item(place: int, document: object) -> RerankItem:
 def _scored(documents: Sequence[Document], ranked: Iterable[Ranked]) -> list[Document]:
     kept = []
     for place in ranked:
-        # The caller's documents stay as they are, nested metadata included.
+        # The caller's documents, including nested metadata, must not change.
         document = documents[place["index"]].model_copy()
         document.metadata = {**deepcopy(document.metadata), "relevance_score": place["relevance_score"]}
         kept.append(document)

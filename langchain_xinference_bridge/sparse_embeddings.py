@@ -1,4 +1,4 @@
-"""XinferenceSparseEmbeddings: texts in, sparse vectors out, as Qdrant's hybrid search takes them."""
+"""`XinferenceSparseEmbeddings`: sparse embeddings for LangChain, for Qdrant's hybrid search."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing_extensions import Unpack
 from langchain_xinference_bridge._base import XinferenceFields
 from langchain_xinference_bridge._constructor_kwargs import SparseEmbeddingsSettings
 from langchain_xinference_bridge.errors import translated_errors
-from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.models.batching import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_CONCURRENCY,
@@ -24,16 +23,16 @@ from xinference_bridge.protocol.embedding import SparseVector
 
 try:
     from langchain_qdrant.sparse_embeddings import SparseEmbeddings as _SparseEmbeddings
-except ImportError:  # optional: anything that asks for `indices` and `values` takes these vectors too
+except ImportError:  # optional: other stores that read `indices` and `values` work too
 
     class _SparseEmbeddings:  # type: ignore[no-redef]
-        """Stands for the base class of langchain-qdrant, which is not installed."""
+        """A stand-in for the base class of langchain-qdrant, which is not installed."""
 
 
 class XinferenceSparseEmbeddings(XinferenceFields, _SparseEmbeddings):
     """A sparse embedding model on a Xinference server: BGE-M3 on the engine `flag`, launched with `return_sparse`.
 
-    A vector holds the ids of a text's tokens and their weights. `QdrantVectorStore` takes this as `sparse_embedding`.
+    A vector has token ids and their weights. Pass this object to `QdrantVectorStore` as `sparse_embedding`.
 
     Examples:
         >>> sparse = XinferenceSparseEmbeddings(model="bge-m3")
@@ -43,9 +42,9 @@ class XinferenceSparseEmbeddings(XinferenceFields, _SparseEmbeddings):
     """
 
     batch_size: int = Field(default=DEFAULT_BATCH_SIZE, ge=1)
-    """Texts a request, at most."""
+    """Maximum number of texts per request."""
     max_concurrency: int = Field(default=DEFAULT_CONCURRENCY, ge=1)
-    """Concurrent requests."""
+    """Maximum number of concurrent requests."""
 
     def __init__(
         self,
@@ -57,17 +56,17 @@ class XinferenceSparseEmbeddings(XinferenceFields, _SparseEmbeddings):
         super().__init__(server_url, model_uid, api_key, **settings)
 
     def embed_documents(self, texts: Iterable[str]) -> list[SparseVector]:  # type: ignore[override] # has its fields
-        """Return one sparse vector a text, in the order of the texts.
+        """Return one sparse vector per text, in input order.
 
         Args:
-            texts: The texts, in a list or any other iterable.
+            texts: The texts, in a list or another iterable.
 
         Returns:
-            As many vectors as texts; each has `indices`, ascending token ids, and `values`, their weights.
+            `len(texts)` vectors with `indices` (ascending token ids) and `values` (their weights).
 
         Raises:
-            XinferenceProtocolError: The model answers dense vectors.
-            XinferenceError: Whatever else went wrong; the message names the inputs that were not embedded.
+            XinferenceProtocolError: The model returned dense vectors.
+            XinferenceError: The call failed for another reason; the message lists the inputs that were not embedded.
 
         Examples:
             >>> sparse = XinferenceSparseEmbeddings(model="bge-m3")
@@ -78,7 +77,7 @@ class XinferenceSparseEmbeddings(XinferenceFields, _SparseEmbeddings):
         with translated_errors:
             answers = run_batches_in_order(
                 lambda batch: handle.embed_sparse(batch.texts, self.model_kwargs, start=batch.start),
-                batches_of(_several(texts), self.batch_size),
+                batches_of(texts, self.batch_size),
                 self.max_concurrency,
             )
             with closing(answers):
@@ -98,7 +97,7 @@ class XinferenceSparseEmbeddings(XinferenceFields, _SparseEmbeddings):
             async with aclosing(
                 arun_batches_in_order(
                     lambda batch: handle.aembed_sparse(batch.texts, self.model_kwargs, start=batch.start),
-                    batches_of(_several(texts), self.batch_size),
+                    batches_of(texts, self.batch_size),
                     self.max_concurrency,
                 )
             ) as answers:
@@ -131,10 +130,3 @@ class XinferenceSparseEmbeddings(XinferenceFields, _SparseEmbeddings):
             True
         """
         return (await self.aembed_documents([text]))[0]
-
-
-def _several(texts: Iterable[str]) -> Iterable[str]:
-    if isinstance(texts, str):
-        msg = f"a list of texts is embedded, not one text ({texts[:40]!r}): give [text], or use embed_query"
-        raise XinferenceConfigurationError(msg)
-    return texts

@@ -14,22 +14,28 @@ except ImportError as missing:
     msg = 'llamaindex_xinference_bridge needs LlamaIndex: pip install "xinference-bridge[llamaindex]"'
     raise ImportError(msg) from missing
 
+from llamaindex_xinference_bridge.audio_reader import XinferenceAudioReader
 from llamaindex_xinference_bridge.embedding import XinferenceEmbedding
 from llamaindex_xinference_bridge.llm import XinferenceLLM
 from llamaindex_xinference_bridge.multi_modal_embedding import XinferenceMultiModalEmbedding
+from llamaindex_xinference_bridge.ocr_reader import XinferenceOCRReader
 from llamaindex_xinference_bridge.rerank import XinferenceRerank
 from llamaindex_xinference_bridge.sparse_embedding import XinferenceSparseEmbedding
+from llamaindex_xinference_bridge.tool_spec import XinferenceToolSpec
 
 Xinference = XinferenceLLM
-"""The name in `llama-index-llms-xinference`."""
+"""The class under its name in `llama-index-llms-xinference`."""
 
 __all__ = [
     "Xinference",
+    "XinferenceAudioReader",
     "XinferenceEmbedding",
     "XinferenceLLM",
     "XinferenceMultiModalEmbedding",
+    "XinferenceOCRReader",
     "XinferenceRerank",
     "XinferenceSparseEmbedding",
+    "XinferenceToolSpec",
 ]
 
 del _llama_index_core

@@ -1,4 +1,4 @@
-"""The fields that all three classes share: which model, at which server; and how they are built, copied and written."""
+"""The base class of the LlamaIndex classes: model, connection, construction, copying, serialization."""
 
 from __future__ import annotations
 
@@ -17,38 +17,39 @@ from xinference_bridge.protocol.http import JSON
 
 Handle = TypeVar("Handle", bound=ModelHandle)
 
-#: Keywords of the constructors that change the connection, and are kept in it alone.
+#: Keywords of the constructors that change the connection and are stored only there.
 _OF_CONNECTION = ("server_url", "api_key", "timeout", "max_retries", "headers")
-#: Other words for a keyword: those of LlamaIndex's users, and of the older packages.
+#: Aliases of keywords, from LlamaIndex and the older packages.
 _ALIASES = {
     "model": "model_uid",
     "endpoint": "server_url",
     "base_url": "server_url",
     "default_headers": "headers",
     "context_length": "context_window",
+    "additional_kwargs": "model_kwargs",
 }
 
 
 class ServedModelFields(BaseModel):
-    """Which model at which server. Building one makes no network call.
+    """The model and its server. Building one makes no network call.
 
-    A setting stated here comes before the connection's, and that before the environment's (`XINFERENCE_ENDPOINT`,
-    `XINFERENCE_API_KEY`, …). Copies and pickles carry the connection with its credentials. `to_dict` and `to_json`
-    leave the credentials out, and `from_dict` reads them from the environment again.
+    A setting passed here overrides the connection's, which overrides the environment's (`XINFERENCE_ENDPOINT`,
+    `XINFERENCE_API_KEY`, …). Copies and pickles contain the connection with its credentials. `to_dict` and `to_json`
+    leave the credentials out; `from_dict` reads them from the environment.
     """
 
     model_config = ConfigDict(protected_namespaces=(), hide_input_in_errors=True)
 
     model_uid: str
-    """The UID of the running model, as `xinference list` prints it; `model=` is the same."""
+    """The UID of the running model, as `xinference list` prints it. `model=` is an alias."""
     connection: XinferenceConnection = Field(repr=False)
-    """The server and the credential. Models with equal connections share sockets, login and what is known of models."""
+    """The connection. Models with equal connections share sockets, the login and cached descriptions."""
 
-    #: Parameters of the server that have no field: taken by name, and kept in `model_kwargs`.
+    #: Server parameters without a field: accepted by name and kept in `model_kwargs`.
     _known_to_server: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, **settings: Any) -> None:
-        # llama-index-core sets a pickled object's state by calling this again with all its fields, and swallows errors.
+        # llama-index-core restores a pickled object by calling this with all its fields, and ignores errors.
         try:
             super().__init__(**self._resolved(settings))
         except ValidationError as invalid:
@@ -56,7 +57,7 @@ class ServedModelFields(BaseModel):
 
     @classmethod
     def _resolved(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """The keywords as fields, the connection made of all that concern it."""
+        """Return the keywords as fields, with the connection built from those that belong to it."""
         keywords = Keywords(
             owner=cls.__name__,
             fields=(*cls.model_fields, *_OF_CONNECTION),
@@ -74,9 +75,9 @@ class ServedModelFields(BaseModel):
 
     @field_serializer("connection")
     def _connection_without_secrets(self, connection: XinferenceConnection) -> JSON:
-        # Of the two halves of a login the name is left out too: from_dict would have to refuse it without its password.
+        # The username is left out too, because from_dict would reject it without its password.
         told = connection.model_dump(mode="json", exclude={"username"}, exclude_defaults=True)
-        # What this machine's environment adds (the path of its CA bundle) is not meant for the one that reads it.
+        # Settings from this machine's environment (the path of its CA bundle) do not apply on another machine.
         here = from_environment()
         told = {name: value for name, value in told.items() if here.get(name) != value}
         return {**told, "server_url": connection.server_url}
@@ -85,7 +86,7 @@ class ServedModelFields(BaseModel):
         """Return the handle of this model."""
         return kind(self.connection, self.model_uid)
 
-    # What the older packages' classes had as fields.
+    # Fields of the older packages' classes
 
     @property
     def model(self) -> str:
@@ -94,20 +95,20 @@ class ServedModelFields(BaseModel):
 
     @property
     def server_url(self) -> str:
-        """The server's address."""
+        """The server's URL."""
         return self.connection.server_url
 
     @property
     def endpoint(self) -> str:
-        """The server's address, as `llama-index-llms-xinference` names it."""
+        """The server's URL, under its name in `llama-index-llms-xinference`."""
         return self.connection.server_url
 
     @property
     def base_url(self) -> str:
-        """The server's address, as OpenAI's clients name it."""
+        """The server's URL, under its name in OpenAI's clients."""
         return self.connection.server_url
 
     @property
     def timeout(self) -> float | None:
-        """Seconds without a byte from the server before a call times out."""
+        """Maximum seconds to wait for the next byte from the server."""
         return self.connection.timeout

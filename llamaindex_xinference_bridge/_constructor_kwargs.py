@@ -1,9 +1,9 @@
-"""The keywords of the constructors, for type checkers: a misspelt one is found before the program runs."""
+"""The keywords of the constructors, so that type checkers find misspelled ones."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.prompts import BasePromptTemplate
@@ -18,7 +18,7 @@ from xinference_bridge.integration.sampling_fields import RareSamplingKeywords
 
 
 class SharedSettings(TypedDict, total=False):
-    """What all three classes take beside their positional arguments."""
+    """Keywords of all classes, besides their positional arguments."""
 
     model: str
     connection: XinferenceConnection | None
@@ -27,10 +27,21 @@ class SharedSettings(TypedDict, total=False):
     max_retries: int | None
     headers: Mapping[str, str] | None
     default_headers: Mapping[str, str] | None
+    additional_kwargs: Mapping[str, Any] | None
+
+
+class ConnectionSettings(TypedDict, total=False):
+    """What XinferenceToolSpec takes beside its models and its connection."""
+
+    server_url: str | None
+    api_key: SecretStr | str | None
+    timeout: float | None
+    max_retries: int | None
+    headers: Mapping[str, str] | None
 
 
 class LLMSettings(SharedSettings, RareSamplingKeywords, total=False):
-    """What XinferenceLLM takes."""
+    """Keywords of XinferenceLLM."""
 
     base_url: str | None
     timeout: float | None
@@ -44,7 +55,7 @@ class LLMSettings(SharedSettings, RareSamplingKeywords, total=False):
 
 
 class EmbeddingSettings(SharedSettings, total=False):
-    """What XinferenceEmbedding takes."""
+    """Keywords of XinferenceEmbedding."""
 
     endpoint: str | None
     callback_manager: CallbackManager | None
@@ -61,7 +72,7 @@ class EmbeddingSettings(SharedSettings, total=False):
 
 
 class SparseEmbeddingSettings(SharedSettings, total=False):
-    """What XinferenceSparseEmbedding takes."""
+    """Keywords of XinferenceSparseEmbedding."""
 
     endpoint: str | None
     model_name: str
@@ -72,7 +83,7 @@ class SparseEmbeddingSettings(SharedSettings, total=False):
 
 
 class RerankSettings(SharedSettings, total=False):
-    """What XinferenceRerank takes."""
+    """Keywords of XinferenceRerank."""
 
     endpoint: str | None
     callback_manager: CallbackManager | None
@@ -81,3 +92,27 @@ class RerankSettings(SharedSettings, total=False):
     instruction: str | None
     model_kwargs: Mapping[str, Any] | None
     extra_body: Mapping[str, Any] | None
+
+
+class ReaderSettings(SharedSettings, total=False):
+    """What both readers take."""
+
+    endpoint: str | None
+    timeout: float | None
+    prompt: str | None
+    model_kwargs: Mapping[str, Any] | None
+    extra_body: Mapping[str, Any] | None
+
+
+class AudioReaderSettings(ReaderSettings, total=False):
+    """What XinferenceAudioReader takes."""
+
+    timestamps: Literal["segment", "word"] | None
+    task: Literal["transcribe", "translate"]
+    language: str | None
+
+
+class OCRReaderSettings(ReaderSettings, total=False):
+    """What XinferenceOCRReader takes."""
+
+    pages: Sequence[int] | None

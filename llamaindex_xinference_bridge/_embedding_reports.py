@@ -1,4 +1,4 @@
-"""What callbacks, events and a progress bar are told while many texts are embedded."""
+"""Report bulk embedding to callbacks, events and a progress bar."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from llama_index.core.base.embeddings.base import Embedding
+from llama_index.core.base.embeddings.base_sparse import SparseEmbedding
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.callbacks.schema import CBEventType, EventPayload
-from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent, EmbeddingStartEvent
+from llama_index.core.instrumentation.events.embedding import (
+    EmbeddingEndEvent,
+    EmbeddingStartEvent,
+    SparseEmbeddingEndEvent,
+    SparseEmbeddingStartEvent,
+)
 from llama_index.core.utils import get_tqdm_iterable
 from llama_index_instrumentation import get_dispatcher
 from typing_extensions import Self
@@ -19,7 +25,7 @@ dispatcher = get_dispatcher(__name__)
 
 
 class Reports:
-    """Reports each batch to callbacks and events: that it begins, and what came of it. What begins ends."""
+    """Reports the start and end of each batch to callbacks and events. Every start has an end."""
 
     def __init__(self, callbacks: CallbackManager, payload: dict[str, Any]) -> None:
         self._callbacks = callbacks
@@ -27,7 +33,7 @@ class Reports:
         self._open: dict[int, tuple[str, list[str]]] = {}
 
     def begun(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Yield the same batches, reported as they are taken."""
+        """Yield the batches and report the start of each."""
         for batch in batches:
             dispatcher.event(EmbeddingStartEvent(model_dict=self._payload))
             event_id = self._callbacks.on_event_start(
@@ -37,7 +43,7 @@ class Reports:
             yield batch
 
     def end(self, batch: Batch, vectors: list[Embedding]) -> None:
-        """Report that this batch was answered."""
+        """Report the end of a batch."""
         event_id, texts = self._open.pop(batch.start)
         self._close(event_id, texts, {EventPayload.CHUNKS: texts, EventPayload.EMBEDDINGS: vectors}, vectors)
 
@@ -52,22 +58,50 @@ class Reports:
 
     def _close(self, event_id: str, texts: list[str], payload: dict[str, Any], vectors: list[Embedding]) -> None:
         self._callbacks.on_event_end(CBEventType.EMBEDDING, payload=payload, event_id=event_id)
-        # Its validation would look at every number once more: a third of the time of embedding.
+        # Validation would check every number again, a third of the time of embedding.
         dispatcher.event(EmbeddingEndEvent.model_construct(chunks=texts, embeddings=vectors))
 
 
-class Progress:
-    """A progress bar over the texts, where one is wanted, that moves as answers come."""
+class SparseReports:
+    """Reports each batch of sparse vectors to events, which is all that llama-index-core has for them."""
 
-    def __init__(self, texts: Iterable[str], shown: bool) -> None:
-        counted = texts if isinstance(texts, (list, tuple)) else []
+    def __init__(self, payload: dict[str, Any]) -> None:
+        self._payload = payload
+        self._open: dict[int, list[str]] = {}
+
+    def begun(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Yield the same batches, reported as they are taken."""
+        for batch in batches:
+            dispatcher.event(SparseEmbeddingStartEvent(model_dict=self._payload))
+            self._open[batch.start] = batch.texts
+            yield batch
+
+    def end(self, batch: Batch, vectors: list[SparseEmbedding]) -> None:
+        """Report that this batch was answered."""
+        texts = self._open.pop(batch.start)
+        dispatcher.event(SparseEmbeddingEndEvent.model_construct(chunks=texts, embeddings=vectors))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for texts in self._open.values():
+            dispatcher.event(SparseEmbeddingEndEvent.model_construct(chunks=texts, embeddings=[]))
+        self._open.clear()
+
+
+class Progress:
+    """A progress bar over the inputs, where one is wanted, that moves as answers come."""
+
+    def __init__(self, inputs: Iterable[Any], shown: bool) -> None:
+        counted = inputs if isinstance(inputs, (list, tuple)) else []
         self._bar = iter(get_tqdm_iterable(counted, shown, "Generating embeddings"))
 
-    def done(self, batch: Batch) -> None:
-        """Move on by one batch."""
-        for _ in batch.texts:
+    def done(self, count: int) -> None:
+        """Move on by so many inputs."""
+        for _ in range(count):
             next(self._bar, None)
 
     def close(self) -> None:
-        """Finish the line: asked for one more, the bar does."""
+        """Complete the bar's line, which requires one more iteration."""
         next(self._bar, None)

@@ -1,4 +1,4 @@
-"""The image of a node."""
+"""The images of nodes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xinference_bridge.integration.image_input import ImageLike
 
 
 def image_of(node: BaseNode) -> ImageLike | None:
-    """Return the image that a node holds or points at; None for a node of text.
+    """Return a node's image; None for a text node.
 
     Raises:
         XinferenceConfigurationError: An image node has no image and no text, or its image is not base64.

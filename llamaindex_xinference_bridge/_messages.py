@@ -1,4 +1,4 @@
-"""LlamaIndex messages ⇄ what travels. Pure: the caller's messages are read, never changed."""
+"""Convert LlamaIndex's messages to and from wire messages. Pure; the caller's messages do not change."""
 
 from __future__ import annotations
 
@@ -43,20 +43,23 @@ _ROLES: Mapping[MessageRole, str] = {
 
 
 def messages_to_wire(messages: Sequence[ChatMessage]) -> list[WireMessage]:
-    """The history as the server takes it, in order."""
+    """Convert the history to wire messages, in order."""
     return wire_messages.with_tool_names([message_to_wire(message) for message in messages])
 
 
 def message_to_wire(message: ChatMessage) -> WireMessage:
-    """One message; raises XinferenceUnsupportedError that names a block which has no place in it."""
+    """Convert one message. Raise XinferenceUnsupportedError for a block that cannot be sent."""
     role = _ROLES[message.role]
     if role == "assistant":
         return _assistant_to_wire(message)
     content = wire_messages.content_of_parts([_block_to_wire(block) for block in message.blocks])
     if role == "tool":
         # Made by other integrations, some histories name the tool only.
-        call_id = message.additional_kwargs.get("tool_call_id") or message.additional_kwargs.get("name") or ""
-        return wire_messages.tool_message(content, call_id)
+        name = message.additional_kwargs.get("name") or ""
+        wire = wire_messages.tool_message(content, message.additional_kwargs.get("tool_call_id") or name)
+        if name:
+            wire["name"] = name
+        return wire
     return {"role": "system", "content": content} if role == "system" else {"role": "user", "content": content}
 
 
@@ -70,24 +73,30 @@ def _assistant_to_wire(message: ChatMessage) -> WireMessage:
         elif isinstance(block, ThinkingBlock):
             reasoning.append(block.content or "")
         elif isinstance(block, ToolCallBlock):
-            calls.append(wire_messages.tool_call_to_wire(block.tool_call_id or "", block.tool_name, block.tool_kwargs))
+            calls.append(_call_to_wire(block))
         else:
             raise _no_place(block, "an assistant's message")
     if not calls:
         # The same calls stand in both places of our own answers: the blocks come first, and only one of them is sent.
-        calls = [kwargs_call_to_wire(call) for call in message.additional_kwargs.get("tool_calls") or ()]
+        calls = [_call_to_wire(call_from_kwargs(call)) for call in message.additional_kwargs.get("tool_calls") or ()]
     return wire_messages.assistant_message("".join(texts), calls, "".join(reasoning))
 
 
-def kwargs_call_to_wire(call: Any) -> WireToolCall:
+def call_from_kwargs(call: Any) -> ToolCallBlock:
     """A call in `additional_kwargs`, as other integrations leave it: OpenAI's object, or the dict of it."""
     wire = call if isinstance(call, Mapping) else call.model_dump()
     function = wire["function"]
-    return wire_messages.tool_call_to_wire(wire.get("id") or "", function["name"], function["arguments"])
+    return ToolCallBlock(
+        tool_call_id=wire.get("id") or "", tool_name=function["name"], tool_kwargs=function["arguments"]
+    )
+
+
+def _call_to_wire(block: ToolCallBlock) -> WireToolCall:
+    return wire_messages.tool_call_to_wire(block.tool_call_id or "", block.tool_name, block.tool_kwargs)
 
 
 def _block_to_wire(block: Any) -> JSON:
-    """A block as a part of the content, the way the table says."""
+    """Convert a block to a content part."""
     for kind, convert in _PARTS.items():
         if isinstance(block, kind):
             return convert(block)
@@ -109,7 +118,7 @@ def _video_to_wire(block: VideoBlock) -> JSON:
 
 
 def _url_of(block: ImageBlock | AudioBlock | VideoBlock, held: bytes | IOBase | None, mimetype: str) -> str:
-    """The bytes as a `data:` URL, or the URL or the path that is opened later."""
+    """Return the bytes as a `data:` URL, or the URL or path to open later."""
     if held is not None:
         text = held if isinstance(held, bytes) else base64.b64encode(_whole(held))
         if text:
@@ -118,12 +127,12 @@ def _url_of(block: ImageBlock | AudioBlock | VideoBlock, held: bytes | IOBase | 
         return str(block.url)
     elif block.path is not None:
         return NamedFile(block.path)
-    msg = f"This {type(block).__name__} is empty: give it bytes, a path or a URL."
+    msg = f"This {type(block).__name__} is empty: pass bytes, a path or a URL."
     raise XinferenceConfigurationError(msg)
 
 
 def _whole(file: IOBase) -> bytes:
-    # From its beginning: the message may be sent more than once.
+    # From the start, because a message may be sent more than once.
     file.seek(0)
     data = file.read()
     return data.encode() if isinstance(data, str) else data
@@ -140,7 +149,7 @@ _PARTS: Mapping[type, Callable[[Any], JSON]] = {
 def _no_place(block: Any, where: str) -> XinferenceUnsupportedError:
     kind = type(block).__name__
     msg = (
-        f"A {kind} has no place in {where} to a Xinference server. Put what it holds into a TextBlock, or leave it out."
+        f"A {kind} in {where} cannot be sent to a Xinference server. Put its content into a TextBlock, or leave it out."
     )
     return XinferenceUnsupportedError(msg)
 
@@ -149,15 +158,15 @@ def _no_place(block: Any, where: str) -> XinferenceUnsupportedError:
 
 
 def message_from_wire(answer: ChatResult) -> ChatMessage:
-    """The whole answer as the assistant's message: thinking, text and tool calls as blocks."""
+    """Return the complete answer as an assistant message, with thinking, text and tool calls as blocks."""
     return assistant_message(answer.text, answer.reasoning, answer.tool_calls)
 
 
 def assistant_message(text: str, reasoning: str, calls: Sequence[ToolCall], *, whole: bool = True) -> ChatMessage:
-    """A message of what is known so far; built unchecked, since a stream makes one per token.
+    """Return the message so far, without validation, because a stream builds one per token.
 
-    `additional_kwargs["tool_calls"]` repeats the calls: `stream_structured_predict` of llama-index-core and its
-    memories look for them there alone. Until the answer is `whole` a call's arguments are text.
+    `additional_kwargs["tool_calls"]` repeats the calls, because llama-index-core's `stream_structured_predict` and
+    memories look only there. Until the answer is `whole`, a call's arguments are text.
     """
     blocks: list[Any] = []
     if reasoning:
@@ -175,7 +184,7 @@ def assistant_message(text: str, reasoning: str, calls: Sequence[ToolCall], *, w
 
 
 def _kwargs_of(call: ToolCall, *, whole: bool) -> dict[str, Any] | str:
-    """The arguments as an object where they can be read, else what the model wrote."""
+    """Return the arguments as a dict if they are valid JSON, else as the model's text."""
     if whole and call.error is None:
         arguments: dict[str, Any] = loads_exact(call.arguments)
         return arguments
@@ -183,14 +192,14 @@ def _kwargs_of(call: ToolCall, *, whole: bool) -> dict[str, Any] | str:
 
 
 def _call_to_kwargs(call: ToolCall) -> JSON:
-    wire: JSON = dict(wire_messages.tool_call_to_wire(call.id, call.name, call.arguments))
+    wire: JSON = {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
     if call.error is not None:
         wire["error"] = call.error
     return wire
 
 
 def usage_from_wire(answer: ChatResult) -> dict[str, Any]:
-    """Why an answer ended and its tokens, as LlamaIndex's token counter reads them."""
+    """Return the finish reason and the token counts, under the names that LlamaIndex's token counter reads."""
     told: dict[str, Any] = {
         "finish_reason": answer.finish_reason,
         "id": answer.id,
@@ -202,7 +211,7 @@ def usage_from_wire(answer: ChatResult) -> dict[str, Any]:
 
 
 def logprobs_from_wire(entries: list[dict[str, Any]] | None) -> list[list[LogProb]] | None:
-    """For each token the candidates that were told, the likeliest first; a token told alone is its only candidate."""
+    """Return the candidates of each token, most likely first. Without alternatives, only the token."""
     if entries is None:
         return None
     return [[_logprob(candidate) for candidate in entry.get("top_logprobs") or [entry]] for entry in entries]

@@ -1,4 +1,4 @@
-"""The keywords of a method → the call that the core sends."""
+"""Convert the keywords of a method to the core's call."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def chat_call(
     keywords: Mapping[str, Any],
     context_length: int | None = None,
 ) -> tuple[ChatCall, CallOptions]:
-    """One turn of a chat: `keywords` come before what the model `stated`.
+    """Return the call of a chat. `keywords` override the model's parameters in `stated`.
 
-    Besides parameters: `tools`, `tool_choice`, `structured_output`, and what concerns waiting (`timeout`, …).
+    Keywords may include `tools`, `tool_choice`, `structured_output`, and timeouts and retries.
     """
     given = dict(keywords)
     options = options_from(given, _OWNER)
@@ -42,7 +42,7 @@ def chat_call(
 
 
 def with_inlined_media(call: ChatCall, allowed: bool | tuple[str, ...] | None) -> ChatCall:
-    """Return the call with its files and private URLs read, where that is allowed; see `inline_media`."""
+    """Return the call with its files and private URLs inlined, if allowed; see `inline_media`."""
     messages = inline_media(call.messages, allowed)
     return call if messages is call.messages else replace(call, messages=messages)
 
@@ -54,7 +54,7 @@ async def awith_inlined_media(call: ChatCall, allowed: bool | tuple[str, ...] | 
 
 
 def refuse_blocks_without_text(messages: Sequence[ChatMessage]) -> None:
-    """Raise XinferenceUnsupportedError for media in messages that are joined into one prompt, which would drop it."""
+    """Raise XinferenceUnsupportedError for media in messages that are joined into one prompt."""
     for place, message in enumerate(messages):
         for block in message.blocks:
             if block.block_type in _MEDIA:
@@ -69,7 +69,7 @@ _MEDIA = frozenset({"image", "audio", "video", "document"})
 
 
 def completion_call(stated: Mapping[str, Any], keywords: Mapping[str, Any]) -> tuple[JSON, CallOptions]:
-    """The parameters of a completion, and how long to wait for it."""
+    """Return the parameters and the options of a completion."""
     given = dict(keywords)
     options = options_from(given, _OWNER)
     return merged(COMPLETION, stated, given, where=_OWNER), options

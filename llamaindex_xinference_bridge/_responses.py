@@ -1,4 +1,4 @@
-"""Answers → LlamaIndex responses: whole ones, and streams in which each response has all that came so far. Pure."""
+"""Convert answers to LlamaIndex's responses, in streams with the text so far. Pure."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from xinference_bridge.protocol.chat.tool_calls import ToolCall, ToolCallDelta
 
 
 def chat_response(answer: ChatResult, *, one_call: bool = False) -> ChatResponse:
-    """The whole answer; `raw` is the server's JSON, `additional_kwargs` have the tokens and why it ended.
+    """Return the complete answer. `raw` is the server's JSON; `additional_kwargs` has token counts and finish reason.
 
-    `one_call`: the caller wants one tool call at most, so that others are left out.
+    `one_call` keeps at most one tool call.
     """
     return _chat_response(answer, None, one_call=one_call)
 
 
 def completion_response(answer: ChatResult) -> CompletionResponse:
-    """The whole answer as text; what the model thought stands in `additional_kwargs["reasoning"]`."""
+    """Return the complete answer as text, with the reasoning in `additional_kwargs["reasoning"]`."""
     return _completion_response(answer, None)
 
 
 class GrowingChat:
-    """Deltas in, responses out; `one_call` as for `chat_response`."""
+    """Converts deltas to responses; `one_call` as in `chat_response`."""
 
     __slots__ = ("_calls", "_one_call", "_reasoning", "_text")
 
@@ -42,14 +42,14 @@ class GrowingChat:
         self._one_call = one_call
 
     def take(self, delta: ChatDelta) -> ChatResponse:
-        """The response so far, and as `delta` what this one adds to its text."""
+        """Return the response so far, with the new text as `delta`."""
         if delta.final is not None:
             return _chat_response(delta.final, delta.text, one_call=self._one_call)
         self._text += delta.text
         kwargs: dict[str, Any] = {}
         if delta.reasoning:
             self._reasoning += delta.reasoning
-            kwargs["thinking_delta"] = delta.reasoning  # where the agents of llama-index-core look for it
+            kwargs["thinking_delta"] = delta.reasoning  # llama-index-core's agents read it there
         for fragment in delta.tool_calls:
             self._add(fragment)
         response: ChatResponse = unchecked(
@@ -73,7 +73,7 @@ class GrowingChat:
 
 
 class GrowingCompletion:
-    """Deltas in, responses out, text alone."""
+    """Converts deltas to text responses."""
 
     __slots__ = ("_text",)
 
@@ -81,7 +81,7 @@ class GrowingCompletion:
         self._text = ""
 
     def take(self, delta: ChatDelta) -> CompletionResponse:
-        """The response so far, and as `delta` what this one adds to its text."""
+        """Return the response so far, with the new text as `delta`."""
         if delta.final is not None:
             return _completion_response(delta.final, delta.text)
         self._text += delta.text
@@ -98,7 +98,7 @@ class GrowingCompletion:
 
 def _chat_response(answer: ChatResult, delta: str | None, *, one_call: bool) -> ChatResponse:
     if one_call:
-        # Neither llama.cpp nor transformers honours `parallel_tool_calls: false` (4.1.0): asked for two, they call two.
+        # llama.cpp and transformers ignore `parallel_tool_calls: false` (4.1.0) and may return two calls.
         answer.tool_calls = answer.tool_calls[:1]
     response: ChatResponse = unchecked(
         ChatResponse,

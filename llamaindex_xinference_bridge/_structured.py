@@ -1,4 +1,4 @@
-"""Structured prediction that the model's engine enforces where it can, and that is checked in every case."""
+"""Structured prediction: enforced by the engine if possible, always checked."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ dispatcher = get_dispatcher(__name__)
 
 
 class StructuredPrediction(FunctionCallingLLM):
-    """`structured_predict` and its twins, by the way that the engine enforces; `as_structured_llm` stands on them.
+    """`structured_predict` and its variants, with the method that the engine enforces. `as_structured_llm` uses them.
 
-    Each raises XinferenceUnsupportedError when the answer is not a valid `output_cls`: it is never handed on unchecked.
-    A `pydantic_program_mode` other than DEFAULT is the caller's own choice of a way, and is left to llama-index-core.
+    Each raises XinferenceUnsupportedError if the answer is not a valid `output_cls`.
+    With a `pydantic_program_mode` other than DEFAULT, llama-index-core's own method is used.
     """
 
     @dispatcher.span
@@ -42,13 +42,13 @@ class StructuredPrediction(FunctionCallingLLM):
             output_cls: The pydantic class of the object.
             prompt: The prompt template.
             llm_kwargs: Parameters of this call, such as `temperature`.
-            **prompt_args: What the template's fields are filled with.
+            **prompt_args: Values for the template's fields.
 
         Returns:
             A valid object of `output_cls`.
 
         Raises:
-            XinferenceUnsupportedError: The answer is no valid object of `output_cls`.
+            XinferenceUnsupportedError: The answer is not a valid `output_cls`.
             XinferenceError: The request failed.
         """
         if self._leaves_the_way():
@@ -82,7 +82,7 @@ class StructuredPrediction(FunctionCallingLLM):
         dispatcher.event(LLMStructuredPredictEndEvent(output=output))
         return output
 
-    # `stream_structured_predict` and `astream_structured_predict` of llama-index-core call these, and tell the events.
+    # llama-index-core's `stream_structured_predict` and `astream_structured_predict` call these and report the events.
 
     def _structured_stream_call(
         self,
@@ -91,7 +91,7 @@ class StructuredPrediction(FunctionCallingLLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Generator[Model | list[Model] | FlexibleModel | list[FlexibleModel], None, None]:
-        """Objects with what is known so far, and at last the whole, valid one."""
+        """Yield partial objects, and finally the complete, valid one."""
         if self._leaves_the_way():
             return super()._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args)
         messages = self._prompted(prompt, prompt_args)
@@ -136,7 +136,7 @@ class StructuredPrediction(FunctionCallingLLM):
 
 
 class _GrowingObject:
-    """Responses in, objects with the fields that are known so far out, as llama-index-core's own programs make them."""
+    """Converts responses to partial objects, like llama-index-core's programs."""
 
     def __init__(self, llm: FunctionCallingLLM, output_cls: type[Any]) -> None:
         self.wanted = structured_output(output_cls)
@@ -146,7 +146,7 @@ class _GrowingObject:
         self._last: ChatResponse | None = None
 
     def take(self, response: ChatResponse) -> Any:
-        """The object so far; None when this response said nothing of it."""
+        """Return the object so far; None if this response added nothing."""
         self._last = response
         if not response.delta and not response.message.additional_kwargs.get("tool_calls"):
             return None
@@ -155,22 +155,22 @@ class _GrowingObject:
         return partial
 
     def whole(self) -> Any:
-        """The valid object that the whole answer is."""
+        """Return the valid object of the complete answer."""
         if self._last is None:
             raise not_structured("", self.wanted, "the stream was empty")
         return object_from_response(self._last, self._output_cls, self.wanted)
 
 
 def structured_output(output_cls: type[BaseModel]) -> StructuredOutput:
-    """What is wanted, as the core takes it."""
+    """Return the schema for the core."""
     schema = output_cls.model_json_schema()
-    # Of a generic class the title has brackets, which no server takes in a name.
+    # The title of a generic class has brackets, which no server accepts in a name.
     name = re.sub(r"[^a-zA-Z0-9_-]", "_", schema.get("title", output_cls.__name__))
     return StructuredOutput(name=name, schema=schema, description=schema.get("description", ""))
 
 
 def object_from_response(response: ChatResponse, output_cls: type[Model], wanted: StructuredOutput) -> Model:
-    """The valid object in a whole answer; raises XinferenceUnsupportedError that says what is wrong with it."""
+    """Return the valid object in a complete answer. Raise XinferenceUnsupportedError with the mismatch."""
     message = response.message
     text = message.content or ""
     calls = [

@@ -1,9 +1,10 @@
-"""Tools: what LlamaIndex offers → what travels, and an answer → the calls that agents carry out. Pure."""
+"""Convert LlamaIndex's tools for the server, and answers to the tool calls that agents run. Pure."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, ToolCallBlock
@@ -11,15 +12,17 @@ from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.llms.utils import parse_partial_json
 from llama_index.core.tools.types import BaseTool
 
-from llamaindex_xinference_bridge._messages import kwargs_call_to_wire
+from llamaindex_xinference_bridge._messages import call_from_kwargs
+from xinference_bridge.errors import XinferenceUnsupportedError
 from xinference_bridge.protocol.chat.messages import WireTool
+from xinference_bridge.protocol.chat.tool_forms.written import why_unreadable
 from xinference_bridge.protocol.http import JSON
 
 _log = logging.getLogger(__name__)
 
 
 def tool_to_wire(tool: BaseTool | Mapping[str, Any]) -> WireTool:
-    """A tool as the server takes it; one that is written that way already stays as it is."""
+    """Return a tool in the server's form. A tool that already has this form is unchanged."""
     wire = tool if isinstance(tool, Mapping) else tool.metadata.to_openai_tool(skip_length_check=True)
     return cast("WireTool", wire)
 
@@ -33,7 +36,7 @@ def tool_keywords(
     tool_required: bool,
     tool_choice: str | Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """The keywords of `chat` for a turn with tools: a choice that the caller makes comes before `tool_required`."""
+    """Return the keywords of `chat` for tools. The caller's `tool_choice` overrides `tool_required`."""
     messages = list(chat_history or ())
     if user_msg is not None:
         message = ChatMessage(role=MessageRole.USER, content=user_msg) if isinstance(user_msg, str) else user_msg
@@ -51,52 +54,84 @@ def tool_keywords(
 
 
 def wants_one_call(keywords: Mapping[str, Any]) -> bool:
-    """Whether the keywords of a call rule out several tool calls in one answer."""
+    """Return whether the keywords of a call rule out several tool calls."""
     return keywords.get("parallel_tool_calls") is False
 
 
-def selections_from_response(response: ChatResponse) -> list[ToolSelection]:
-    """The tool calls of an answer, whole or still growing.
+@contextmanager
+def offered_alone(tools: Sequence[BaseTool]) -> Iterator[None]:
+    """Raise XinferenceUnsupportedError for a call that names none of the tools, where llama-index-core has a KeyError.
 
-    A call whose arguments cannot be read gets none, as LlamaIndex's own integrations do it: the tool then says which
-    are missing, and the model can mend its call. A growing call gets the arguments that are known so far.
+    What a tool itself raises is part of its output, and never comes here.
+    """
+    try:
+        yield
+    except KeyError as unknown:
+        offered = ", ".join(repr(tool.metadata.name) for tool in tools)
+        msg = f"The model called {unknown.args[0]!r}, which is none of the tools: {offered}."
+        raise XinferenceUnsupportedError(msg) from unknown
+
+
+def selections_from_response(response: ChatResponse, *, refuse: bool = False) -> list[ToolSelection]:
+    """Return the tool calls of an answer, whole or still growing.
+
+    A call of a whole answer whose arguments cannot be read is never carried out: its selection names no tool, so that
+    an agent tells the model why and lets it mend the call. A growing call gets the arguments that are known so far.
+
+    Args:
+        response: The answer.
+        refuse: Whether a call that cannot be carried out raises instead.
+
+    Returns:
+        One selection per call, in the model's order.
+
+    Raises:
+        XinferenceUnsupportedError: A call cannot be carried out, and `refuse` is set.
     """
     message = response.message
-    calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)] or _calls_from_kwargs(message)
+    calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)] or [
+        # Of another integration, which has them there alone.
+        call_from_kwargs(call)
+        for call in message.additional_kwargs.get("tool_calls") or ()
+    ]
     errors = _errors(message)
     selections = []
     for block in calls:
-        arguments = block.tool_kwargs if isinstance(block.tool_kwargs, dict) else _known_so_far(block, errors)
-        selections.append(
-            ToolSelection(tool_id=block.tool_call_id or "", tool_name=block.tool_name, tool_kwargs=arguments)
-        )
+        name, arguments = block.tool_name, block.tool_kwargs
+        if not isinstance(arguments, dict):
+            arguments, error = _arguments_of(block, response, errors)
+            if error is not None and refuse:
+                raise _not_carried_out(block, error, response)
+            if error is not None:
+                _log.warning("The model's call of %r is not carried out: %s", block.tool_name, error)
+                # The agents of llama-index-core answer: "Tool … not found. Please select a tool that is available."
+                name = f"{block.tool_name} (not called: {error})"
+        selections.append(ToolSelection(tool_id=block.tool_call_id or "", tool_name=name, tool_kwargs=arguments))
     return selections
 
 
-def _calls_from_kwargs(message: ChatMessage) -> list[ToolCallBlock]:
-    """The calls of a message that another integration made, which has them there alone."""
-    calls = [kwargs_call_to_wire(call) for call in message.additional_kwargs.get("tool_calls") or ()]
-    return [
-        ToolCallBlock(
-            tool_call_id=call["id"], tool_name=call["function"]["name"], tool_kwargs=call["function"]["arguments"]
-        )
-        for call in calls
-    ]
-
-
 def _errors(message: ChatMessage) -> dict[str, str]:
-    """Call id → why its arguments cannot be read; of a growing message none."""
+    """Return the reasons for invalid arguments by call id; empty for a partial message."""
     calls = message.additional_kwargs.get("tool_calls") or ()
     return {call["id"]: call["error"] for call in calls if isinstance(call, Mapping) and "error" in call}
 
 
-def _known_so_far(block: ToolCallBlock, errors: Mapping[str, str]) -> JSON:
+def _arguments_of(block: ToolCallBlock, response: ChatResponse, errors: Mapping[str, str]) -> tuple[JSON, str | None]:
+    """Return the arguments of a call that has them as text, and why it cannot be carried out."""
     error = errors.get(block.tool_call_id or "")
+    if error is None and response.delta is None:  # a whole answer, of another integration perhaps
+        error = why_unreadable(str(block.tool_kwargs))
     if error is not None:
-        _log.warning("The model's call of %r is carried out without arguments: %s", block.tool_name, error)
-        return {}
+        return {}, error
     try:
         arguments: Any = parse_partial_json(str(block.tool_kwargs))
     except ValueError:
-        return {}
-    return arguments if isinstance(arguments, dict) else {}
+        return {}, None
+    return (arguments if isinstance(arguments, dict) else {}), None
+
+
+def _not_carried_out(block: ToolCallBlock, error: str, response: ChatResponse) -> XinferenceUnsupportedError:
+    cut = response.additional_kwargs.get("finish_reason") == "length"
+    advice = "The answer reached max_tokens: allow more." if cut else "Ask again, or use a larger model."
+    msg = f"The model's call of {block.tool_name!r} is not carried out: {error}. {advice}"
+    return XinferenceUnsupportedError(msg, body=str(block.tool_kwargs))

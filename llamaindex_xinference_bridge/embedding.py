@@ -1,4 +1,4 @@
-"""An embedding model that a Xinference server runs, as LlamaIndex calls it."""
+"""`XinferenceEmbedding`: the embedding model for LlamaIndex."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing_extensions import Self, Unpack
 from llamaindex_xinference_bridge._base import ServedModelFields
 from llamaindex_xinference_bridge._constructor_kwargs import EmbeddingSettings
 from llamaindex_xinference_bridge._embedding_reports import Progress, Reports
-from llamaindex_xinference_bridge._query_cache import QueryCache
+from llamaindex_xinference_bridge._instructed_cache import InstructedCache
 from llamaindex_xinference_bridge._rate_limit import RateLimited
 from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.models.batching import (
@@ -35,28 +35,28 @@ dispatcher = get_dispatcher(__name__)
 
 
 class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
-    """An embedding model under its UID: many texts a request, several requests at a time, vectors in input order.
+    """An embedding model on a Xinference server. Sends concurrent batches and returns vectors in input order.
 
     ```python
     embed_model = XinferenceEmbedding(model_uid="bge-m3", connection=conn)  # or base_url=, api_key=
     embed_model.get_text_embedding_batch(["one", "two"])
     ```
 
-    Cache, rate limiter, callbacks and events are those of llama-index-core.
+    llama-index-core provides the cache, rate limiter, callbacks and events.
     """
 
     embed_batch_size: int = Field(default=DEFAULT_BATCH_SIZE, gt=0, le=2048)
-    """Texts of one request; very long ones are sent in fewer."""
+    """Maximum number of texts per request. Very long texts are sent in smaller batches."""
     num_workers: int | None = Field(default=None, gt=0)
-    """Concurrent requests, in threads or tasks. None: 4."""
+    """Maximum number of concurrent requests. None: 4."""
     query_instruction: str | None = None
-    """Put before a query, with a space between: some models were trained with it."""
+    """Prefix of each query, followed by a space, for models trained with one."""
     text_instruction: str | None = None
-    """Put before a text of the index, with a space between."""
+    """Prefix of each text, followed by a space."""
     dimensions: int | None = Field(default=None, gt=0)
-    """Floats of a vector: asked for, and checked, since most engines of the server ignore it."""
+    """The requested length of the vectors. It is checked, because most engines ignore it."""
     model_kwargs: JSON = Field(default_factory=dict)
-    """Whatever else goes into the request, unchecked: `truncate_prompt_tokens`, …"""
+    """Other parameters of the server, passed through unchanged: `truncate_prompt_tokens`, …"""
 
     def __init__(
         self,
@@ -65,14 +65,14 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
         timeout: float | None = None,
         **settings: Unpack[EmbeddingSettings],
     ) -> None:
-        # The order is that of `llama-index-embeddings-xinference`, whose constructor calls work here.
+        # The same order as in `llama-index-embeddings-xinference`, so that its constructor calls work.
         super().__init__(model_uid=model_uid, base_url=base_url, timeout=timeout, **settings)
         if "model_name" not in settings:
             self.model_name = self.model_uid
 
     @classmethod
     def class_name(cls) -> str:
-        """Return the name in serialised objects and traces.
+        """Return the class name for serialized objects and traces.
 
         Returns:
             The name of this class.
@@ -80,10 +80,10 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
         return "XinferenceEmbedding"
 
     def to_payload(self) -> JSON:
-        """Return what events tell of the model, without secrets.
+        """Return the model's description for events, without secrets.
 
         Returns:
-            The class, the model and the size of a batch.
+            The class, the model and the batch size.
         """
         return {
             "class_name": self.class_name(),
@@ -91,28 +91,45 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
             "embed_batch_size": self.embed_batch_size,
         }
 
-    # What llama-index-core's own methods stand on
+    # Used by llama-index-core's own methods
 
     def get_query_embedding(self, query: str) -> Embedding:
         """Return the vector of a query.
 
         Args:
-            query: The query; `query_instruction` is put before it.
+            query: The query, without `query_instruction`, which is added.
 
         Returns:
             `dimensions` floats.
         """
-        return super(XinferenceEmbedding, self._with_cache_of_queries()).get_query_embedding(query)
+        return super(XinferenceEmbedding, self._with_cache_of(self.query_instruction)).get_query_embedding(query)
 
     async def aget_query_embedding(self, query: str) -> Embedding:
         """Async version of `get_query_embedding`."""
-        return await super(XinferenceEmbedding, self._with_cache_of_queries()).aget_query_embedding(query)
+        model = self._with_cache_of(self.query_instruction)
+        return await super(XinferenceEmbedding, model).aget_query_embedding(query)
 
-    def _with_cache_of_queries(self) -> Self:
-        """This model, with queries kept apart from texts: the same words have another vector under an instruction."""
-        if self.embeddings_cache is None or (self.query_instruction or "") == (self.text_instruction or ""):
+    def get_text_embedding(self, text: str) -> Embedding:
+        """Return the vector of a text of the index.
+
+        Args:
+            text: The text; `text_instruction` is put before it.
+
+        Returns:
+            `dimensions` floats.
+        """
+        return super(XinferenceEmbedding, self._with_cache_of(self.text_instruction)).get_text_embedding(text)
+
+    async def aget_text_embedding(self, text: str) -> Embedding:
+        """Async version of `get_text_embedding`."""
+        model = self._with_cache_of(self.text_instruction)
+        return await super(XinferenceEmbedding, model).aget_text_embedding(text)
+
+    def _with_cache_of(self, instruction: str | None) -> Self:
+        """This model, with the part of its cache that belongs to an instruction."""
+        if self.embeddings_cache is None or not instruction:
             return self
-        return self.model_copy(update={"embeddings_cache": QueryCache(self.embeddings_cache)})
+        return self.model_copy(update={"embeddings_cache": InstructedCache(self.embeddings_cache, instruction)})
 
     def _get_query_embedding(self, query: str) -> Embedding:
         self._let_pass()
@@ -150,34 +167,34 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
     def _same(self) -> SameDimensions:
         return SameDimensions(self.model_uid, self.dimensions)
 
-    # Many texts. llama-index-core sends one batch after another, and in async code all of them at once: here both keep
-    # a bounded number in flight, and an error names the inputs that were not embedded.
+    # Bulk embedding. llama-index-core sends batches one by one, and in async code all at once. Here both keep
+    # a limited number in flight, and an error lists the inputs that were not embedded.
 
     @dispatcher.span
     def get_text_embedding_batch(
         self,
         texts: Iterable[str],
         show_progress: bool = False,
-        **kwargs: Any,  # noqa: ARG002 - of llama-index-core's signature
+        **kwargs: Any,  # noqa: ARG002 - in llama-index-core's signature
     ) -> list[Embedding]:
-        """Return one vector a text, in input order.
+        """Return one vector per text, in input order.
 
         Args:
-            texts: The texts, in a list or any other iterable; `text_instruction` is put before each.
-            show_progress: Whether a bar shows how many texts are done; needs tqdm.
-            **kwargs: Of llama-index-core's signature; not used.
+            texts: The texts, in a list or another iterable, without `text_instruction`, which is added.
+            show_progress: Whether to show a progress bar; needs tqdm.
+            **kwargs: Not used; part of llama-index-core's signature.
 
         Returns:
-            As many lists of `dimensions` floats as there are texts.
+            `len(texts)` lists of `dimensions` floats.
 
         Raises:
-            XinferenceError: The first failure; it names the inputs that were not embedded.
+            XinferenceError: A request failed; the message lists the inputs that were not embedded.
         """
         progress = Progress(texts, show_progress)
         vectors: list[Embedding] = []
         with closing(self._answers(texts)) as answers:
             for batch, answer in answers:
-                progress.done(batch)
+                progress.done(len(batch.texts))
                 vectors += answer
         progress.close()
         return vectors
@@ -187,33 +204,33 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
         self,
         texts: Iterable[str],
         show_progress: bool = False,
-        **kwargs: Any,  # noqa: ARG002 - of llama-index-core's signature
+        **kwargs: Any,  # noqa: ARG002 - in llama-index-core's signature
     ) -> list[Embedding]:
         """Async version of `get_text_embedding_batch`."""
         progress = Progress(texts, show_progress)
         vectors: list[Embedding] = []
         async with aclosing(self._aanswers(texts)) as answers:
             async for batch, answer in answers:
-                progress.done(batch)
+                progress.done(len(batch.texts))
                 vectors += answer
         progress.close()
         return vectors
 
-    # Corpora of any length, and arrays
+    # Large corpora and arrays
 
     @overload
     def embed_stream(self, texts: Iterable[str], *, as_array: Literal[False] = False) -> Iterator[Embedding]: ...
     @overload
     def embed_stream(self, texts: Iterable[str], *, as_array: Literal[True]) -> Iterator[np.ndarray[Any, Any]]: ...
     def embed_stream(self, texts: Iterable[str], *, as_array: bool = False) -> Iterator[Any]:
-        """Return the vectors of a corpus of any length one by one, in order; no more is held than is in flight.
+        """Yield the vectors of a corpus of any size in order. Only the batches in flight are in memory.
 
         Args:
-            texts: The texts, read as they are needed; `text_instruction` is put before each.
-            as_array: Whether to yield arrays. They are not kept in `embeddings_cache`.
+            texts: The texts, read lazily, without `text_instruction`, which is added.
+            as_array: Whether to yield one array per batch. They are not kept in `embeddings_cache`.
 
         Yields:
-            One list of floats a text; with `as_array` one array a batch, of shape `(texts of the batch, dimensions)`.
+            One list of floats per text; with `as_array`, one float32 array per batch, of shape `(texts, dimensions)`.
         """
         if not as_array:
             with closing(self._answers(texts)) as answers:
@@ -258,13 +275,13 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
                 yield same.checked(array, batch.start)
 
     def embed_array(self, texts: Iterable[str]) -> np.ndarray[Any, Any]:
-        """Return one vector a text as one array: no Python floats are made. Needs numpy.
+        """Return one vector per text as one array, without creating Python floats. Needs numpy.
 
         Args:
-            texts: The texts, in a list or any other iterable; `text_instruction` is put before each.
+            texts: The texts, in a list or another iterable, without `text_instruction`, which is added.
 
         Returns:
-            float32, of shape `(texts, dimensions)`.
+            A float32 array of shape `(texts, dimensions)`.
         """
         vectors = ArrayBuilder()
         for array in self.embed_stream(texts, as_array=True):
@@ -279,11 +296,11 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
         return vectors.finish()
 
     def _answers(self, texts: Iterable[str]) -> Generator[tuple[Batch, list[Embedding]], None, None]:
-        same = self._same()
+        same, cached = self._same(), self._with_cache_of(self.text_instruction)
 
         def send(batch: Batch) -> list[Embedding]:
             if self.embeddings_cache is not None:
-                return self._get_text_embeddings_cached(batch.texts)
+                return cached._get_text_embeddings_cached(batch.texts)  # noqa: SLF001 - of the same class
             return self._embed([_instructed(self.text_instruction, text) for text in batch.texts], batch.start)
 
         with Reports(self.callback_manager, self.to_payload()) as reports:
@@ -295,13 +312,13 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
                     yield batch, answer
 
     async def _aanswers(self, texts: Iterable[str]) -> AsyncGenerator[tuple[Batch, list[Embedding]], None]:
-        same = self._same()
+        same, cached = self._same(), self._with_cache_of(self.text_instruction)
 
         async def send(batch: Batch) -> list[Embedding]:
             if self.rate_limiter is not None:
                 await self.rate_limiter.async_acquire()
             if self.embeddings_cache is not None:
-                return await self._aget_text_embeddings_cached(batch.texts)
+                return await cached._aget_text_embeddings_cached(batch.texts)  # noqa: SLF001 - of the same class
             return await self._aembed([_instructed(self.text_instruction, text) for text in batch.texts], batch.start)
 
         with Reports(self.callback_manager, self.to_payload()) as reports:
@@ -312,17 +329,13 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
                     yield batch, answer
 
     def _let_pass_each(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The batches, each let pass by the rate limiter when its turn comes."""
+        """Yield the batches, each after the rate limiter allows it."""
         for batch in batches:
             if self.rate_limiter is not None:
                 self.rate_limiter.acquire()
             yield batch
 
     def _batches(self, texts: Iterable[str], prefix: str = "") -> Iterator[Batch]:
-        if isinstance(texts, str):
-            # Its letters would be embedded one by one.
-            msg = f"a list of texts is embedded, not one text ({texts[:40]!r}): give [text]"
-            raise XinferenceConfigurationError(msg)
         return batches_of(texts, self.embed_batch_size, prefix=prefix)
 
     def _concurrency(self) -> int:

@@ -1,4 +1,4 @@
-"""A language model that a Xinference server runs, as LlamaIndex calls it."""
+"""`XinferenceLLM`: the language model for LlamaIndex."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from llama_index.core.tools.types import BaseTool
 from llama_index.core.types import BaseOutputParser, PydanticProgramMode, TokenAsyncGen
 from typing_extensions import Unpack
 
-from llamaindex_xinference_bridge._base import ServedModelFields
 from llamaindex_xinference_bridge._constructor_kwargs import LLMSettings
 from llamaindex_xinference_bridge._rate_limit import RateLimited
 from llamaindex_xinference_bridge._requests import (
@@ -45,7 +44,8 @@ from llamaindex_xinference_bridge._responses import (
     completion_response,
 )
 from llamaindex_xinference_bridge._structured import StructuredPrediction
-from llamaindex_xinference_bridge._tools import selections_from_response, tool_keywords, wants_one_call
+from llamaindex_xinference_bridge._token_counting import TokenCounting
+from llamaindex_xinference_bridge._tools import offered_alone, selections_from_response, tool_keywords, wants_one_call
 from xinference_bridge.connection_settings import CallOptions
 from xinference_bridge.errors import XinferencePermissionError
 from xinference_bridge.integration.inline_media import InlineMedia
@@ -61,15 +61,15 @@ from xinference_bridge.protocol.model_info import ModelInfo
 _log = logging.getLogger(__name__)
 
 
-class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPrediction):
+class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, StructuredPrediction):
     """A language model that runs on a Xinference server: chat, completion, tools, reasoning, structured output.
 
-    A parameter that you leave out is not sent, so the server's default applies; each can be set per call too, as in
-    `llm.chat(messages, temperature=0)`. Context window and abilities are asked of the server once, when first needed,
+    A parameter that you leave out is not sent, so the server's default applies. Set one here or per call, as in
+    `llm.chat(messages, temperature=0)`. The context window and abilities are fetched from the server on first use,
     unless they are set here.
 
     Raises:
-        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelled or invalid.
 
     Examples:
         ```python
@@ -79,11 +79,11 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
     """
 
     context_window: int | None = None
-    """Tokens of prompt and answer together. None: ask the server."""
+    """Maximum tokens of prompt and answer together. None: from the server."""
     is_chat_model: bool | None = None
-    """Whether the model takes messages; if not, they are joined into one prompt. None: ask the server."""
+    """Whether the model accepts messages; if not, they are joined into one prompt. None: from the server."""
     is_function_calling_model: bool | None = None
-    """Whether the model takes tools. None: ask the server."""
+    """Whether the model supports tools. None: from the server."""
     inline_media: InlineMedia = None
     """Which files and private URLs in messages are read here and sent as data URLs, since the server does not fetch
     them: True all of them, False none, or a list of folders and URL prefixes. None: those that a block names as `path=`
@@ -91,7 +91,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
 
     _known_to_server: ClassVar[frozenset[str]] = frozenset(RARE)
 
-    def __init__(  # noqa: PLR0917 - the order is that of `llama-index-llms-xinference`, whose calls work here
+    def __init__(  # noqa: PLR0917 - the same order as in `llama-index-llms-xinference`
         self,
         model_uid: str | None = None,
         endpoint: str | None = None,
@@ -121,20 +121,20 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
 
     @classmethod
     def class_name(cls) -> str:
-        """Return the name used in serialised objects and traces.
+        """Return the class name for serialized objects and traces.
 
         Returns:
             The name of this class.
         """
         return "XinferenceLLM"
 
-    # What the model is
+    # Metadata
 
     @property
     def metadata(self) -> LLMMetadata:
-        """Context window and abilities, as set here or else asked of the server once.
+        """Context window and abilities, as set here or fetched from the server once.
 
-        Asking blocks: in an event loop, await `aprepare` first.
+        The request blocks: in an event loop, await `aprepare` first.
 
         Raises:
             XinferenceModelNotFoundError: No such model runs.
@@ -142,9 +142,9 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
         return self._metadata(None if self._states_all() else self._handle(ModelHandle).describe())
 
     async def aprepare(self) -> LLMMetadata:
-        """Fetch the model's description now, so that reading `metadata` later does not block the event loop.
+        """Fetch the model's description, so that reading `metadata` later does not block the event loop.
 
-        Agents of llama-index-core read `metadata` inside the event loop; await this before they run.
+        llama-index-core's agents read `metadata` inside the event loop; await this before you run one.
 
         Returns:
             The metadata.
@@ -166,7 +166,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
         if window is None:
             window = DEFAULT_CONTEXT_WINDOW
             _log.warning(
-                "The server does not tell the context of %r: taken as %d. State it as context_window=.",
+                "The server does not report the context window of %r: assuming %d. Set it with context_window=.",
                 self.model_uid,
                 window,
             )
@@ -186,7 +186,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
         return model is None or model.can("chat")
 
     def _is_chat(self) -> bool:
-        """Whether calls go to the chat endpoint; so they do where the credential may not look at the model."""
+        """Return whether calls use the chat endpoint. They do if the credential may not read the description."""
         if self.is_chat_model is not None:
             return self.is_chat_model
         try:
@@ -203,16 +203,16 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
             return True
 
     def to_payload(self) -> dict[str, Any]:
-        """Return what events report of the model: only what is known without asking the server, and no credential.
+        """Return the model's description for events: no request is sent, and no credential is included.
 
         Returns:
             Class name, UID and the parameters that were set.
         """
-        # The default reads `metadata`, which may ask the server, and that inside an event loop.
+        # The default reads `metadata`, which may send a request inside an event loop.
         sampling = {name: value for name, value in self.stated_parameters().items() if name != "model_kwargs"}
         return {"class_name": self.class_name(), "model": self.model_uid, "model_name": self.model_uid, **sampling}
 
-    # The four that ask: whole or streamed, sync or async
+    # Requests: complete or streamed, sync or async
 
     def _ask(self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]) -> ChatResult:
         self._let_pass()
@@ -257,7 +257,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
         if isinstance(asked, str):
             return asked
         refuse_blocks_without_text(asked)
-        # llama-index-core fills both functions in where they are not given.
+        # llama-index-core sets both functions if they are not given.
         return cast("MessagesToPromptType", self.messages_to_prompt)(asked)
 
     # Chat
@@ -294,7 +294,7 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
             **kwargs: Parameters of this call, as for `chat`.
 
         Yields:
-            Responses with the whole answer so far, and its new part as `delta`; the last has the token counts.
+            Responses with the answer so far and the new part as `delta`. The last one has the token counts.
 
         Raises:
             XinferenceStreamError: The stream broke off; `partial_text` has the text so far.
@@ -321,11 +321,11 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """Send a prompt and return its completion; a chat model gets it as a user's message.
+        """Send a prompt and return its completion. A chat model gets it as a user message.
 
         Args:
             prompt: The prompt.
-            formatted: Whether the prompt is complete already, so that `completion_to_prompt` is not applied.
+            formatted: Whether the prompt is final, so that `completion_to_prompt` is not applied.
             **kwargs: Parameters of this call, as for `chat`.
 
         Returns:
@@ -347,11 +347,11 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
 
         Args:
             prompt: The prompt.
-            formatted: Whether the prompt is complete already, so that `completion_to_prompt` is not applied.
+            formatted: Whether the prompt is final, so that `completion_to_prompt` is not applied.
             **kwargs: Parameters of this call, as for `chat`.
 
         Yields:
-            Responses with the whole text so far, and its new part as `delta`.
+            Responses with the text so far and the new part as `delta`.
 
         Raises:
             XinferenceStreamError: The stream broke off; `partial_text` has the text so far.
@@ -377,14 +377,14 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
     def _formatted(self, prompt: str, formatted: bool) -> str:
         return prompt if formatted else cast("CompletionToPromptType", self.completion_to_prompt)(prompt)
 
-    # Tools: `chat_with_tools`, its twins and `predict_and_call` of llama-index-core stand on these
+    # Tools: used by llama-index-core's `chat_with_tools`, its variants and `predict_and_call`
 
     def _prepare_chat_with_tools(  # noqa: PLR0917 - as llama-index-core calls it
         self,
         tools: Sequence[BaseTool],
         user_msg: str | ChatMessage | None = None,
         chat_history: list[ChatMessage] | None = None,
-        verbose: bool = False,  # noqa: ARG002 - llama-index-core prints what there is to print
+        verbose: bool = False,  # noqa: ARG002 - llama-index-core does the printing
         allow_parallel_tool_calls: bool = False,
         tool_required: bool = False,
         tool_choice: str | Mapping[str, Any] | None = None,
@@ -410,21 +410,67 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
 
         Args:
             response: An answer of this model.
-            error_on_no_tool_call: Whether an answer without a tool call raises.
+            error_on_no_tool_call: Whether an answer without a tool call raises, or with one that cannot be carried out.
             **kwargs: Not used.
 
         Returns:
-            One selection per call, in the model's order.
+            One selection per call, in the model's order. A call whose arguments cannot be read names no tool, so that
+            an agent does not carry it out, and tells the model why.
 
         Raises:
             ValueError: The answer has no tool call.
+            XinferenceUnsupportedError: A call cannot be carried out: it was cut off, or its arguments are not JSON.
         """
-        selections = selections_from_response(response)
+        selections = selections_from_response(response, refuse=error_on_no_tool_call)
         if not selections and error_on_no_tool_call:
             words = (response.message.content or "")[:200]
-            msg = f"Expected a tool call, and {self.model_uid!r} answered in words: {words!r}"
+            msg = f"Expected a tool call, but {self.model_uid!r} answered in text: {words!r}"
             raise ValueError(msg)
         return selections
+
+    def predict_and_call(  # noqa: PLR0917 - as in llama-index-core
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        error_on_no_tool_call: bool = True,
+        error_on_tool_error: bool = False,
+        **kwargs: Any,
+    ) -> AgentChatResponse:
+        """Let the model call tools, carry the calls out, and return what the tools say.
+
+        Args:
+            tools: The tools on offer.
+            user_msg: The question.
+            chat_history: The conversation before it.
+            verbose: Whether each call is printed.
+            allow_parallel_tool_calls: Whether one answer may have several calls.
+            error_on_no_tool_call: Whether an answer without a tool call raises.
+            error_on_tool_error: Whether an error of a tool raises; else it is the tool's answer.
+            **kwargs: Parameters of this call, as for `chat`.
+
+        Returns:
+            What the tools said, with their outputs as `sources`.
+
+        Raises:
+            ValueError: The answer has no tool call.
+            XinferenceUnsupportedError: A call cannot be carried out: it was cut off, its arguments are not JSON, or it
+                names a tool that was not offered.
+            XinferenceError: The request failed.
+        """
+        with offered_alone(tools):
+            return super().predict_and_call(
+                tools,
+                user_msg,
+                chat_history,
+                verbose,
+                allow_parallel_tool_calls,
+                error_on_no_tool_call,
+                error_on_tool_error,
+                **kwargs,
+            )
 
     # llama-index-core looks at `metadata` in these, inside the event loop
 
@@ -441,16 +487,17 @@ class XinferenceLLM(ServedModelFields, SamplingFields, RateLimited, StructuredPr
     ) -> AgentChatResponse:
         """Async version of `predict_and_call`."""
         await self.aprepare()
-        return await super().apredict_and_call(
-            tools,
-            user_msg,
-            chat_history,
-            verbose,
-            allow_parallel_tool_calls,
-            error_on_no_tool_call,
-            error_on_tool_error,
-            **kwargs,
-        )
+        with offered_alone(tools):
+            return await super().apredict_and_call(
+                tools,
+                user_msg,
+                chat_history,
+                verbose,
+                allow_parallel_tool_calls,
+                error_on_no_tool_call,
+                error_on_tool_error,
+                **kwargs,
+            )
 
     async def apredict(self, prompt: BasePromptTemplate, **prompt_args: Any) -> str:
         """Async version of `predict`."""

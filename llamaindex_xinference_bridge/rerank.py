@@ -1,4 +1,4 @@
-"""A reranker that a Xinference server runs, as LlamaIndex calls it."""
+"""`XinferenceRerank`: the node postprocessor for LlamaIndex."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ dispatcher = get_dispatcher(__name__)
 class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
     """A rerank model that runs on a Xinference server, as a node postprocessor.
 
-    A node with an image is ranked by its image where the model takes images, and by its text elsewhere. A query engine
-    takes it as `index.as_query_engine(node_postprocessors=[reranker])`. It returns new nodes with the
-    model's scores, best first; the nodes given to it stay as they are.
+    If the model supports images, a node with an image is ranked by it, otherwise by its text. Pass the reranker to a
+    query engine with `index.as_query_engine(node_postprocessors=[reranker])`. It returns new nodes with the
+    model's scores, best first. The input nodes do not change.
 
     Raises:
-        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelled or invalid.
 
     Examples:
         ```python
@@ -45,13 +45,13 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
     """
 
     top_n: int | None = Field(default=5, ge=0)
-    """How many nodes to keep. None: all of them."""
+    """Maximum number of nodes to keep. None: all."""
     metadata_mode: MetadataMode = MetadataMode.EMBED
-    """Which metadata is sent along with a node's text."""
+    """Which metadata to send with a node's text."""
     instruction: str | None = None
-    """What counts as relevant, for models that are told: Qwen3-Reranker, Qwen3-VL-Reranker."""
+    """What counts as relevant, for models that accept an instruction: Qwen3-Reranker, Qwen3-VL-Reranker."""
     model_kwargs: JSON = Field(default_factory=dict)
-    """Further parameters of the server, passed through unchecked."""
+    """Other parameters of the server, passed through unchanged."""
 
     def __init__(
         self,
@@ -63,11 +63,11 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
         if model_uid is None and "model" not in settings:
             model_uid = "bge-reranker-base"  # the default of `llama-index-postprocessor-xinference-rerank`
         super().__init__(model_uid=model_uid, base_url=base_url, **settings)
-        self.top_n = top_n  # here None is a wish, not a blank
+        self.top_n = top_n  # here None has a meaning
 
     @classmethod
     def class_name(cls) -> str:
-        """Return the name used in serialised objects and traces.
+        """Return the class name for serialized objects and traces.
 
         Returns:
             The name of this class.
@@ -95,7 +95,7 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
         return best
 
     def _documents(self, nodes: list[NodeWithScore]) -> tuple[list[RerankItem], dict[int, str]]:
-        """Return what is ranked, and the captions of images, for a model that ranks text alone."""
+        """Return the documents to rank, and the captions of images for a model that ranks only text."""
         items: list[RerankItem] = []
         captions: dict[int, str] = {}
         for place, node in enumerate(nodes):
@@ -117,7 +117,7 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
     def _told(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None, query: str
     ) -> Iterator[list[NodeWithScore]]:
-        """Tells callbacks and events that it begins, and of the nodes that are put into the list."""
+        """Reports the start and the resulting nodes to callbacks and events."""
         wanted = len(nodes) if self.top_n is None else self.top_n
         dispatcher.event(ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=wanted, model_name=self.model_uid))
         best: list[NodeWithScore] = []
@@ -135,7 +135,7 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
 
 def _query_of(query_bundle: QueryBundle | None) -> str:
     if query_bundle is None:
-        msg = "Reranking needs a query: give query_bundle= or query_str="
+        msg = "Reranking requires a query: pass query_bundle= or query_str="
         raise XinferenceConfigurationError(msg)
     return query_bundle.query_str
 

@@ -1,38 +1,49 @@
-"""A sparse embedding model that a Xinference server runs, as LlamaIndex calls it."""
+"""`XinferenceSparseEmbedding`: sparse embeddings for LlamaIndex."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import aclosing, closing
 from typing import Any
 
 from llama_index.core.base.embeddings.base_sparse import BaseSparseEmbedding, SparseEmbedding
 from llama_index.core.bridge.pydantic import Field
+from llama_index_instrumentation import get_dispatcher
 from typing_extensions import Unpack
 
 from llamaindex_xinference_bridge._base import ServedModelFields
 from llamaindex_xinference_bridge._constructor_kwargs import SparseEmbeddingSettings
-from xinference_bridge.errors import XinferenceConfigurationError
-from xinference_bridge.models.batching import DEFAULT_BATCH_SIZE
+from llamaindex_xinference_bridge._embedding_reports import Progress, SparseReports
+from xinference_bridge.models.batching import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_CONCURRENCY,
+    Batch,
+    arun_batches_in_order,
+    batches_of,
+    run_batches_in_order,
+)
 from xinference_bridge.models.embedding import EmbeddingHandle
 from xinference_bridge.protocol.embedding import SparseVector
 from xinference_bridge.protocol.http import JSON
 
+dispatcher = get_dispatcher(__name__)
+
 
 class XinferenceSparseEmbedding(ServedModelFields, BaseSparseEmbedding):
-    """A sparse embedding model under its UID: BGE-M3 on the engine `flag`, launched with `return_sparse`.
+    """A sparse embedding model on a Xinference server: BGE-M3 on the engine `flag`, launched with `return_sparse`.
 
     ```python
     sparse = XinferenceSparseEmbedding(model_uid="bge-m3-flag", connection=conn)
     sparse.get_text_embedding("Where is the lighthouse?")  # {102: 0.59, …}: token id → weight
     ```
 
-    `as_qdrant_function` makes it what `QdrantVectorStore` takes as `sparse_doc_fn` and `sparse_query_fn`.
+    Pass `as_qdrant_function` to `QdrantVectorStore` as `sparse_doc_fn` and `sparse_query_fn`.
     """
 
     embed_batch_size: int = Field(default=DEFAULT_BATCH_SIZE, gt=0, le=2048)
-    """Texts of one request."""
+    """Maximum number of texts per request."""
     model_kwargs: JSON = Field(default_factory=dict)
-    """Whatever else goes into the request, unchecked."""
+    """Other parameters of the server, passed through unchanged."""
 
     def __init__(
         self,
@@ -47,7 +58,7 @@ class XinferenceSparseEmbedding(ServedModelFields, BaseSparseEmbedding):
 
     @classmethod
     def class_name(cls) -> str:
-        """Return the name in serialised objects and traces.
+        """Return the class name for serialized objects and traces.
 
         Returns:
             The name of this class.
@@ -55,47 +66,92 @@ class XinferenceSparseEmbedding(ServedModelFields, BaseSparseEmbedding):
         return "XinferenceSparseEmbedding"
 
     def as_qdrant_function(self, texts: list[str]) -> tuple[list[list[int]], list[list[float]]]:
-        """Return token ids and weights of several texts in the form of `QdrantVectorStore`'s sparse functions.
+        """Return the token ids and weights of texts, in the form that `QdrantVectorStore` expects.
 
         Args:
             texts: The texts.
 
         Returns:
-            One list of token ids and one of weights a text.
+            Two lists, with one list of token ids and one list of weights per text.
         """
-        vectors = self._vectors(texts)
-        return [vector.indices for vector in vectors], [vector.values for vector in vectors]
+        vectors = self.get_text_embedding_batch(texts)
+        return [list(vector) for vector in vectors], [list(vector.values()) for vector in vectors]
 
     def _get_query_embedding(self, query: str) -> SparseEmbedding:
-        return self._get_text_embeddings([query])[0]
+        return self._get_text_embedding(query)
 
     async def _aget_query_embedding(self, query: str) -> SparseEmbedding:
-        return (await self._aget_text_embeddings([query]))[0]
+        return await self._aget_text_embedding(query)
 
     def _get_text_embedding(self, text: str) -> SparseEmbedding:
-        return self._get_text_embeddings([text])[0]
+        return self._send(next(self._batches([text])))[0]
 
     async def _aget_text_embedding(self, text: str) -> SparseEmbedding:
-        return (await self._aget_text_embeddings([text]))[0]
+        return (await self._asend(next(self._batches([text]))))[0]
 
-    def _get_text_embeddings(self, texts: list[str]) -> list[SparseEmbedding]:
-        return list(map(_as_dict, self._vectors(texts)))
+    # llama-index-core sends one batch after another, and in async code all of them at once; generators it cannot take.
 
-    async def _aget_text_embeddings(self, texts: list[str]) -> list[SparseEmbedding]:
-        _refuse_others(texts)
-        return list(map(_as_dict, await self._handle(EmbeddingHandle).aembed_sparse(texts, self.model_kwargs)))
+    @dispatcher.span
+    def get_text_embedding_batch(
+        self,
+        texts: Iterable[str],
+        show_progress: bool = False,
+        **kwargs: Any,  # noqa: ARG002 - of llama-index-core's signature
+    ) -> list[SparseEmbedding]:
+        """Return one sparse vector a text, in input order.
 
-    def _vectors(self, texts: list[str]) -> list[SparseVector]:
-        _refuse_others(texts)
-        return self._handle(EmbeddingHandle).embed_sparse(texts, self.model_kwargs)
+        Args:
+            texts: The texts, in a list or any other iterable.
+            show_progress: Whether a bar shows how many texts are done; needs tqdm.
+            **kwargs: Of llama-index-core's signature; not used.
+
+        Returns:
+            As many dicts of weights by token id as there are texts.
+
+        Raises:
+            XinferenceError: The first failure; it names the inputs that were not embedded.
+        """
+        progress, vectors = Progress(texts, show_progress), []
+        with SparseReports(self.to_payload()) as reports:
+            answers = run_batches_in_order(self._send, reports.begun(self._batches(texts)), self._concurrency())
+            with closing(answers):
+                for batch, answer in answers:
+                    reports.end(batch, answer)
+                    progress.done(len(batch.texts))
+                    vectors += answer
+        progress.close()
+        return vectors
+
+    @dispatcher.span
+    async def aget_text_embedding_batch(
+        self, texts: Iterable[str], show_progress: bool = False
+    ) -> list[SparseEmbedding]:
+        """Async version of `get_text_embedding_batch`."""
+        progress, vectors = Progress(texts, show_progress), []
+        with SparseReports(self.to_payload()) as reports:
+            answers = arun_batches_in_order(self._asend, reports.begun(self._batches(texts)), self._concurrency())
+            async with aclosing(answers):
+                async for batch, answer in answers:
+                    reports.end(batch, answer)
+                    progress.done(len(batch.texts))
+                    vectors += answer
+        progress.close()
+        return vectors
+
+    def _send(self, batch: Batch) -> list[SparseEmbedding]:
+        handle = self._handle(EmbeddingHandle)
+        return list(map(_as_dict, handle.embed_sparse(batch.texts, self.model_kwargs, start=batch.start)))
+
+    async def _asend(self, batch: Batch) -> list[SparseEmbedding]:
+        handle = self._handle(EmbeddingHandle)
+        return list(map(_as_dict, await handle.aembed_sparse(batch.texts, self.model_kwargs, start=batch.start)))
+
+    def _batches(self, texts: Iterable[str]) -> Iterator[Batch]:
+        return batches_of(texts, self.embed_batch_size)
+
+    def _concurrency(self) -> int:
+        return self.num_workers if self.num_workers is not None else DEFAULT_CONCURRENCY
 
 
 def _as_dict(vector: SparseVector) -> SparseEmbedding:
     return dict(zip(vector.indices, vector.values, strict=True))
-
-
-def _refuse_others(texts: Sequence[Any]) -> None:
-    for place, text in enumerate(texts):
-        if not isinstance(text, str):
-            msg = f"text {place} of those to embed must be a string, got {type(text).__name__}: {text!r:.60}"
-            raise XinferenceConfigurationError(msg)

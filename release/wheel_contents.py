@@ -8,7 +8,7 @@ from email.parser import Parser
 from pathlib import Path
 
 PACKAGES = ("xinference_bridge", "langchain_xinference_bridge", "llamaindex_xinference_bridge")
-EXTRAS = {"langchain", "llamaindex", "cli", "testing", "all"}
+EXTRAS = {"langchain", "llamaindex", "cli", "parquet", "testing", "all"}
 
 
 def main() -> int:

@@ -28,13 +28,13 @@ LLAMAINDEX = [
 def test_a_model_in_the_place_of_the_url_is_told_what_to_write(kind: Any):
     with pytest.raises(XinferenceConfigurationError) as caught:
         kind("qwen2.5-instruct")
-    assert str(caught.value).endswith(f"Give the model by name: {kind.__name__}(model_uid='qwen2.5-instruct').")
+    assert str(caught.value).endswith(f"Pass the model by name: {kind.__name__}(model_uid='qwen2.5-instruct').")
 
 
 @pytest.mark.parametrize("kind", LANGCHAIN)
 @pytest.mark.parametrize("url", ["http://gpu:9997", "gpu:9997", "localhost", "10.0.0.7"])
 def test_a_url_alone_is_asked_for_the_model_only(kind: Any, url: str):
-    with pytest.raises(XinferenceConfigurationError, match=r"needs model_uid= .* prints\.$"):
+    with pytest.raises(XinferenceConfigurationError, match=r"requires model_uid= .* prints\.$"):
         kind(url)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import warnings
 from contextlib import suppress
@@ -17,13 +18,15 @@ from llama_index.core.schema import NodeWithScore, TextNode
 
 import langchain_xinference_bridge as lc
 import llamaindex_xinference_bridge as li
-from tests.core.asks import body_of, recorded
+from tests.core.asks import MODES, body_of, recorded
 from tests.support.fuzzing import FUZZ, answering, changed_answers, original, stream_of
 from xinference_bridge import XinferenceConnection, XinferenceError
 from xinference_bridge.client import registry as clients
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    Ask = Callable[[dict[str, Any]], Any]
 
 URL = "http://127.0.0.1:1"
 TEXTS = ["a cat", "a dog", "a ship"]
@@ -58,27 +61,116 @@ def nodes() -> list[NodeWithScore]:
 
 DOCUMENTS = [Document(page_content=text) for text in TEXTS]
 CHAT, COMPLETE = "/v1/chat/completions", "/v1/completions"
-#: What is called, the path whose answer is changed, and what a real server answered there.
-CALLS: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
-    "LangChain chat": (lambda m: m["lc chat"].invoke("hi"), CHAT, "chat"),
-    "LangChain completion": (lambda m: m["lc llm"].invoke("hi"), COMPLETE, "completion"),
-    "LangChain embeddings": (lambda m: m["lc embed"].embed_documents(TEXTS), "/v1/embeddings", "embeddings"),
-    "LangChain rerank": (lambda m: m["lc rerank"].compress_documents(DOCUMENTS, "cat"), "/v1/rerank", "rerank"),
-    "LlamaIndex chat": (lambda m: m["li llm"].chat([ChatMessage("hi")]), CHAT, "chat"),
-    "LlamaIndex completion": (lambda m: m["li llm"].complete("hi"), CHAT, "chat"),
-    "LlamaIndex embeddings": (lambda m: m["li embed"].get_text_embedding_batch(TEXTS), "/v1/embeddings", "embeddings"),
-    "LlamaIndex rerank": (lambda m: m["li rerank"].postprocess_nodes(nodes(), query_str="cat"), "/v1/rerank", "rerank"),
-    "models": (lambda _: connection().models(), "/v1/models", "models"),
-    "a model": (lambda _: connection().model("minilm"), "/v1/models/minilm", "describe_minilm"),
-    "a profile": (lambda _: profile(), "/v1/models/tiny-chat", "describe_chat"),
-    "metadata": (lambda m: m["li llm"].metadata, "/v1/models/tiny-chat", "describe_chat"),
-}  # fmt: skip
-STREAMS: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
-    "LangChain chat": (lambda m: list(m["lc chat"].stream("hi")), CHAT, "chat_stream"),
-    "LangChain completion": (lambda m: list(m["lc llm"].stream("hi")), COMPLETE, "completion_stream"),
-    "LlamaIndex chat": (lambda m: list(m["li llm"].stream_chat([ChatMessage("hi")])), CHAT, "chat_stream"),
-    "LlamaIndex completion": (lambda m: list(m["li llm"].stream_complete("hi")), CHAT, "chat_stream"),
+#: What is called, sync and async, the path whose answer is changed, and what a real server answered there.
+CALLS: dict[str, tuple[Ask, Ask, str, str]] = {
+    "LangChain chat": (lambda m: m["lc chat"].invoke("hi"), lambda m: m["lc chat"].ainvoke("hi"), CHAT, "chat"),
+    "LangChain completion": (
+        lambda m: m["lc llm"].invoke("hi"),
+        lambda m: m["lc llm"].ainvoke("hi"),
+        COMPLETE,
+        "completion",
+    ),
+    "LangChain embeddings": (
+        lambda m: m["lc embed"].embed_documents(TEXTS),
+        lambda m: m["lc embed"].aembed_documents(TEXTS),
+        "/v1/embeddings",
+        "embeddings",
+    ),
+    "LangChain rerank": (
+        lambda m: m["lc rerank"].compress_documents(DOCUMENTS, "cat"),
+        lambda m: m["lc rerank"].acompress_documents(DOCUMENTS, "cat"),
+        "/v1/rerank",
+        "rerank",
+    ),
+    "LlamaIndex chat": (
+        lambda m: m["li llm"].chat([ChatMessage("hi")]),
+        lambda m: m["li llm"].achat([ChatMessage("hi")]),
+        CHAT,
+        "chat",
+    ),
+    "LlamaIndex completion": (
+        lambda m: m["li llm"].complete("hi"),
+        lambda m: m["li llm"].acomplete("hi"),
+        CHAT,
+        "chat",
+    ),
+    "LlamaIndex embeddings": (
+        lambda m: m["li embed"].get_text_embedding_batch(TEXTS),
+        lambda m: m["li embed"].aget_text_embedding_batch(TEXTS),
+        "/v1/embeddings",
+        "embeddings",
+    ),
+    "LlamaIndex rerank": (
+        lambda m: m["li rerank"].postprocess_nodes(nodes(), query_str="cat"),
+        lambda m: m["li rerank"].apostprocess_nodes(nodes(), query_str="cat"),
+        "/v1/rerank",
+        "rerank",
+    ),
+    "models": (lambda _: connection().models(), lambda _: connection().amodels(), "/v1/models", "models"),
+    "a model": (
+        lambda _: connection().model("minilm"),
+        lambda _: connection().amodel("minilm"),
+        "/v1/models",
+        "models",
+    ),
+    "a description": (
+        lambda _: profile(),
+        lambda m: m["li llm"].aprepare(),
+        "/v1/models/tiny-chat",
+        "describe_chat",
+    ),
+    "metadata": (
+        lambda m: m["li llm"].metadata,
+        lambda m: m["lc chat"].aprepare(),
+        "/v1/models/tiny-chat",
+        "describe_chat",
+    ),
 }
+STREAMS: dict[str, tuple[Ask, Ask, str, str]] = {
+    "LangChain chat": (
+        lambda m: list(m["lc chat"].stream("hi")),
+        lambda m: read(m["lc chat"].astream("hi")),
+        CHAT,
+        "chat_stream",
+    ),
+    "LangChain completion": (
+        lambda m: list(m["lc llm"].stream("hi")),
+        lambda m: read(m["lc llm"].astream("hi")),
+        COMPLETE,
+        "completion_stream",
+    ),
+    "LlamaIndex chat": (
+        lambda m: list(m["li llm"].stream_chat([ChatMessage("hi")])),
+        lambda m: read_awaited(m["li llm"].astream_chat([ChatMessage("hi")])),
+        CHAT,
+        "chat_stream",
+    ),
+    "LlamaIndex completion": (
+        lambda m: list(m["li llm"].stream_complete("hi")),
+        lambda m: read_awaited(m["li llm"].astream_complete("hi")),
+        CHAT,
+        "chat_stream",
+    ),
+}
+
+
+async def read(stream: Any) -> None:
+    async for _ in stream:
+        pass
+
+
+async def read_awaited(stream: Any) -> None:
+    await read(await stream)
+
+
+def asked(mode: str, calls: tuple[Ask, Ask, str, str]) -> tuple[Ask, str, str]:
+    """What to call in this mode, the path, and what is answered there."""
+    sync, not_sync, path, what = calls
+    return (sync if mode == "sync" else lambda m: asyncio.run(awaited(not_sync, m))), path, what
+
+
+async def awaited(do: Ask, m: dict[str, Any]) -> Any:
+    return await do(m)
 
 
 def healthy(path: str) -> bytes:
@@ -94,9 +186,12 @@ def call(monkeypatch: pytest.MonkeyPatch, do: Callable[[dict[str, Any]], Any], p
             do(models())
 
 
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", CALLS)
-def test_an_answer_with_any_place_changed_is_read_or_an_error_of_ours(monkeypatch: pytest.MonkeyPatch, name: str):
-    do, path, what = CALLS[name]
+def test_an_answer_with_any_place_changed_is_read_or_an_error_of_ours(
+    monkeypatch: pytest.MonkeyPatch, name: str, mode: str
+):
+    do, path, what = asked(mode, CALLS[name])
 
     @FUZZ
     @given(changed_answers(original(what)))
@@ -106,9 +201,10 @@ def test_an_answer_with_any_place_changed_is_read_or_an_error_of_ours(monkeypatc
     check()
 
 
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", CALLS)
-def test_any_bytes_are_read_or_an_error_of_ours(monkeypatch: pytest.MonkeyPatch, name: str):
-    do, path, what = CALLS[name]
+def test_any_bytes_are_read_or_an_error_of_ours(monkeypatch: pytest.MonkeyPatch, name: str, mode: str):
+    do, path, what = asked(mode, CALLS[name])
     whole = json.dumps(original(what)).encode()
 
     @FUZZ
@@ -119,9 +215,12 @@ def test_any_bytes_are_read_or_an_error_of_ours(monkeypatch: pytest.MonkeyPatch,
     check()
 
 
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_with_any_place_changed_is_read_or_an_error_of_ours(monkeypatch: pytest.MonkeyPatch, name: str):
-    do, path, what = STREAMS[name]
+def test_a_stream_with_any_place_changed_is_read_or_an_error_of_ours(
+    monkeypatch: pytest.MonkeyPatch, name: str, mode: str
+):
+    do, path, what = asked(mode, STREAMS[name])
     events = stream_of(what)
 
     @FUZZ

@@ -8,6 +8,7 @@ import asyncio
 import base64
 import io
 from array import array
+from io import BytesIO
 from typing import Any
 
 import orjson
@@ -120,18 +121,57 @@ def test_a_generator_of_texts_is_embedded_in_order(bridge, mode, server):
     assert [vector[0] for vector in vectors] == list(range(1, 11))
 
 
-@in_both
+EMBEDDERS: dict[str, tuple[Any, str, dict[str, Any]]] = {
+    "langchain": (lc.XinferenceEmbeddings, "embed_documents", {"model_uid": "texts", "batch_size": 4}),
+    "langchain array": (lc.XinferenceEmbeddings, "embed_array", {"model_uid": "texts", "batch_size": 4}),
+    "langchain sparse": (lc.XinferenceSparseEmbeddings, "embed_documents", {"model_uid": "sparse", "batch_size": 4}),
+    "llamaindex": (li.XinferenceEmbedding, "get_text_embedding_batch", {"model_uid": "texts", "embed_batch_size": 4}),
+    "llamaindex array": (li.XinferenceEmbedding, "embed_array", {"model_uid": "texts", "embed_batch_size": 4}),
+    "llamaindex sparse": (
+        li.XinferenceSparseEmbedding,
+        "get_text_embedding_batch",
+        {"model_uid": "sparse", "embed_batch_size": 4},
+    ),
+}
+
+
+def by_every_embedder(test):
+    for mark in (pytest.mark.parametrize("mode", MODES), pytest.mark.parametrize("embedder", EMBEDDERS)):
+        test = mark(test)
+    return test
+
+
+def embedded_by(embedder: str, mode: str, server: Any, texts: Any) -> Any:
+    kind, verb, settings = EMBEDDERS[embedder]
+    return called(mode, kind(server_url=server.url, max_retries=0, **settings), verb, texts)
+
+
+@by_every_embedder
 @pytest.mark.parametrize("wrong", [None, 7, b"text", ["text"]])
-def test_what_is_no_text_is_named_before_its_batch_is_sent(bridge, mode, server, wrong):
-    with pytest.raises(XinferenceConfigurationError, match=rf"text 2 .* got {type(wrong).__name__}"):
-        embedded(bridge, mode, server, ["a", "b", wrong])
+def test_what_is_no_text_is_named_before_anything_is_sent(embedder, mode, server, wrong):
+    with pytest.raises(XinferenceConfigurationError, match=rf"text 40 .* got {type(wrong).__name__}"):
+        embedded_by(embedder, mode, server, ["a"] * 40 + [wrong])
     assert not server.bodies("/v1/embeddings")
 
 
-@in_both
-def test_an_error_names_the_input_by_its_place_in_the_call(bridge, mode, server):
+@by_every_embedder
+@pytest.mark.parametrize("wrong", ["a text", None, 7, b"text", {"text": "a"}])
+def test_what_is_no_list_of_texts_is_refused(embedder, mode, server, wrong):
+    with pytest.raises(XinferenceConfigurationError, match=r"texts must be a list of strings, (not one text|got)"):
+        embedded_by(embedder, mode, server, wrong)
+    assert not server.bodies("/v1/embeddings")
+
+
+@by_every_embedder
+def test_a_generator_is_taken_by_every_embedder(embedder, mode, server):
+    assert len(embedded_by(embedder, mode, server, (text for text in "abcdefghij"))) == 10
+    assert [len(body["input"]) for body in server.bodies("/v1/embeddings")].count(4) == 2
+
+
+@by_every_embedder
+def test_an_error_names_the_input_by_its_place_in_the_call(embedder, mode, server):
     with pytest.raises(XinferenceError, match=r"input\[6\]"):
-        embedded(bridge, mode, server, ["a", "b", "c", "d", "e", "f", "\ud800", "h"])
+        embedded_by(embedder, mode, server, ["a", "b", "c", "d", "e", "f", "\ud800", "h"])
 
 
 @in_both
@@ -141,7 +181,7 @@ def test_vectors_of_another_length_in_a_later_batch_are_refused(bridge, mode, se
         return plain(item, body)
 
     server._vector = grow
-    with pytest.raises(XinferenceProtocolError, match="4 dimensions from input 4 on, and of 3 before"):
+    with pytest.raises(XinferenceProtocolError, match="3 dimensions, but of 4 from input 4 on"):
         embedded(bridge, mode, server, ["a", "b", "c", "d", "e"])
 
 
@@ -226,6 +266,31 @@ def test_images_of_every_form_are_sent_as_data_urls_in_order(mode, server, tmp_p
     sent = [item["image"] for body in server.bodies("/v1/embeddings") for item in body["input"]]
     assert sent[:6] == [PNG_URL] * 6
     assert (sent[6][:23], sent[7]) == ("data:image/jpeg;base64,", "https://example.org/cat.png")
+
+
+@in_both
+def test_an_image_is_named_by_its_place_in_the_call_whatever_the_batches(bridge, mode, server):
+    images = (PNG if bridge == "langchain" else BytesIO(PNG) for _ in range(10))
+    models: dict[str, tuple[Any, str]] = {
+        "langchain": (lc.XinferenceEmbeddings(server.url, "pictures"), "embed_images"),
+        "llamaindex": (li.XinferenceMultiModalEmbedding("pictures", server.url), "get_image_embedding_batch"),
+    }
+    model, verb = models[bridge]
+    assert len(called(mode, model, verb, images)) == 10
+    assert [len(body["input"]) for body in server.bodies("/v1/embeddings")] == [8, 2]
+    with pytest.raises(XinferenceConfigurationError, match=r"image 9 cannot be read from '/nowhere.png'"):
+        called(mode, model, verb, [PNG_URL] * 9 + ["/nowhere.png"])
+    with pytest.raises(XinferenceConfigurationError, match="images must be a list of paths, URLs or bytes"):
+        called(mode, model, verb, None)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("verb", ["get_image_embedding", "get_image_embedding_batch"])
+def test_an_image_embedded_by_llamaindex_is_one_event_of_its_callbacks(mode, server, verb):
+    handler = LlamaDebugHandler(print_trace_on_end=False)
+    model = li.XinferenceMultiModalEmbedding("pictures", server.url, callback_manager=CallbackManager([handler]))
+    called(mode, model, verb, BytesIO(PNG) if verb == "get_image_embedding" else [BytesIO(PNG)])
+    assert [len(pair) for pair in handler.get_event_pairs(CBEventType.EMBEDDING)] == [2]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -357,7 +422,7 @@ def test_an_image_node_is_never_ranked_as_empty_text(mode, server, node, words):
         ("q", [{"picture": PNG}], r"document 0 must be .* got the keys \['picture'\]"),
         ("q", [{}], "document 0 must be"),
         ("q", [{"text": 7}], "the text of document 0 must be a string, got int"),
-        ("q", {"image": PNG}, "not one object"),
+        ("q", {"image": PNG}, "documents must be a list .*got dict"),
         (7, ["a"], "the query must be a string or an object, got int"),
         ({"image": b"x"}, ["a"], "the image of the query must be an image"),
     ],
@@ -402,6 +467,27 @@ def test_a_query_and_a_text_of_the_same_words_are_cached_apart_under_instruction
     assert len(server.bodies("/v1/embeddings")) == 2
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("verb", ["get_text_embedding", "get_query_embedding", "get_text_embedding_batch"])
+def test_a_cache_that_was_written_under_another_instruction_is_not_read(mode, server, verb):
+    cache = SimpleKVStore()
+    told = []
+    for instruction in (None, "one:", "three:"):
+        model = li.XinferenceEmbedding(
+            "texts",
+            server.url,
+            query_instruction=instruction,
+            text_instruction=instruction,
+            embeddings_cache=cache,
+        )
+        asked = ["cat"] if verb.endswith("batch") else "cat"
+        first, again = called(mode, model, verb, asked), called(mode, model, verb, asked)
+        assert first == again
+        told.append(first[0][0] if verb.endswith("batch") else first[0])
+    assert told == [3.0, 8.0, 10.0]
+    assert len(server.bodies("/v1/embeddings")) == 3
+
+
 @pytest.mark.parametrize(
     "model",
     [
@@ -412,3 +498,18 @@ def test_a_query_and_a_text_of_the_same_words_are_cached_apart_under_instruction
 )  # fmt: skip
 def test_model_can_be_read_on_every_class_that_takes_it(model):
     assert model(model="the-uid", server_url="http://127.0.0.1:9").model == "the-uid"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("fails", [False, True])
+def test_every_event_of_sparse_vectors_that_begins_ends(mode, server, fails):
+    model = li.XinferenceSparseEmbedding("sparse", server.url, embed_batch_size=2, max_retries=0)
+    texts = ["a", "b", "c", "d", "\ud800" if fails else "e"]
+    with heard() as events:
+        if fails:
+            with pytest.raises(XinferenceError):
+                called(mode, model, "get_text_embedding_batch", texts)
+        else:
+            called(mode, model, "get_text_embedding_batch", texts)
+    kinds = [type(event).__name__ for event in events]
+    assert kinds.count("SparseEmbeddingStartEvent") == kinds.count("SparseEmbeddingEndEvent") == 3

@@ -60,7 +60,7 @@ _MODULES = {
     "__version__": "xinference_bridge.version",
 }
 
-#: What people look for here, and the package that has it.
+#: Classes that people try to import from here, and the package that has each.
 _ELSEWHERE = {
     "ChatXinference": "langchain_xinference_bridge",
     "XinferenceEmbeddings": "langchain_xinference_bridge",

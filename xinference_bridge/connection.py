@@ -1,4 +1,4 @@
-"""`XinferenceConnection`: the one object that a team shares between its models, and the verbs on it."""
+"""`XinferenceConnection`: the object that models share, and its methods."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ if TYPE_CHECKING:
 
 
 class XinferenceConnection(ConnectionSettings):
-    """How to reach one Xinference server; safe to share between threads, event loops and processes.
+    """A connection to one Xinference server, safe to share between threads, event loops and processes.
 
-    Building one makes no network call. Equal settings are equal connections, and share one pool of sockets, one login
-    and one view of which models run. A setting left out is taken from the environment (see `ENVIRONMENT_NAMES`), and
-    else is the default. A pickle carries the credentials, so that a spawned worker can answer; `repr`, `str` and
-    `model_dump` leave them out.
+    Building one makes no network call. Connections with equal settings are equal, and share one pool of sockets, one
+    login and one cache of model descriptions. A setting that is left out comes from the environment (see
+    `ENVIRONMENT_NAMES`) or is the default. A pickle contains the credentials, because a spawned worker needs them;
+    `repr`, `str` and `model_dump` leave them out.
 
     Raises:
-        XinferenceConfigurationError: A setting is misspelt or invalid.
+        XinferenceConfigurationError: A setting is misspelled or invalid.
     """
 
     def __init__(self, server_url: str | None = None, /, **settings: Any) -> None:
         super().__init__(server_url, **settings)
 
-    # What every user meets; everything else is asked of the models themselves.
+    # The methods that most users need
 
     def models(self) -> ModelList:
-        """Return the models that run now, asked of the server.
+        """Return the models that are running now.
 
         Returns:
-            A list with one entry per model, in the server's order; Jupyter shows it as a table.
+            A list with one entry per model, in the server's order. Jupyter shows it as a table.
 
         Raises:
-            XinferenceConnectionError: Nothing answers at `server_url`.
-            XinferenceAuthenticationError: The server asks for a credential, or does not know this one.
-            XinferenceError: Whatever else the server answers with.
+            XinferenceConnectionError: The server at `server_url` cannot be reached.
+            XinferenceAuthenticationError: The server requires a credential, or rejected this one.
+            XinferenceError: The request failed for another reason.
         """
         return ModelList(self.client.run(self.client.running.models()))
 
@@ -54,7 +54,7 @@ class XinferenceConnection(ConnectionSettings):
         return ModelList(await self.client.arun(self.client.running.models()))
 
     def model(self, uid_or_name: str) -> ModelInfo:
-        """Return the running model with this UID, or else the only one with this model name.
+        """Return the running model with this UID, or the only one with this model name.
 
         Args:
             uid_or_name: A UID as `xinference list` prints it, or a model name.
@@ -63,7 +63,7 @@ class XinferenceConnection(ConnectionSettings):
             The model's description.
 
         Raises:
-            XinferenceModelNotFoundError: No such model runs, or several carry the name; the message lists what runs.
+            XinferenceModelNotFoundError: No such model is running, or several have this name.
         """
         return self.client.run(self.client.running.model(uid_or_name))
 
@@ -72,13 +72,13 @@ class XinferenceConnection(ConnectionSettings):
         return await self.client.arun(self.client.running.model(uid_or_name))
 
     def check(self, uid_or_name: str, ability: str | None = None, *, try_it: bool = False) -> ModelInfo:
-        """Check what a "Save" button would: reach the server, authenticate, find the model, match its type.
+        """Check a configuration: connect, authenticate, find the model and check its type.
 
         Args:
             uid_or_name: A UID or a model name.
-            ability: What the model is wanted for: "chat", "generate", "embed", "rerank", or one of the server's own
-                words ("vision", "tools", …). None: anything.
-            try_it: Whether to send one tiny request to the model, too.
+            ability: What the model must support: "chat", "generate", "embed", "rerank", or one of the server's own
+                abilities ("vision", "tools", …). None: anything.
+            try_it: Whether to also send one small request to the model.
 
         Returns:
             The model's description.
@@ -86,7 +86,7 @@ class XinferenceConnection(ConnectionSettings):
         Raises:
             XinferenceModelTypeError: The model is of another type.
             XinferenceModelNotFoundError: No such model runs.
-            XinferenceError: Whatever else is wrong.
+            XinferenceError: Another check failed.
         """
         return self.client.run(self.client.running.check(uid_or_name, ability, try_it=try_it))
 
@@ -95,17 +95,17 @@ class XinferenceConnection(ConnectionSettings):
         return await self.client.arun(self.client.running.check(uid_or_name, ability, try_it=try_it))
 
     def wait_until_ready(self, uid: str, timeout: float = 300.0) -> ModelInfo:
-        """Wait until the model answers to its description.
+        """Wait until the model is ready.
 
         Args:
-            uid: The UID it was launched with.
-            timeout: Seconds to wait at most.
+            uid: The UID of the model.
+            timeout: Maximum number of seconds to wait.
 
         Returns:
             The model's description.
 
         Raises:
-            XinferenceTimeoutError: It has not come up by then; the message has the server's last answer.
+            XinferenceTimeoutError: The model was not ready in time; the message has the server's last answer.
         """
         return self.client.run(self.client.running.wait_until_ready(uid, timeout))
 
@@ -120,10 +120,10 @@ class XinferenceConnection(ConnectionSettings):
             options: Timeouts and retries of this call. None: the connection's.
 
         Returns:
-            The version, such as "4.1.0"; None where the credential may not ask for it.
+            The version, such as "4.1.0"; None if the credential lacks the permission.
 
         Raises:
-            XinferenceConnectionError: Nothing answers there.
+            XinferenceConnectionError: The server cannot be reached.
         """
         return self.client.run(self.client.running.server_version(options or DEFAULT_OPTIONS))
 
@@ -163,7 +163,7 @@ class XinferenceConnection(ConnectionSettings):
         uid: str | None = None,
         model_type: str = "LLM",
         size: str | float | None = None,
-        format: str | None = None,  # noqa: A002 - the server's word
+        format: str | None = None,  # noqa: A002 - the server's name for it
         quantization: str | None = None,
         replica: int = 1,
         wait: bool = True,
@@ -171,7 +171,7 @@ class XinferenceConnection(ConnectionSettings):
         on_progress: Callable[[LaunchProgress], object] | None = None,
         **options: Any,
     ) -> ModelInfo:
-        """Launch a model, and wait until it can be called.
+        """Launch a model and wait until it is ready.
 
         Args:
             model_name: A built-in or registered model, such as `qwen3`.
@@ -181,17 +181,17 @@ class XinferenceConnection(ConnectionSettings):
             size: Its size in billions of parameters, as the server lists it: `7`, `"0_5"`.
             format: `pytorch`, `ggufv2`, `awq`, `gptq`, `mlx`.
             quantization: Such as `none`, `Int4`, `Q4_K_M`.
-            replica: How many replicas answer in turn.
+            replica: Number of replicas.
             wait: Whether to wait until it is ready.
-            timeout: Seconds to wait at most; a first launch downloads the model.
-            on_progress: Called with each change of the launch's progress.
-            **options: Whatever else the server takes: `n_gpu`, `gpu_idx`, `model_path`, `peft_model_config`, …
+            timeout: Maximum number of seconds to wait. A first launch downloads the model.
+            on_progress: Called whenever the launch progress changes.
+            **options: Other launch parameters of the server: `n_gpu`, `gpu_idx`, `model_path`, `peft_model_config`, …
 
         Returns:
-            The model's description; without `wait` its UID, name and type alone.
+            The model's description; without `wait`, only its UID, name and type.
 
         Raises:
-            XinferencePermissionError: The credential is an API key, or its user may not launch models.
+            XinferencePermissionError: The credential is an API key, or the user may not launch models.
             XinferenceServerError: The launch failed; the message has the server's reason.
             XinferenceTimeoutError: It is not ready yet; it is still loading.
             XinferenceConfigurationError: An argument is invalid.
@@ -217,7 +217,7 @@ class XinferenceConnection(ConnectionSettings):
         uid: str | None = None,
         model_type: str = "LLM",
         size: str | float | None = None,
-        format: str | None = None,  # noqa: A002 - the server's word
+        format: str | None = None,  # noqa: A002 - the server's name for it
         quantization: str | None = None,
         replica: int = 1,
         wait: bool = True,
@@ -243,12 +243,12 @@ class XinferenceConnection(ConnectionSettings):
         """Terminate a model.
 
         Args:
-            uid: The UID it was launched with.
+            uid: The UID of the model.
 
         Raises:
-            XinferencePermissionError: The credential is an API key, or its user may not end models.
+            XinferencePermissionError: The credential is an API key, or the user may not terminate models.
             XinferenceModelNotFoundError: No model runs under this UID.
-            XinferenceBadRequestError: It is still loading: the server ends a model once it is ready.
+            XinferenceBadRequestError: The model is still loading; the server can only terminate a model that is ready.
         """
         self.client.run(self.client.launching.terminate(uid))
 
@@ -257,13 +257,13 @@ class XinferenceConnection(ConnectionSettings):
         await self.client.arun(self.client.launching.terminate(uid))
 
     def progress(self, uid: str) -> LaunchProgress:
-        """Return how far the launch of a model is.
+        """Return the progress of a launch.
 
         Args:
-            uid: The UID it was launched with.
+            uid: The UID of the model.
 
         Raises:
-            XinferencePermissionError: The credential may not watch models.
+            XinferencePermissionError: The credential may not view launches.
         """
         return self.client.run(self.client.launching.progress(uid))
 
@@ -272,10 +272,10 @@ class XinferenceConnection(ConnectionSettings):
         return await self.client.arun(self.client.launching.progress(uid))
 
     def status(self) -> list[ModelStatus]:
-        """Return the state of every model that was launched, ready or not, with its replicas.
+        """Return the state of every launched model, ready or not, with its replicas.
 
         Raises:
-            XinferencePermissionError: The credential may not watch models.
+            XinferencePermissionError: The credential may not view launches.
         """
         return self.client.run(self.client.launching.statuses())
 
@@ -289,13 +289,13 @@ class XinferenceConnection(ConnectionSettings):
         return registry.client_for(self)
 
     def close(self) -> None:
-        """Close the sockets, and forget the login and the models' descriptions; the next call starts afresh."""
+        """Close the sockets, and discard the login and the cached model descriptions. The next call starts over."""
         client = registry.forget(self)
         if client is not None:
             client.close()
 
     async def aclose(self) -> None:
-        """Async version of `close`; it waits until the running event loop's sockets are closed."""
+        """Async version of `close`. It waits until the sockets of the running event loop are closed."""
         client = registry.forget(self)
         if client is not None:
             await client.aclose()

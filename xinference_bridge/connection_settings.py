@@ -1,4 +1,4 @@
-"""The settings of a connection, as frozen values: where the server is, who asks, how long to wait."""
+"""The settings of a connection, as frozen values: address, credential, timeouts."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """What one call states differently from its connection; None is the connection's own."""
+    """Options of one call that override its connection's settings. None keeps the connection's setting."""
 
     timeout: float | None = None
     connect_timeout: float | None = None
     deadline: float | None = None
     max_retries: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
-    """Headers of this call, before the connection's own of the same names."""
+    """Headers of this call. They override the connection's headers of the same name."""
 
 
 DEFAULT_OPTIONS = CallOptions()
@@ -36,10 +36,10 @@ DEFAULT_SERVER_URL = "http://127.0.0.1:9997"
 
 
 def normalise_server_url(url: str) -> str:
-    """Return the base URL of a server: with a scheme, without a trailing slash or `/v1`, with a host to connect to.
+    """Return the base URL of a server: with a scheme and a reachable host, without a trailing slash or `/v1`.
 
     Raises:
-        XinferenceConfigurationError: It is no URL of a server, or holds a password.
+        XinferenceConfigurationError: It is not the URL of a server, or contains a password.
 
     Examples:
         >>> normalise_server_url("0.0.0.0:9997/v1/")
@@ -50,29 +50,29 @@ def normalise_server_url(url: str) -> str:
         text = f"http://{text}"
     parts = urlsplit(text)
     _refuse_unusable(parts)
-    # A server started with `-H 0.0.0.0` prints that address, but it names no host that can be called.
-    host = parts.netloc.lower()  # one server, one connection, however its name is written
+    # A server started with `-H 0.0.0.0` prints that address, but clients cannot connect to it.
+    host = parts.netloc.lower()  # one connection per server, whatever the case of its name
     host = re.sub(r"^0\.0\.0\.0(?=:|$)", "127.0.0.1", host)
     host = re.sub(r"^\[::\](?=:|$)", "[::1]", host)
-    # People paste the OpenAI-style base, the docs page or the web page of the same server.
+    # People paste the OpenAI base URL, the docs page or the web page of the server.
     path = re.sub(r"(/v1(/.*)?|/ui(/.*)?|/docs)?/*$", "", parts.path)
     return f"{parts.scheme.lower()}://{host}{path}"
 
 
 def _refuse_unusable(parts: SplitResult) -> None:
     if parts.scheme.lower() not in {"http", "https"}:
-        msg = f"server_url has the scheme {parts.scheme!r}; it takes http:// or https://, as in {DEFAULT_SERVER_URL}"
+        msg = f"server_url has the scheme {parts.scheme!r}; it must be http:// or https://, as in {DEFAULT_SERVER_URL}"
         raise XinferenceConfigurationError(msg)
     if "@" in parts.netloc:
-        # Never repeated in the message: it is a password.
-        msg = "server_url holds a user and a password; give them as username= and password= instead"
+        # The message never repeats it: it is a password.
+        msg = "server_url must not contain a user and password; pass them as username= and password="
         raise XinferenceConfigurationError(msg)
     try:
         usable = bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", parts.netloc)
     except ValueError:
         usable = False
     if not usable:
-        msg = f"server_url={parts.geturl()!r} names no host and port; it takes a URL such as {DEFAULT_SERVER_URL}"
+        msg = f"server_url={parts.geturl()!r} has no host and port; it must be a URL such as {DEFAULT_SERVER_URL}"
         raise XinferenceConfigurationError(msg, url=parts.geturl())
 
 
@@ -85,13 +85,14 @@ def header_pairs(value: Any) -> Any:
     """Return headers as a tuple of pairs, which can be hashed.
 
     Raises:
-        XinferenceConfigurationError: A name or a content cannot be sent.
+        XinferenceConfigurationError: A name or value cannot be sent.
     """
     pairs = _as_pairs(value)
     for name, content in pairs if isinstance(pairs, tuple) else ():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_TEXT.fullmatch(content):
-            # The libraries' own errors repeat the content, which may be a key; other letters each writes its own way.
-            msg = f"the header {name!r} cannot be sent: it takes a name without spaces, and printable ASCII"
+            # The libraries' errors repeat the value, which may be a key. They encode other characters differently.
+            rule = "the name must not contain spaces, and the value must be printable ASCII"
+            msg = f"the header {name!r} cannot be sent: {rule}"
             raise XinferenceConfigurationError(msg)
     return pairs
 
@@ -105,8 +106,8 @@ _HEADER_TEXT = re.compile(r"[\t\x20-\x7e]*")
 def _as_secret(value: Any) -> Any:
     secret = value.get_secret_value() if isinstance(value, SecretStr) else value
     if isinstance(secret, str) and secret and set(secret) == {"*"}:
-        # A masked key comes back from a serialised object. Sent, it would count towards a ban.
-        msg = "this secret is a row of asterisks, as a serialised object shows it; give the real one"
+        # A serialized object contains a masked key. If it were sent, it would count towards a ban.
+        msg = "this secret consists of asterisks, as in a serialized object; pass the real one"
         raise XinferenceConfigurationError(msg)
     return value
 
@@ -116,16 +117,16 @@ def _as_key(value: Any) -> Any:
     secret = value.get_secret_value() if isinstance(value, SecretStr) else value
     if not isinstance(secret, str):
         return value
-    key = secret.strip()  # a key out of a file ends in a newline
+    key = secret.strip()  # a key read from a file ends in a newline
     if not key or not _HEADER_TEXT.fullmatch(key):
-        # It would be refused while the header is written, by an error that repeats it.
-        msg = "this key is empty, or has characters that no key has"
+        # The HTTP libraries would reject it with an error that repeats it.
+        msg = "this key is empty or has characters that a key cannot contain"
         raise XinferenceConfigurationError(msg)
     return SecretStr(key)
 
 
 def _as_proxy(value: Any) -> Any:
-    """Check a proxy's URL; without a scheme it is meant as http://. Errors never repeat it: it may hold a password."""
+    """Check a proxy's URL; the default scheme is http://. Errors never repeat the URL: it may contain a password."""
     if not isinstance(value, str) or not value:
         return value
     url = value.strip() if "://" in value else f"http://{value.strip()}"
@@ -136,12 +137,13 @@ def _as_proxy(value: Any) -> Any:
     except ValueError:
         parts, usable = None, False
     if parts is None or not usable:
-        msg = "the proxy's URL names no host and port; it takes one such as http://proxy.example:3128"
+        msg = "the proxy's URL has no host and port; it must be a URL such as http://proxy.example:3128"
         raise XinferenceConfigurationError(msg)
     if parts.scheme.lower() not in {"http", "https"}:
         msg = (
-            f"the proxy has the scheme {parts.scheme!r}; HTTP proxies are supported, as http://proxy.example:3128. A "
-            "SOCKS proxy that the environment names is left aside with NO_PROXY, or by proxy= of an HTTP one"
+            f"the proxy has the scheme {parts.scheme!r}; only HTTP proxies are supported, such as "
+            "http://proxy.example:3128. To bypass a SOCKS proxy from the environment, set NO_PROXY or pass an "
+            "HTTP proxy as proxy="
         )
         raise XinferenceConfigurationError(msg)
     return url
@@ -159,6 +161,22 @@ def _refuse_misspelt(settings: Mapping[str, Any], model: type[BaseModel]) -> Non
     for name in settings:
         if name not in model.model_fields:
             msg = f"XinferenceConnection has no setting {name!r}{did_you_mean(name, model.model_fields)}"
+            raise XinferenceConfigurationError(msg)
+
+
+#: Settings that pydantic would make out of text, and of True: a caller who writes that is mistaken.
+_EXACT: Mapping[str, tuple[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("timeout", "connect_timeout", "deadline"), ("a number", (int, float))),
+    **dict.fromkeys(("max_retries", "max_concurrency", "pool_size", "max_response_bytes"), ("an integer", (int,))),
+    "verify": ("true, false or a path", (bool, str)),
+}
+
+
+def _refuse_wrong_types(settings: Mapping[str, Any]) -> None:
+    for name, (words, kinds) in _EXACT.items():
+        value = settings.get(name)
+        if value is not None and type(value) not in kinds:
+            msg = f"XinferenceConnection: {name} must be {words}, got {type(value).__name__}"
             raise XinferenceConfigurationError(msg)
 
 
@@ -181,19 +199,19 @@ def _fallbacks_of(settings: Mapping[str, Any]) -> tuple[ConnectionSettings, ...]
             msg = f"fallbacks[{place}] must be a URL or a connection, got {type(other).__name__}"
             raise XinferenceConfigurationError(msg)
         if found[-1].fallbacks:
-            msg = f"fallbacks[{place}] has fallbacks of its own: give all servers in one list"
+            msg = f"fallbacks[{place}] must not have fallbacks itself: put all servers into one list"
             raise XinferenceConfigurationError(msg)
     return tuple(found)
 
 
-#: What a fallback given as a URL does not take over.
+#: Settings that a fallback given as a URL does not inherit.
 _OF_ONE_SERVER = frozenset({"server_url", "api_key", "username", "password", "fallbacks", "headers", "cert"})
 
 
 def _environment_beside(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What the environment adds to what the caller stated.
+    """Return the environment's settings that the caller did not pass.
 
-    A credential that the caller stated is not mixed with one of another kind from the environment.
+    A credential from the caller is not mixed with another kind of credential from the environment.
     """
     found = from_environment()
     if settings.get("api_key") is not None:
@@ -205,7 +223,7 @@ def _environment_beside(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _configuration_error(invalid: ValidationError) -> XinferenceConfigurationError:
-    # pydantic's own text would repeat the value, which may be a key.
+    # pydantic's own message would repeat the value, which may be a key.
     wrong = []
     for error in invalid.errors(include_input=False, include_url=False):
         name = ".".join(str(part) for part in error["loc"][:1])
@@ -216,54 +234,55 @@ def _configuration_error(invalid: ValidationError) -> XinferenceConfigurationErr
 
 
 class ConnectionSettings(BaseModel):
-    """What an `XinferenceConnection` holds: frozen values, without a verb. Equal settings share one client."""
+    """The settings of an `XinferenceConnection`, as frozen values. Equal settings share one client."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     server_url: ServerUrl = Field(DEFAULT_SERVER_URL, validate_default=False)
-    """The server's address, in any form it is pasted: with `/v1`, a trailing slash, `0.0.0.0`."""
+    """The server's URL, in any common form: with `/v1`, with a trailing slash, as `0.0.0.0`."""
     api_key: Key | None = Field(None, exclude=True, repr=False)
     """An API key of the server (`xf-…`). Comes before username and password where both are given, except to launch and
     end models, which takes a login."""
     username: str | None = None
-    """Log in as this user at first need, with `password`; the token is refreshed before it runs out."""
+    """The user to log in as, on the first call, with `password`. The token is renewed before it expires."""
     password: SecretSetting | None = Field(None, exclude=True, repr=False)
     timeout: Seconds | None = 300.0
-    """Seconds without a byte from the server: before the answer, and between the chunks of a stream. None: no limit."""
+    """Maximum seconds to wait for the next byte: of the answer, or of a stream's next chunk. None: no limit."""
     connect_timeout: Seconds | None = 10.0
-    """Seconds to wait for the connection itself."""
+    """Maximum seconds to wait for the connection to open."""
     deadline: Seconds | None = None
-    """Seconds for a whole call, its retries included. None: no limit."""
+    """Maximum seconds for a whole call, including retries. None: no limit."""
     max_retries: int = Field(2, ge=0)
-    """Retries after a transient failure: no connection, overload, a loading model."""
+    """Maximum retries after a transient failure: no connection, overload, a loading model."""
     max_concurrency: int | None = Field(None, ge=1)
-    """Concurrent requests: in the process for sync callers, in each event loop for async ones."""
+    """Maximum concurrent requests: per process for sync calls, per event loop for async calls."""
     pool_size: int = Field(100, ge=1)
-    """Idle connections kept for the next call; an event loop has no more than these, and its other callers wait."""
+    """Maximum idle sockets in the pool. In an event loop it limits all open sockets; further calls wait."""
     max_response_bytes: int | None = Field(256 * 1024 * 1024, ge=1)
-    """The most bytes of one answer, or of one stream, after decoding; a larger one is an error. None: no limit."""
+    """Maximum bytes of one response or stream, after decoding. A larger one raises an error. None: no limit."""
     verify: bool | str = True
-    """Whether the server's certificate is checked, or the path of the CA bundle to check it with."""
+    """Whether to verify the server's certificate, or the path of a CA bundle to verify it with."""
     cert: str | tuple[str, str] | None = None
-    """A client certificate: the path of a PEM file, or of certificate and key."""
+    """A client certificate: the path of a PEM file, or the paths of the certificate and the key."""
     headers: Annotated[tuple[tuple[str, str], ...], BeforeValidator(header_pairs)] = Field((), exclude=True, repr=False)
-    """Headers sent with every request, for a gateway in front of the server."""
+    """Extra headers for every request, for a gateway in front of the server."""
     proxy: Annotated[str | None, BeforeValidator(_as_proxy)] = Field(None, exclude=True, repr=False)
-    """The proxy to go through. None: as `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say."""
+    """The proxy's URL. None: the proxy from `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`."""
     fallbacks: tuple[ConnectionSettings, ...] = ()
-    """Servers to ask when this one cannot answer (no connection, 503, a loading model), in order: URLs or connections.
+    """Servers to use, in order, if this one cannot answer (no connection, 503, a loading model): URLs or connections.
 
-    A URL takes over this connection's settings but for the credential, which stays with its server: give a connection
-    for a server that asks for one. They must serve the same models under the same UIDs.
+    A URL inherits this connection's settings except the credential: pass a connection for a server that requires
+    one. All servers must run the same models under the same UIDs.
     """
 
     def __init__(self, server_url: str | None = None, /, **settings: Any) -> None:
         if server_url is not None:
             if "server_url" in settings:
-                msg = "server_url was given twice, by place and by name"
+                msg = "server_url was given twice, as the first argument and by name"
                 raise XinferenceConfigurationError(msg)
             settings["server_url"] = server_url
         _refuse_misspelt(settings, type(self))
+        _refuse_wrong_types(settings)
         if settings.get("fallbacks"):
             settings["fallbacks"] = _fallbacks_of(settings)
         try:
@@ -274,28 +293,28 @@ class ConnectionSettings(BaseModel):
             missing, name = (
                 ("password", "XINFERENCE_PASSWORD") if self.password is None else ("username", "XINFERENCE_USERNAME")
             )
-            msg = f"to log in, {missing} is needed too: give {missing}= or set {name}"
+            msg = f"to log in, {missing} is required too: pass {missing}= or set {name}"
             raise XinferenceConfigurationError(msg, url=self.server_url)
 
     def proxy_to_use(self) -> str | None:
-        """Return the URL of the proxy to go through, stated or from the environment; None is none.
+        """Return the proxy's URL, from the settings or the environment; None if there is none.
 
         Raises:
-            XinferenceConfigurationError: The environment names one that is not supported.
+            XinferenceConfigurationError: The environment's proxy is not supported.
         """
         return self.proxy or _as_proxy(proxy_from_environment(self.server_url)) or None
 
     def derive(self, **changes: Any) -> Self:
-        """Return a connection with some settings changed; the rest stay as they are.
+        """Return a copy of the connection with some settings changed.
 
         Args:
-            **changes: Settings by name. An API key replaces a username and password, and the other way round.
+            **changes: Settings by name. An API key replaces username and password, and vice versa.
 
         Returns:
             The new connection.
 
         Raises:
-            XinferenceConfigurationError: A setting is misspelt or invalid.
+            XinferenceConfigurationError: A setting is misspelled or invalid.
         """
         mine = {name: getattr(self, name) for name in type(self).model_fields}
         if changes.get("api_key") is not None:

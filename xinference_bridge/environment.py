@@ -1,7 +1,7 @@
-"""What the environment says about the connection: variables, `.env`, Docker secrets.
+"""Connection settings from the environment: variables, `.env`, Docker secrets.
 
-Kept apart from `XinferenceConnection` on purpose. A connection that *is* a pydantic `BaseSettings` refuses to start
-when a `.env` holds the server's own `XINFERENCE_HOME`, or, told to ignore extras, swallows a misspelt `api_kye=`.
+Separate from `XinferenceConnection` on purpose. A connection that *is* a pydantic `BaseSettings` fails
+if a `.env` contains the server's own `XINFERENCE_HOME`; with extras ignored, it accepts a misspelled `api_kye=`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from xinference_bridge.errors import XinferenceConfigurationError
 
-#: Field of the connection → the variables that may hold it, the first that is set wins.
+#: Field of the connection → its variables. The first one that is set wins.
 #: `XINFERENCE_ENDPOINT` is the server's own name for its URL, so it comes first.
 ENVIRONMENT_NAMES: dict[str, tuple[str, ...]] = {
     "server_url": ("XINFERENCE_ENDPOINT", "XINFERENCE_SERVER_URL"),
@@ -30,8 +30,8 @@ ENVIRONMENT_NAMES: dict[str, tuple[str, ...]] = {
     "proxy": ("XINFERENCE_PROXY",),
 }
 
-#: The proxy and the CA bundle that other tools use too. Read here, once, and handed to both transports, because
-#: `requests` looks them up at every call (a fifth of its time) and aiohttp, left alone, ignores them.
+#: The variables for proxy and CA bundle that other tools use too. Read here and passed to both transports, because
+#: `requests` looks them up on every call (a fifth of its time) and aiohttp ignores them by default.
 _CA_BUNDLE_NAMES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _PROXY_NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -49,12 +49,12 @@ class _Stated(BaseSettings):
 
 
 class _InVariables(_Stated):
-    """What the variables of the process state; reads no file."""
+    """Settings from the variables of the process; reads no file."""
 
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - names of the signature, which pydantic passes by name
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic passes these by name
         init_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
@@ -64,7 +64,7 @@ class _InVariables(_Stated):
 
 
 class _InFiles(_Stated):
-    """What the `.env` of the working directory and, after it, the Docker secrets state."""
+    """Settings from the `.env` of the working directory, then from Docker secrets."""
 
     @classmethod
     def settings_customise_sources(
@@ -80,7 +80,7 @@ class _InFiles(_Stated):
 
 @dataclass(frozen=True, eq=False)
 class _Files:
-    """What the files stated when they were last read, and in which folder; one object until they change."""
+    """The settings from the files when they were last read, and the folder. The same object until they change."""
 
     folder: str
     stated: _InFiles | None = None
@@ -88,12 +88,12 @@ class _Files:
 
 
 def from_environment() -> dict[str, Any]:
-    """The settings that the environment states, by field name; what it does not state is absent.
+    """Return the settings from the environment by field name, without those that are not set.
 
-    A variable of the process comes before the `.env` of the working directory, and that before a Docker secret
-    (`/run/secrets/xinference_api_key`). An empty value counts as not stated. Read anew only when one of them has
-    changed: reading costs 0.5 ms, and a model is built in less. In a running event loop no file is touched: what
-    counts there is what the files stated when they were last looked at outside one, at the latest on import.
+    A variable of the process takes precedence over the `.env` of the working directory, and that over a Docker secret
+    (`/run/secrets/xinference_api_key`). An empty value counts as not set. The files are read again only if they
+    changed: reading takes 0.5 ms, longer than building a model. In a running event loop no file is accessed: the
+    values are those from the last read outside of one, at the latest on import.
 
     Raises:
         XinferenceConfigurationError: The `.env` or a secret cannot be read.
@@ -104,7 +104,7 @@ def from_environment() -> dict[str, Any]:
 
 
 class _LastFiles:
-    """The files as they are, or, where looking would block an event loop, as they were last seen."""
+    """Return the settings from the files; in an event loop, as they were last read."""
 
     def __init__(self) -> None:
         self._seen = self._look()
@@ -120,9 +120,9 @@ class _LastFiles:
 
 
 def in_event_loop() -> bool:
-    """Return whether an event loop runs in this thread, and may not be blocked.
+    """Return whether an event loop that must not be blocked runs in this thread.
 
-    False in a notebook: its kernel runs every cell in an event loop, and each plain call of a cell blocks that one.
+    False in a notebook: its kernel runs every cell in an event loop, and any sync call in a cell blocks it.
     """
     if "ipykernel" in sys.modules:
         return False
@@ -140,7 +140,7 @@ def _read_files(folder: str, dotenv: float, secrets: float, secrets_folder: Path
     try:
         stated = _InFiles(_env_file=".env" if dotenv else None, _secrets_dir=secrets_folder if secrets else None)
     except (OSError, ValueError) as unreadable:
-        # ValueError: of another encoding, or no text at all. What it repeats of the file may be a key.
+        # ValueError: another encoding, or not text. Its message is not used, because it may repeat a key.
         why = unreadable.strerror if isinstance(unreadable, OSError) else "it must be UTF-8 text with NAME=value lines"
         return _Files(folder, why_unreadable=why)
     return _Files(folder, stated)
@@ -149,12 +149,12 @@ def _read_files(folder: str, dotenv: float, secrets: float, secrets_folder: Path
 def _working_directory() -> str:
     try:
         return str(Path.cwd())
-    except OSError:  # it was deleted; then there is no `.env` in it
+    except OSError:  # the working directory was deleted
         return ""
 
 
 def proxy_from_environment(url: str) -> str | None:
-    """The proxy that `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name for this URL, or None."""
+    """Return the proxy for this URL from `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, or None."""
     values = tuple(os.environ.get(name) or os.environ.get(name.upper()) for name in _PROXY_NAMES)
     if not any(values[:3]):
         return None
@@ -183,9 +183,9 @@ def _read(_values: tuple[str | None, ...], files: _Files) -> tuple[tuple[str, An
 
 
 def _warn_of_redirected_credentials(files: _Files) -> None:
-    """Warn where a `.env` that lies in the working directory decides where a credential of the environment goes.
+    """Warn if a `.env` in the working directory decides where a credential from the environment is sent.
 
-    Such a file comes along with whatever repository a program is started in.
+    Such a file may come with any repository in which the program is started.
     """
     held = [name for name in (*ENVIRONMENT_NAMES["api_key"], *ENVIRONMENT_NAMES["password"]) if os.environ.get(name)]
     if not held:
@@ -194,11 +194,11 @@ def _warn_of_redirected_credentials(files: _Files) -> None:
         value = getattr(files.stated, field, None)
         names = ENVIRONMENT_NAMES[field]
         if value and not any(os.environ.get(name) for name in names):
-            # Without user and password: a proxy's URL may hold them.
+            # Without the user and password that a proxy's URL may contain.
             shown = str(value).rpartition("@")[2]
             msg = (
                 f"{Path(files.folder) / '.env'} sets {names[0]} to {shown}, and {held[0]} comes from the environment: "
-                f"the credential will be sent there. If that is meant, set {names[0]} in the environment, too."
+                f"the credential will be sent there. If that is intended, set {names[0]} in the environment too."
             )
             warnings.warn(msg, UserWarning, stacklevel=2)
 
@@ -214,5 +214,5 @@ def _changed(path: Path) -> float:
         return 0.0
 
 
-#: Looked at on import, so that the first model may be built in an event loop.
+#: Read on import, so that the first model can be built in an event loop.
 _FILES = _LastFiles()

@@ -1,22 +1,22 @@
-"""Everything that can go wrong, as one tree.
+"""The error classes.
 
 XinferenceError
 ├── XinferenceConfigurationError    a setting or parameter is invalid (URL, parameter, redirect)
-├── XinferenceConnectionError       the server was not reached, or hung up before it answered
-├── XinferenceTimeoutError          it took longer than the caller wanted to wait
-├── XinferenceAuthenticationError   401: no credential, or one that the server does not know
-├── XinferencePermissionError       403: the credential is known, and may not do this
-├── XinferenceRateLimitError        429: too many requests just now; waiting helps
-├── XinferenceBannedError           429: too many wrong credentials came from this address
+├── XinferenceConnectionError       no connection, or the server closed it before it answered
+├── XinferenceTimeoutError          `timeout` or `deadline` expired
+├── XinferenceAuthenticationError   401: no credential, or an unknown one
+├── XinferencePermissionError       403: the credential lacks a permission
+├── XinferenceRateLimitError        429: too many requests; retried
+├── XinferenceBannedError           429: too many wrong credentials came from this IP address
 ├── XinferenceModelNotFoundError    no model runs under this UID
-├── XinferenceModelTypeError        the model is of another type than the call needs
-├── XinferenceModelLoadingError     the model is there and not ready yet
-├── XinferenceBadRequestError       the server refused what was sent
+├── XinferenceModelTypeError        the model has the wrong type for the call
+├── XinferenceModelLoadingError     the model is not ready yet
+├── XinferenceBadRequestError       the server rejected the request
 │   └── XinferenceContextOverflowError  the prompt is longer than the model's context
-├── XinferenceUnsupportedError      this engine cannot do what was asked
-├── XinferenceServerError           the server failed
-├── XinferenceProtocolError         the answer is not what a Xinference sends
-└── XinferenceStreamError           a stream broke off; `partial_text` has what came
+├── XinferenceUnsupportedError      the engine does not support the request
+├── XinferenceServerError           5xx: the server failed
+├── XinferenceProtocolError         the response is not one that Xinference sends
+└── XinferenceStreamError           a stream broke off; `partial_text` has the text so far
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from xinference_bridge.printable import harmless
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: In a checkout our own frames do not lie in `site-packages`.
+#: In a checkout, our own frames are not in `site-packages`.
 _PACKAGES = frozenset({"xinference_bridge", "langchain_xinference_bridge", "llamaindex_xinference_bridge"})
 
 
@@ -41,13 +41,13 @@ class XinferenceError(Exception):
 
     Attributes:
         message: What went wrong, and the next step.
-        url: The URL of the request; None where it is not known.
-        model_uid: The UID of the model; None where it is not known.
-        status_code: The HTTP status; None where there was no answer.
-        request_id: The request's id in the server's log; None where the server sent none.
-        body: The server's own words; None where there are none.
+        url: The URL of the request; None if unknown.
+        model_uid: The UID of the model; None if unknown.
+        status_code: The HTTP status; None if there was no response.
+        request_id: The request's id in the server's log; None if the server sent none.
+        body: The server's own message; None if there is none.
         retryable: Whether the same call may succeed on a retry.
-        retry_after: Seconds that the server asked to wait; None where it did not.
+        retry_after: How many seconds the server asked to wait; None if it did not.
     """
 
     retryable: bool = False
@@ -64,7 +64,7 @@ class XinferenceError(Exception):
         retryable: bool | None = None,
         retry_after: float | None = None,
     ) -> None:
-        # What a server said stands in both: printed, it must not move a cursor or reorder the line.
+        # Both contain text from the server: printed, it must not move the cursor or reorder the line.
         message = harmless(message)
         super().__init__(message)
         self.message = message
@@ -93,7 +93,7 @@ class XinferenceError(Exception):
         """Copy URL, model, status, request id and body of another error.
 
         Args:
-            other: The error about the same answer.
+            other: The error about the same response.
 
         Returns:
             This error.
@@ -121,15 +121,15 @@ class XinferenceError(Exception):
         return self.message
 
     def _render_traceback_(self) -> list[str]:
-        """Return the traceback that IPython shows: the caller's own lines, without those of installed packages."""
+        """Return the traceback for IPython: the caller's own lines, without those of installed packages."""
         kind = type(self).__name__
         own = [frame for frame in traceback.extract_tb(self.__traceback__) if not _is_library(frame.filename)]
         lines = [f"  {_place(frame)}, in {frame.name}\n    {frame.line}" for frame in own]
         return ["Traceback (your own code; error.__traceback__ has all of it):", *lines, f"{kind}: {self.message}"]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The default would call the class with `args` alone and lose the keyword attributes; a subclass that is
-        # also an OSError would not even be built.
+        # The default calls the class with only `args` and loses the keyword attributes; a subclass that is
+        # also an OSError could not even be built.
         return _rebuild, (type(self), self.__dict__.copy())
 
 
@@ -141,7 +141,7 @@ def _is_library(filename: str) -> bool:
 
 
 def _place(frame: traceback.FrameSummary) -> str:
-    # IPython compiles a cell under a file's name that means nothing to a person.
+    # IPython compiles a cell under a meaningless file name.
     cell = frame.filename.startswith("<ipython-input") or "ipykernel_" in frame.filename
     return f"Cell, line {frame.lineno}" if cell else f"{frame.filename}, line {frame.lineno}"
 
@@ -153,83 +153,83 @@ def _rebuild(cls: type[XinferenceError], state: dict[str, Any]) -> XinferenceErr
 
 
 class XinferenceConfigurationError(XinferenceError, ValueError):
-    """A setting or parameter is invalid: the message names it and says what it takes."""
+    """A setting or parameter is invalid. The message names it and says what is valid."""
 
 
 class XinferenceConnectionError(XinferenceError):
-    """The server was not reached, or it hung up before it answered."""
+    """The server could not be reached, or closed the connection before it answered."""
 
     retryable = True
     stale_socket: bool = False
-    """Whether a pooled connection was closed before any byte of an answer, as a server closes idle ones."""
+    """Whether the server closed an idle pooled connection before it sent any byte of a response."""
 
 
 class XinferenceTimeoutError(XinferenceError):
-    """The server took longer than the caller wanted to wait."""
+    """The server took longer than `timeout`, `connect_timeout` or `deadline`."""
 
 
 class XinferenceAuthenticationError(XinferenceError):
-    """The server asked for a credential, or does not know the one it got (401).
+    """The server requires a credential, or rejected the given one (401).
 
-    Never retried with the same credential: ten such failures make the server ban the address for an hour.
+    Never retried with the same credential: ten such failures make the server ban the IP address for an hour.
     """
 
 
 class XinferencePermissionError(XinferenceError):
-    """The credential is known and may not do this (403)."""
+    """The credential is valid but lacks a permission (403)."""
 
 
 class XinferenceRateLimitError(XinferenceError):
-    """Too many requests just now (429); waiting helps."""
+    """The server received too many requests (429). Retried."""
 
     retryable = True
 
 
 class XinferenceBannedError(XinferenceError):
-    """Too many wrong credentials came from this address (429); the server refuses it for up to an hour."""
+    """Too many wrong credentials came from this IP address (429). The server bans it for up to an hour."""
 
 
 class XinferenceModelNotFoundError(XinferenceError):
     """No model runs under this UID or name."""
 
     known_as: str | None = None
-    """The UID of the only running model that has this name, where a name was given in the place of a UID."""
+    """The UID of the only running model with this name, if a name was given instead of a UID."""
 
 
 class XinferenceModelTypeError(XinferenceError):
-    """The model that runs under this UID is of another type than the call needs."""
+    """The model under this UID has the wrong type for the call."""
 
 
 class XinferenceModelLoadingError(XinferenceError):
-    """The model is known and not ready yet (503)."""
+    """The model is not ready yet (503). Retried."""
 
     retryable = True
 
 
 class XinferenceBadRequestError(XinferenceError):
-    """The server refused what was sent, and would refuse it again."""
+    """The server rejected the request, and would reject it again."""
 
 
 class XinferenceContextOverflowError(XinferenceBadRequestError):
-    """The prompt, with the room kept for the answer, is longer than the model's context."""
+    """The prompt plus the space reserved for the answer exceeds the model's context."""
 
 
 class XinferenceUnsupportedError(XinferenceError):
-    """The engine that serves this model cannot do what was asked."""
+    """The model's engine does not support the request."""
 
 
 class XinferenceServerError(XinferenceError):
-    """The server failed at the request (5xx)."""
+    """The server failed to handle the request (5xx)."""
 
     replica_gone: bool = False
-    """Whether the server could not reach the replica that was to answer; another one may."""
+    """Whether the server could not reach the replica; another replica may answer."""
 
 
 class XinferenceProtocolError(XinferenceError):
-    """The answer is not what a Xinference server sends: broken JSON, missing vectors, another service's page."""
+    """The response is not one that Xinference sends: invalid JSON, missing vectors, another service's page."""
 
 
 class XinferenceStreamError(XinferenceError):
-    """A stream broke off before its end; `partial_text` holds the text that came before."""
+    """A stream broke off; `partial_text` has the text so far."""
 
     partial_text: str = ""

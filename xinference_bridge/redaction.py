@@ -1,4 +1,4 @@
-"""What keeps credentials out of tracebacks, printed locals and errors."""
+"""Keep credentials out of tracebacks, printed locals and errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ E = TypeVar("E", bound=BaseException)
 
 
 class Secret(str):
-    """A string that goes over the wire as it is, and shows as stars in `repr`, hence in printed locals and dicts."""
+    """A string that is sent unchanged but masked in `repr`, and so in printed locals and dicts."""
 
     __slots__ = ()
 
@@ -20,9 +20,9 @@ class Secret(str):
 
 
 def copy_of(error: E) -> E:
-    """The same error without its traceback, so that one raised in many places does not collect their frames."""
+    """Return a copy of the error without its traceback, so that a shared error does not collect frames."""
     if not isinstance(error, XinferenceError):
-        return error  # one that nobody foresaw; not every exception can be copied
+        return error  # not every exception can be copied
     twin = copy.copy(error)
     twin.__traceback__ = None
     twin.__cause__ = error.__cause__
@@ -31,9 +31,9 @@ def copy_of(error: E) -> E:
 
 
 def without_frames(failure: E) -> E:
-    """Return the failure with no traceback anywhere in its chain.
+    """Return the failure with all tracebacks in its chain removed.
 
-    Frames of an HTTP library, and those under a login, hold the credential.
+    Frames of HTTP libraries and of a login contain the credential.
     """
     seen: set[int] = set()
     link: BaseException | None = failure

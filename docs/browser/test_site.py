@@ -1,4 +1,4 @@
-"""The pages as a reader meets them: each opens, nothing fails, nothing comes from elsewhere, a phone can show it."""
+"""The pages in a browser: each opens without errors, loads nothing from other hosts, and fits a phone."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from playwright.sync_api import Browser, Page
 PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html") if path.name != "404.html")
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 900}
-#: Where to keep a picture of each page, for people who want to look.
+#: The folder for a screenshot of each page, if set.
 SHOTS = os.environ.get("DOCS_SHOTS")
 
 
 def opened(browser: Browser, address: str, viewport: dict[str, int]) -> tuple[Page, list[str]]:
-    """The page, and what went wrong while it opened."""
+    """Return the page and the errors while it opened."""
     page = browser.new_page(viewport=viewport)
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
@@ -91,16 +91,21 @@ def test_the_search_finds_the_chat_model(browser: Browser, site: str, viewport: 
     assert not wrong
 
 
-#: What people search for, and a page that has to be among what is found.
+#: A search term, and the title or text of a page that must be among the results.
 SEARCHES = {
     "retry": "Retries",
     "thinking": "Reasoning",
     "image": "Images and audio",
     "notebook": "Jupyter",
-    "sparse": "parse",
+    "sparse": "Hybrid search",
     "num_ctx": "num_ctx",
     "async": "Async",
     "timeout": "Retries and timeouts",
+    "whisper": "whisper",
+    "ocr": "OCR",
+    "failover": "Failover",
+    "launch": "Launching models",
+    "recording": "Testing your own app",
 }
 
 

@@ -76,6 +76,27 @@ def test_all_is_well_with_a_reranker(lab):
 
 @pytest.mark.server
 @pytest.mark.usefixtures("reached")
+@pytest.mark.parametrize(
+    ("uid", "words"),
+    [
+        ("whisper", "a second of silence transcribed"),
+        ("kokoro", "one word spoken"),
+        ("tiny-sd", "one image of 256x256 generated"),
+        ("jina-ocr", "an empty page read"),
+        ("bge-m3", "one text embedded, 64 dimensions, sparse vectors too"),
+        ("tiny-clip", "one text and one image embedded, 64 dimensions"),
+        ("qwen3-vl-reranker", "one document and one image ranked"),
+        ("tiny-vl", "one chat token"),
+    ],
+)
+def test_each_kind_of_model_is_tried_in_its_own_way(lab, uid, words):
+    status, steps = examine(*to_lab(lab), "--model", uid, "--timeout", "3000")  # a busy machine takes its time
+    assert words in steps["answer"]["detail"]
+    assert status == 0
+
+
+@pytest.mark.server
+@pytest.mark.usefixtures("reached")
 def test_an_administrator_is_told_the_version_and_a_model_is_found_by_its_name(lab):
     login = ["--server-url", lab.url, "--username", lab.username, "--password", lab.password]
     status, steps = examine(*login, "--model", "all-MiniLM-L6-v2")
@@ -266,9 +287,9 @@ def test_without_a_named_model_the_first_that_can_chat_is_tried(server):
 
 @pytest.mark.fault_server
 def test_a_model_that_this_package_cannot_call_is_named(server):
-    _, steps = examine("--server-url", xinference(server, model("sd", "image")).url)
+    _, steps = examine("--server-url", xinference(server, model("film", "video")).url)
     assert failed_at(steps) == "type and engine"
-    assert "type image" in steps["type and engine"]["detail"]
+    assert "type video" in steps["type and engine"]["detail"]
 
 
 @pytest.mark.fault_server

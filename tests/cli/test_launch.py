@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 from typer.testing import CliRunner
 
 from xinference_bridge.cli.app import app
@@ -48,6 +51,7 @@ def test_ctrl_c_ends_the_wait_and_says_that_the_launch_goes_on(monkeypatch, begu
         raise KeyboardInterrupt
 
     monkeypatch.setattr("xinference_bridge.connection.XinferenceConnection.launch", launch)
+    monkeypatch.setattr("xinference_bridge.cli.launch._bar", lambda: Progress(console=Console(file=StringIO())))
     stopped = CliRunner().invoke(app, ["launch", "qwen3", "--engine", "vllm", "--username", "u", "--password", "p"])
     assert stopped.exit_code == 130
     assert ("my-qwen is still loading" in stopped.output) is begun

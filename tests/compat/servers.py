@@ -16,6 +16,8 @@ class Server:
     """Whether a description names the engine, by which the bridge chooses how to ask."""
     vectors_as_base64: bool
     """Whether embeddings come as base64 when asked for so; else as lists of numbers."""
+    numbers_each_request: bool
+    """Whether the vectors of concurrent requests, which the server merges, are numbered anew for each."""
     calls_on_llama_cpp: bool
     """Whether llama.cpp answers a request that has tools."""
     streams_calls: bool
@@ -30,6 +32,7 @@ SERVERS = {
             asks_who_calls=False,
             names_engine=False,
             vectors_as_base64=False,
+            numbers_each_request=False,
             calls_on_llama_cpp=False,
             streams_calls=False,
         ),
@@ -38,6 +41,7 @@ SERVERS = {
             asks_who_calls=False,
             names_engine=False,
             vectors_as_base64=False,
+            numbers_each_request=False,
             calls_on_llama_cpp=True,
             streams_calls=True,
         ),
@@ -46,6 +50,7 @@ SERVERS = {
             asks_who_calls=True,
             names_engine=True,
             vectors_as_base64=False,
+            numbers_each_request=True,
             calls_on_llama_cpp=True,
             streams_calls=True,
         ),
@@ -54,6 +59,7 @@ SERVERS = {
             asks_who_calls=True,
             names_engine=True,
             vectors_as_base64=True,
+            numbers_each_request=True,
             calls_on_llama_cpp=True,
             streams_calls=True,
         ),

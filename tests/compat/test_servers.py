@@ -161,12 +161,7 @@ def test_a_tool_is_called_in_a_stream(chat, server):
     assert calls(streamed) == WEATHER
 
 
-_NOT_RECORDED = "recorded before schemas were closed and forced calls asked for by one; to be recorded anew on a 3.5.0"
-
-
 def test_a_structured_answer_is_what_was_asked_for(chat, uid, server):
-    if server.version == "3.5.0" and uid == "tiny-chat":
-        pytest.xfail(_NOT_RECORDED)
     structured = chat.with_structured_output(Person)
     if uid == "tiny-chat" and not server.calls_on_llama_cpp:
         # It does not say which engine it is, so that the answer is asked for by a call; and calls fail there.
@@ -177,8 +172,6 @@ def test_a_structured_answer_is_what_was_asked_for(chat, uid, server):
 
 
 def test_a_forced_call_is_made_or_its_absence_told(connection, server):
-    if server.version == "3.5.0":
-        pytest.xfail(_NOT_RECORDED)
     forced = [
         ChatXinference(model_uid=uid, connection=connection, temperature=0, max_tokens=60).bind_tools(
             [get_weather], tool_choice="any"

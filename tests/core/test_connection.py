@@ -84,12 +84,12 @@ def test_positional_and_named_urls_are_one_setting():
 
 
 @pytest.mark.parametrize(
-    ("misspelt", "right"),
+    ("misspelled", "right"),
     [("api_kye", "api_key"), ("max_retry", "max_retries"), ("time_out", "timeout"), ("base_url", "server_url")],
 )
-def test_a_misspelt_setting_is_refused_with_the_right_one(misspelt: str, right: str):
-    with pytest.raises(XinferenceConfigurationError, match=f"no setting '{misspelt}'.*{right}"):
-        XinferenceConnection(**{misspelt: 1})
+def test_a_misspelt_setting_is_refused_with_the_right_one(misspelled: str, right: str):
+    with pytest.raises(XinferenceConfigurationError, match=f"no setting '{misspelled}'.*{right}"):
+        XinferenceConnection(**{misspelled: 1})
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,20 @@ def test_a_value_that_cannot_be_meant_is_refused_without_repeating_it(name: str,
         assert value not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "takes"),
+    [
+        *((name, "a number") for name in ("timeout", "connect_timeout", "deadline")),
+        *((name, "an integer") for name in ("max_retries", "max_concurrency", "pool_size", "max_response_bytes")),
+    ],
+)
+@pytest.mark.parametrize("value", ["5", True, [5], b"5"])
+def test_a_number_that_is_another_type_is_refused_by_name(name: str, takes: str, value):
+    for build in (XinferenceConnection, full().derive):
+        with pytest.raises(XinferenceConfigurationError, match=f"{name} must be {takes}, got {type(value).__name__}"):
+            build(**{name: value})
+
+
 def test_a_key_out_of_a_file_loses_its_newline():
     key = XinferenceConnection(api_key=f" {KEY}\n").api_key
     assert key is not None
@@ -125,7 +139,7 @@ def test_a_key_out_of_a_file_loses_its_newline():
 
 @pytest.mark.parametrize(("given", "missing"), [("username", "password"), ("password", "username")])
 def test_half_a_login_says_which_half_is_missing(given: str, missing: str):
-    with pytest.raises(XinferenceConfigurationError, match=f"{missing} is needed.*XINFERENCE_{missing.upper()}"):
+    with pytest.raises(XinferenceConfigurationError, match=f"{missing} is required.*XINFERENCE_{missing.upper()}"):
         XinferenceConnection(**{given: "x"})
 
 

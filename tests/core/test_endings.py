@@ -110,14 +110,7 @@ call(["a", "b", "c", "d"])
 @pytest.mark.skipif(os.name == "nt", reason="signals are another matter there")
 @pytest.mark.parametrize(
     "what",
-    [
-        "embeddings",
-        "completions",
-        pytest.param(
-            "command",
-            marks=pytest.mark.skip(reason="not done: here the command sends nothing; to be found"),
-        ),
-    ],
+    ["embeddings", "completions", "command"],
 )
 def test_ctrl_c_amid_requests_that_hang_ends_the_program(server: FaultServer, what: str, tmp_path: Path):
     path = "/v1/completions" if what == "completions" else PATHS["embeddings"]
@@ -126,8 +119,8 @@ def test_ctrl_c_amid_requests_that_hang_ends_the_program(server: FaultServer, wh
     if what == "command":
         (tmp_path / "texts.txt").write_text("a\nb\nc\nd\n")
         program = "from xinference_bridge.cli import main; main()"
-        command = [sys.executable, "-c", program, "embed", str(tmp_path / "texts.txt"), "--model", "minilm"]
-        command += ["--server-url", server.url, "--out", str(tmp_path / "out.jsonl"), "--batch-size", "1"]
+        command = [sys.executable, "-c", program, "embed", "--server-url", server.url, "minilm"]
+        command += [str(tmp_path / "texts.txt"), "--out", str(tmp_path / "out.jsonl"), "--batch-size", "1"]
     process = subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -208,22 +201,7 @@ LEFTOVERS = {
 }
 
 
-_NOT_DONE = "close() by another thread amid async calls"
-
-
-@pytest.mark.parametrize(
-    "script",
-    [
-        pytest.param(
-            script,
-            id=name,
-            marks=[pytest.mark.skip(reason="not done: a transport of the other thread's loop is left to the collector")]
-            if name == _NOT_DONE
-            else [],
-        )
-        for name, script in LEFTOVERS.items()
-    ],
-)
+@pytest.mark.parametrize("script", LEFTOVERS.values(), ids=LEFTOVERS)
 def test_nothing_is_left_and_nothing_complains(server: FaultServer, script: str):
     from tests.core.test_lifetimes import run
 

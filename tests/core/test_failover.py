@@ -14,6 +14,7 @@ from tests.core.asks import (
     CALL,
     MODES,
     PATHS,
+    UIDS,
     ask,
     async_ask,
     check_good,
@@ -30,6 +31,7 @@ from xinference_bridge import (
     XinferenceConnection,
     XinferenceConnectionError,
     XinferenceModelLoadingError,
+    XinferenceModelNotFoundError,
     XinferenceStreamError,
     XinferenceTimeoutError,
 )
@@ -158,6 +160,49 @@ def test_a_model_that_only_the_first_server_has_is_waited_for_there(server, seco
 
 
 @pytest.mark.fault_server
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("what", ASKS)
+def test_a_server_that_came_back_without_the_model_is_passed_over(server, second: FaultServer, mode: str, what: str):
+    uid = UIDS.get(what, "tiny-chat")
+    for path in (PATHS[what], f"/v1/models/{uid}"):
+        server.on(path, http(404, b'{"detail":"Model not found"}'))
+    server.on("/v1/models", http(200, b'{"object":"list","data":[]}'))
+    second.on(PATHS[what], good(what))
+    check_good(what, ask(mode, fleet(server, second), what))
+    assert not server.seen("/v1/models"), "looked for what runs, though another server answered"
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("mode", MODES)
+def test_a_model_that_no_server_has_is_told_as_the_first_server_says(server, second: FaultServer, mode: str):
+    for each in (server, second):
+        each.on(PATHS["chat"], http(404, b'{"detail":"Model not found"}'))
+    with pytest.raises(XinferenceModelNotFoundError, match=f"runs at {server.url}"):
+        ask(mode, fleet(server, second, max_retries=2), "chat")
+    assert len(second.seen(PATHS["chat"])) == 1
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("mode", MODES)
+def test_a_model_that_only_the_second_server_has_is_waited_for_there(server, second: FaultServer, mode: str):
+    server.on(PATHS["chat"], http(404, b'{"detail":"Model not found"}'))
+    second.on(PATHS["chat"], (LOADING,), (good("chat"),))
+    check_good("chat", ask(mode, fleet(server, second, max_retries=1), "chat"))
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("mode", MODES)
+def test_a_fallback_that_refuses_its_credential_is_passed_over_and_named_when_none_answers(server, second, mode: str):
+    server.on(PATHS["chat"], (LOADING,))
+    second.on(PATHS["chat"], http(403, b'{"detail":"Not enough permissions"}'))
+    with fault_server() as third:
+        healthy(third)
+        check_good("chat", ask(mode, fleet(server, second, third), "chat"))
+    with pytest.raises(XinferenceModelLoadingError, match=f"No other server answered: {second.url}.*403"):
+        ask(mode, fleet(server, second), "chat")
+
+
+@pytest.mark.fault_server
 def test_each_server_gets_its_own_credential_and_no_other(server, second: FaultServer):
     with ExitStack() as opened:
         third = healthy(opened.enter_context(fault_server()))
@@ -208,7 +253,7 @@ def test_fallbacks_are_part_of_what_a_connection_is():
         (7, "must be a list"),
         ([7], r"fallbacks\[0\] must be a URL or a connection, got int"),
         (["http://b:2", "ftp://c"], "scheme 'ftp'"),
-        ([XinferenceConnection("http://b:2", fallbacks=["http://c:3"])], "fallbacks of its own"),
+        ([XinferenceConnection("http://b:2", fallbacks=["http://c:3"])], "must not have fallbacks itself"),
     ],
 )
 def test_what_is_no_fallback_is_named(fallbacks, words):

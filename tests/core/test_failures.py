@@ -102,14 +102,14 @@ def test_each_answer_has_its_error(case: str):
     [
         (401, detail("Could not validate credentials"), "XINFERENCE_API_KEY"),
         (403, detail("no scope"), "administrator"),
-        (404, detail("Not Found"), "under which a proxy offers it"),
+        (404, detail("Not Found"), "server_url may need a path"),
         (429, detail("Too many failed attempts"), "correct the credential first"),
         (429, detail("Rate limit"), "max_concurrency="),
         (503, detail("Model is loading"), "wait_until_ready"),
         (500, detail("it broke"), "request id the-id"),
-        (500, detail("[Errno 111] Connect call failed"), "GET /status lists the workers"),
+        (500, detail("[Errno 111] Connect call failed"), "GET /status lists the remaining workers"),
         (400, detail("maximum context length"), "larger context"),
-        (307, "", "give it as server_url"),
+        (307, "", "use it as server_url"),
     ],
 )
 def test_each_error_says_the_next_step(status: int, body: str, words: str):

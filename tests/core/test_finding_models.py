@@ -56,7 +56,7 @@ def test_an_unknown_name_lists_what_runs_nearest_first_and_how_to_launch_it():
 
 
 def test_where_nothing_runs_that_is_said():
-    with pytest.raises(XinferenceModelNotFoundError, match="Nothing runs there"):
+    with pytest.raises(XinferenceModelNotFoundError, match="No models are running"):
         find_model("qwen3", [], URL)
 
 
@@ -245,7 +245,7 @@ def test_a_description_is_asked_once_and_forgotten_when_the_model_is_gone(server
     gone = orjson.dumps({"detail": "Model not found in the model list, uid: tiny-chat. Available model uids: []"})
     server.on(PATHS["chat"], http(404, gone))
     server.on("/v1/models", http(200, b'{"object":"list","data":[]}'))
-    with pytest.raises(XinferenceModelNotFoundError, match="Nothing runs there"):
+    with pytest.raises(XinferenceModelNotFoundError, match="No models are running"):
         model.chat(CALL)
     assert model.known_description() is None
 

@@ -57,7 +57,7 @@ def test_a_model_in_the_place_of_the_url_is_told_what_the_first_argument_is(kind
     with pytest.raises(XinferenceConfigurationError) as caught:
         kind("qwen3")
     assert str(caught.value) == (
-        f"{kind.__name__}('qwen3'): the first argument is the server's URL. Give the model by name: "
+        f"{kind.__name__}('qwen3'): the first argument is the server's URL. Pass the model by name: "
         f"{kind.__name__}(model_uid='qwen3')."
     )
 

@@ -7,7 +7,7 @@ import re
 from tests.docs.conftest import ROOT
 
 _ODD = re.compile(
-    r"under way|awaited twin|but awaited|tried again|cannot be meant|is no text but|nobody's|for ever", re.IGNORECASE
+    r"under way|awaited twin|but awaited|tried again|cannot be meant|is no text but|nobody's|for ever\b", re.IGNORECASE
 )
 _FOLDERS = ("xinference_bridge", "langchain_xinference_bridge", "llamaindex_xinference_bridge", "docs", "examples")
 

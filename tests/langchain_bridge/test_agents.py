@@ -9,7 +9,7 @@ import pytest
 from langchain.agents import create_agent
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
-from langchain_core.tools import tool
+from langchain_core.tools import StructuredTool, tool
 from pydantic import BaseModel
 
 from tests.langchain_bridge.conftest import chat_on
@@ -146,3 +146,19 @@ async def test_an_agent_with_a_tool_ends_in_a_report_of_what_the_tool_said(conne
         ]
         assert called == ["get_weather", "Forecast"]
         assert ended["structured_response"] == Forecast(city="Paris", sky="sunny")
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_call_that_was_cut_off_is_not_carried_out(chat, streamed):
+    def weather(city: str = "everywhere") -> str:
+        raise AssertionError(city)
+
+    cut = StructuredTool.from_function(weather, name="get_weather", description="Get the weather for a city.")
+    agent = create_agent(chat.model_copy(update={"max_tokens": 14}), [cut])
+    asked = question("What is the weather in Paris?")
+    if streamed:
+        # Streamed, LangChain joins chunks, and would complete the JSON.
+        assert list(agent.stream(asked, stream_mode="messages"))
+    else:
+        assert agent.invoke(asked)["messages"][-1].invalid_tool_calls

@@ -60,7 +60,7 @@ async def test_nothing_in_nothing_out_and_nothing_asked():
 
 
 def test_one_text_is_not_taken_for_a_list_of_its_letters():
-    with pytest.raises(XinferenceConfigurationError, match="not one text"):
+    with pytest.raises(XinferenceConfigurationError, match="got one string"):
         XinferenceEmbeddings("http://example.org", "m").embed_documents("abc")
 
 
@@ -79,9 +79,9 @@ async def test_what_is_no_text_is_named_and_nothing_is_sent(instruction):
 
 async def test_a_corpus_that_is_one_text_is_an_error_as_langchain_names_it():
     embeddings = XinferenceEmbeddings("http://example.org", "m")
-    with pytest.raises(XinferenceConfigurationError, match="not one text"):
+    with pytest.raises(XinferenceConfigurationError, match="got one string"):
         list(embeddings.embed_stream("abc"))
-    with pytest.raises(XinferenceConfigurationError, match="not one text"):
+    with pytest.raises(XinferenceConfigurationError, match="got one string"):
         [vector async for vector in embeddings.aembed_stream("abc")]
 
 
@@ -109,7 +109,7 @@ def test_texts_are_cut_where_it_is_wished(connection):
 @pytest.mark.server
 def test_dimensions_that_the_engine_ignores_are_an_error(connection):
     embeddings = XinferenceEmbeddings(model="minilm", connection=connection, dimensions=256)
-    with pytest.raises(XinferenceProtocolError, match=r"256 dimensions and gave 384"):
+    with pytest.raises(XinferenceProtocolError, match=r"384 dimensions instead of 256"):
         embeddings.embed_query("cats")
     right = XinferenceEmbeddings(model="minilm", connection=connection, dimensions=384)
     assert len(right.embed_query("cats")) == 384

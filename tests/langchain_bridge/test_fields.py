@@ -55,7 +55,7 @@ def test_model_is_another_word_for_model_uid(kind):
 
 @each_class
 def test_without_a_model_it_says_where_to_find_one(kind):
-    with pytest.raises(XinferenceConfigurationError, match=r"needs model_uid=.*xinference list"):
+    with pytest.raises(XinferenceConfigurationError, match=r"requires model_uid=.*xinference list"):
         kind(server_url="http://example.org")
 
 
@@ -73,7 +73,7 @@ def test_a_misspelt_sampling_parameter_is_an_error_too():
 
 @pytest.mark.parametrize("kind", [ChatXinference, Xinference])
 def test_the_older_packages_constructors_send_on_what_they_do_not_know_with_a_warning(kind):
-    with pytest.warns(UserWarning, match="does not know 'mirostat_tau'; it is sent"):
+    with pytest.warns(UserWarning, match="does not know 'mirostat_tau' and sends it"):
         model = kind(server_url="http://example.org", model_uid="m", mirostat_tau=5.0)
     assert model.model_kwargs == {"mirostat_tau": 5.0}
 

@@ -13,11 +13,11 @@ from langchain_core.tools import tool
 
 from langchain_xinference_bridge import ChatXinference, XinferenceLLM
 from langchain_xinference_bridge._messages import usage_from_wire
-from langchain_xinference_bridge._token_counting import EstimateWarning
 from langchain_xinference_bridge.errors import XinferenceUnsupportedError
 from langchain_xinference_bridge.profile import profile_of
 from tests.langchain_bridge.conftest import chat_on
 from xinference_bridge import ModelInfo
+from xinference_bridge.integration.token_counting import EstimateWarning
 from xinference_bridge.protocol.chat.result import Usage
 
 
@@ -127,7 +127,7 @@ def test_the_profile_is_what_the_server_says_and_asked_once(connection):
 def test_a_profile_that_nobody_looks_at_asks_nothing():
     model = ChatXinference("http://example.org", "m")
     assert model.profile
-    assert "asked of the server" in repr(model)
+    assert "fetched on first access" in repr(model)
 
 
 def test_a_profile_that_is_given_is_kept():

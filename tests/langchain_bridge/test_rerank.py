@@ -83,10 +83,12 @@ def test_a_threshold_of_the_model_may_be_lifted_for_a_call(monkeypatch):
     ("documents", "keywords", "told"),
     [
         ("abc", {}, "not one text"),
-        (["a", 7], {}, "document 1 is neither a text nor a Document but of type int"),
-        (["a"], {"top_n": -1}, "top_n=-1"),
-        (["a"], {"top_n": "3"}, "top_n='3'"),
-        (["a"], {"top_n": True}, "top_n=True"),
+        (None, {}, "documents must be a list .*got NoneType"),
+        ({"text": "a"}, {}, "documents must be a list .*got dict"),
+        (["a", 7], {}, "document 1 must be a string or a Document, got int"),
+        (["a"], {"top_n": -1}, "top_n must be .*got -1"),
+        (["a"], {"top_n": "3"}, "top_n must be .*got '3'"),
+        (["a"], {"top_n": True}, "top_n must be .*got True"),
         (["a"], {"return_document": True}, "return_documents"),
     ],
 )

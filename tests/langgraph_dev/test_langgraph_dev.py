@@ -31,7 +31,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "langgraph.json").write_text(json.dumps(settings))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [Path(sys.executable).with_name("langgraph"), "dev", "--no-browser", "--no-reload", "--port", str(port)]
+    program = str(Path(sys.executable).with_name("langgraph"))
+    command = [program, "dev", "--no-browser", "--no-reload", "--port", str(port)]
     environment = {
         **os.environ,
         "LANGSMITH_TRACING": "false",

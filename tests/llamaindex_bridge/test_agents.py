@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from llama_index.core.agent.workflow import (
     AgentStream,
@@ -15,6 +17,7 @@ from llama_index.core.tools import FunctionTool
 
 from llamaindex_xinference_bridge import XinferenceLLM
 from tests.llamaindex_bridge.tools import ADD, MULTIPLY, WEATHER
+from tests.support.fault_proxy import fault_server, http
 
 pytestmark = [
     # The workflows of LlamaIndex look at every attribute of an agent, pydantic's deprecated ones among them.
@@ -52,6 +55,24 @@ async def test_a_function_agent_calls_its_tool_and_answers(either_llm):
     assert answer == "It is sunny in Paris."
     assert results == [("get_weather", "sunny")]
     assert text.endswith(answer)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_a_call_that_was_cut_off_is_not_carried_out_and_the_model_is_told(llm, streaming):
+    def weather(city: str = "everywhere") -> str:
+        raise AssertionError(city)
+
+    tool = FunctionTool.from_defaults(weather, name="get_weather", description="Get the weather for a city.")
+    cut = llm.model_copy(update={"max_tokens": 14})
+    await cut.aprepare()
+    agent = FunctionAgent(tools=[tool], llm=cut, streaming=streaming)
+    _, results, _ = await run(
+        agent, "What is the weather in Paris?", max_iterations=3, early_stopping_method="generate"
+    )
+    (name, said), *_ = results
+    assert name.startswith("get_weather (not called: the a")
+    assert said == f"Tool {name} not found. Please select a tool that is available."
 
 
 @pytest.mark.server
@@ -117,3 +138,35 @@ async def test_an_agent_learns_what_the_model_can_where_nothing_was_prepared(con
     llm = XinferenceLLM("tiny-chat", connection=connection, temperature=0)
     answer, _, _ = await run(FunctionAgent(tools=[WEATHER], llm=llm), "What is the weather in Paris?")
     assert answer == "It is sunny in Paris."
+
+
+@pytest.mark.fault_server
+async def test_a_call_without_a_name_runs_no_tool_and_the_model_is_told():
+    ran: list[str] = []
+
+    def get_weather(city: str) -> str:
+        """Get the weather for a city."""
+        ran.append(city)
+        return "sunny"
+
+    nameless = {"id": "call_1", "type": "function", "function": {"name": "", "arguments": '{"city": "Paris"}'}}
+    message = {"role": "assistant", "content": None, "tool_calls": [nameless]}
+    answers = [
+        {"id": "1", "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]},
+        {
+            "id": "2",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": "Sorry."}, "finish_reason": "stop"}],
+        },
+    ]
+    tool = FunctionTool.from_defaults(get_weather)
+    with fault_server() as server:
+        server.on("/v1/chat/completions", *[http(200, json.dumps(answer).encode()) for answer in answers])
+        llm = XinferenceLLM(
+            "m", server.url, context_window=4096, is_chat_model=True, is_function_calling_model=True, max_retries=0
+        )
+        agent = FunctionAgent(tools=[tool], llm=llm, streaming=False)
+        said, _, _ = await run(agent, "What is the weather in Paris?")
+        (_, second) = server.seen("/v1/chat/completions")
+    assert said == "Sorry."
+    assert ran == []
+    assert "not found" in json.loads(second.body)["messages"][-1]["content"]

@@ -1,4 +1,4 @@
-"""Building the three classes: the older packages' calls, names misspelt, copies, pickles, what is written down."""
+"""Building the three classes: the older packages' calls, names misspelled, copies, pickles, what is written down."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_model_is_another_word_for_model_uid_and_one_is_needed(cls):
 
 
 def test_a_model_that_is_not_named_is_asked_for():
-    with pytest.raises(XinferenceConfigurationError, match=r"XinferenceLLM needs model_uid= \(or model=\)"):
+    with pytest.raises(XinferenceConfigurationError, match=r"XinferenceLLM requires model_uid= \(or model=\)"):
         XinferenceLLM(endpoint=URL)
 
 
@@ -117,7 +117,7 @@ def test_a_misspelt_keyword_is_an_error_with_the_nearest_name(cls, wrong, meant)
 
 
 def test_a_keyword_like_no_other_is_sent_on_with_a_warning():
-    with pytest.warns(UserWarning, match="does not know 'mirostat_tau'; it is sent") as caught:
+    with pytest.warns(UserWarning, match="does not know 'mirostat_tau' and sends it") as caught:
         llm = XinferenceLLM("m", URL, mirostat_tau=5)  # type: ignore[call-arg]  # a type checker knows better
     assert llm.model_kwargs == {"mirostat_tau": 5}
     assert caught[0].filename == __file__

@@ -7,10 +7,11 @@ import logging
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
 from llama_index.core.llms.llm import ToolSelection
+from llama_index.core.tools import FunctionTool
 
 from llamaindex_xinference_bridge import XinferenceLLM
 from llamaindex_xinference_bridge._responses import GrowingChat, chat_response
-from llamaindex_xinference_bridge._tools import tool_keywords
+from llamaindex_xinference_bridge._tools import offered_alone, tool_keywords
 from tests.llamaindex_bridge.test_messages import answer
 from tests.llamaindex_bridge.tools import ADD, MULTIPLY, WEATHER
 from xinference_bridge.errors import XinferenceBadRequestError, XinferenceUnsupportedError
@@ -137,17 +138,60 @@ def test_a_tool_travels_with_its_schema():
 
 def test_no_call_is_an_error_for_who_needs_one():
     llm = XinferenceLLM("m", "http://127.0.0.1:9")
-    with pytest.raises(ValueError, match="Expected a tool call, and 'm' answered in words: 'Hello'"):
+    with pytest.raises(ValueError, match="Expected a tool call, but 'm' answered in text: 'Hello'"):
         llm.get_tool_calls_from_response(chat_response(answer(text="Hello")))
 
 
-def test_a_call_that_cannot_be_read_is_made_without_arguments_and_said(caplog):
-    broken = chat_response(answer(tool_calls=[ToolCall("c1", "add", '{"a": 5', error="the arguments are not JSON")]))
+BROKEN = ToolCall("c1", "add", '{"a": 5', error="the arguments are not JSON")
+
+
+def test_a_call_that_cannot_be_read_names_no_tool_and_says_why(caplog):
     llm = XinferenceLLM("m", "http://127.0.0.1:9")
     with caplog.at_level(logging.WARNING):
-        (selection,) = llm.get_tool_calls_from_response(broken)
-    assert selection == ToolSelection(tool_id="c1", tool_name="add", tool_kwargs={})
-    assert "carried out without arguments: the arguments are not JSON" in caplog.text
+        (selection,) = llm.get_tool_calls_from_response(
+            chat_response(answer(tool_calls=[BROKEN])), error_on_no_tool_call=False
+        )
+    name = "add (not called: the arguments are not JSON)"
+    assert selection == ToolSelection(tool_id="c1", tool_name=name, tool_kwargs={})
+    assert "The model's call of 'add' is not carried out: the arguments are not JSON" in caplog.text
+
+
+def test_a_call_that_cannot_be_read_is_an_error_for_who_needs_one():
+    llm = XinferenceLLM("m", "http://127.0.0.1:9")
+    cut = chat_response(answer(tool_calls=[BROKEN], finish_reason="length"))
+    with pytest.raises(XinferenceUnsupportedError, match=r"'add' is not carried out: .*reached max_tokens") as raised:
+        llm.get_tool_calls_from_response(cut)
+    assert raised.value.body == '{"a": 5'
+
+
+def test_a_cut_call_of_another_integration_is_not_completed():
+    call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 5'}}
+    message = ChatMessage(role="assistant", content="", additional_kwargs={"tool_calls": [call]})
+    llm = XinferenceLLM("m", "http://127.0.0.1:9")
+    with pytest.raises(XinferenceUnsupportedError, match="'add' is not carried out"):
+        llm.get_tool_calls_from_response(ChatResponse(message=message))
+
+
+def delete(path: str = "everything") -> str:
+    """Delete a file."""
+    raise AssertionError(path)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_predict_and_call_never_carries_out_a_call_that_was_cut_off(llm, wanted):
+    cut = FunctionTool.from_defaults(delete, name="get_weather")
+    keywords = {"max_tokens": 14, "error_on_no_tool_call": wanted}
+    with pytest.raises(XinferenceUnsupportedError, match="get_weather"):
+        llm.predict_and_call([cut], PARIS, **keywords)
+    with pytest.raises(XinferenceUnsupportedError, match="get_weather"):
+        await llm.apredict_and_call([cut], PARIS, **keywords)
+
+
+def test_a_call_of_a_tool_that_was_not_offered_is_an_error_of_ours():
+    said = "called 'add', which is none of the tools: 'get_weather'"
+    with pytest.raises(XinferenceUnsupportedError, match=said), offered_alone([WEATHER]):
+        raise KeyError("add")
 
 
 def test_a_growing_call_shows_the_arguments_known_so_far():

@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from tests.core.asks import body_of, good, recorded
+from xinference_bridge.client.transport.aiohttp_transport import AiohttpTransport
 from xinference_bridge.client.transport.requests_transport import RequestsTransport
 from xinference_bridge.protocol.http import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     import pytest
 
@@ -115,7 +116,7 @@ def changed_answers(value: Any) -> st.SearchStrategy[bytes]:
 
 @contextmanager
 def answering(monkeypatch: pytest.MonkeyPatch, answer: Callable[[str], bytes | list[bytes]]) -> Iterator[None]:
-    """Every sync request gets what `answer` gives for its path: a body, or the pieces of a stream."""
+    """Every request, sync or async, gets what `answer` gives for its path: a body, or the pieces of a stream."""
 
     def send(_: Any, call: Any, __: str | None) -> Response:
         body = answer(call.request.path)
@@ -126,9 +127,17 @@ def answering(monkeypatch: pytest.MonkeyPatch, answer: Callable[[str], bytes | l
         body = answer(call.request.path)
         return _Stream([body] if isinstance(body, bytes) else body, call)
 
+    async def asend(transport: Any, call: Any, authorization: str | None) -> Response:
+        return send(transport, call, authorization)
+
+    async def astream(transport: Any, call: Any, authorization: str | None) -> _AsyncStream:
+        return _AsyncStream(stream(transport, call, authorization))
+
     with monkeypatch.context() as patched:
         patched.setattr(RequestsTransport, "send", send)
         patched.setattr(RequestsTransport, "stream", stream)
+        patched.setattr(AiohttpTransport, "send", asend)
+        patched.setattr(AiohttpTransport, "stream", astream)
         yield
 
 
@@ -147,6 +156,27 @@ class _Stream:
         return Response(200, b"".join(self._pieces), self.headers, self._call.url, self.request_id)
 
     def finish(self, chunks: Iterator[bytes]) -> None:
+        """Nothing is left."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class _AsyncStream:
+    """The same for async readers."""
+
+    def __init__(self, stream: _Stream) -> None:
+        self.status, self.headers, self.request_id = stream.status, stream.headers, stream.request_id
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._stream:
+            yield piece
+
+    async def read(self) -> Response:
+        return self._stream.read()
+
+    async def finish(self, chunks: AsyncIterator[bytes]) -> None:
         """Nothing is left."""
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The doctor's checks of one model: its description, what its engine enforces, and whether it answers."""
+"""The doctor's words on one model: its description, and what its engine enforces."""
 
 from __future__ import annotations
 
@@ -7,18 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from xinference_bridge.cli.tables import size_of
-from xinference_bridge.connection import XinferenceConnection
-from xinference_bridge.connection_settings import CallOptions
-from xinference_bridge.models.chat import ChatHandle
-from xinference_bridge.models.completion import CompletionHandle
-from xinference_bridge.models.embedding import EmbeddingHandle
-from xinference_bridge.models.rerank import RerankHandle
-from xinference_bridge.protocol.chat.request import ChatCall
 from xinference_bridge.protocol.engines import Engine, engine_named, engines_with
 from xinference_bridge.protocol.model_info import ModelInfo
 
 #: The model types that this package supports.
-USABLE = ("LLM", "embedding", "rerank")
+USABLE = ("LLM", "embedding", "rerank", "audio", "image")
+#: Types whose models all have the same abilities.
+_ABLE_BY_TYPE = ("embedding", "rerank")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -43,7 +38,9 @@ def described(model: ModelInfo) -> str:
     ]
     quantization = None if model.quantization in (None, "none") else model.quantization
     first = f"{model.type} {model.name} on {model.engine or 'an unknown engine'}"
-    abilities = f"abilities: {', '.join(model.abilities)}" if model.type == "LLM" and model.abilities else None
+    abilities = (
+        f"abilities: {', '.join(model.abilities)}" if model.type not in _ABLE_BY_TYPE and model.abilities else None
+    )
     return ", ".join(part for part in (first, model.format, quantization, size, *lengths, abilities) if part)
 
 
@@ -94,22 +91,6 @@ def _missing(engine: Engine, *, tools: bool) -> str | None:
         return None
     able = "; ".join(f"{feature} is enforced by {', '.join(names)}" for feature, names in features.items())
     return f"The bridge checks the answers and raises an error if one does not match. On 4.1.0 {able}."
-
-
-def ask_one_thing(connection: XinferenceConnection, model: ModelInfo, options: CallOptions) -> str:
-    """Request one token, one vector or one score, and describe the result. Raises what the call raises."""
-    if model.type == "embedding":
-        vector = EmbeddingHandle(connection, model.uid).embed(["ping"], {}, options).vectors[0]
-        return f"one text embedded, {len(vector)} dimensions,"
-    if model.type == "rerank":
-        scores = RerankHandle(connection, model.uid).rerank("ping", ["pong"], {}, options)
-        return f"one document scored {scores[0].relevance_score:.3f}" if scores else "one document ranked"
-    if model.can("chat"):
-        call = ChatCall([{"role": "user", "content": "ping"}], {"max_tokens": 1})
-        ChatHandle(connection, model.uid).chat(call, options)
-        return "one chat token"
-    CompletionHandle(connection, model.uid).complete("ping", {"max_tokens": 1}, options)
-    return "one completion token"
 
 
 def duration(seconds: float) -> str:

@@ -48,7 +48,7 @@ class Embedding:
     batch_size: int = 64
     """Texts per request."""
     concurrency: int = 4
-    """Concurrent requests."""
+    """Maximum number of concurrent requests."""
     overwrite: bool = False
     """Whether to replace an existing output."""
     skip_bad: bool = False
@@ -151,7 +151,11 @@ def _summed_up(out: Path, written: int, skipped: int, length: int, bad: int) -> 
     left_out = f" {bad} {'entry' if bad == 1 else 'entries'} without a text skipped." if bad else ""
     if not written:
         return (
-            f"Nothing to do: {where} already contains {skipped} vectors." if skipped else "No texts found."
+            f"Nothing to do: {where} already contains {_counted(skipped)}." if skipped else "No texts found."
         ) + left_out
     before = f", after {skipped} existing ones" if skipped else ""
-    return f"{written} vectors of {length} dimensions written to {where}{before}.{left_out}"
+    return f"{_counted(written)} of {length} dimensions written to {where}{before}.{left_out}"
+
+
+def _counted(vectors: int) -> str:
+    return f"{vectors} vector{'' if vectors == 1 else 's'}"

@@ -45,7 +45,7 @@ def launched(connection: XinferenceConnection, name: str, *, wait: bool, **optio
                     stage = now.stage or now.status.lower()
                     progress.update(task, completed=now.fraction, description=f"{name}: {harmless(stage)}")
 
-            return connection.launch(name, wait=wait, on_progress=show, **options)
+            return connection.launch(name, wait=wait, on_progress=show if progress is not None else None, **options)
     except KeyboardInterrupt:
         if begun is not None:
             uid = harmless(begun.uid)

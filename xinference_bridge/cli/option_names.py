@@ -37,8 +37,8 @@ _REPLACEMENTS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...
     (re.compile(r"\b(server_url|api_key|connect_timeout)\b"), _option),
     (
         re.compile(
-            r"Wait for it with connection\.wait_until_ready\(.*?\)\."
-            r"|Fewer requests at once \(max_concurrency=\) or more max_retries= help\."
+            r"Wait for the model with connection\.wait_until_ready\(.*?\)\."
+            r"|Lower max_concurrency= or raise max_retries=\."
         ),
         lambda _: "Try again later.",
     ),

@@ -192,7 +192,7 @@ def _headers_from(written: Sequence[str]) -> dict[str, str]:
     pairs = [text.partition(":") for text in written]
     if not all(colon and name.strip() for name, colon, _ in pairs):
         # The message does not repeat the text: it may be a token.
-        raise XinferenceConfigurationError("--header takes NAME:VALUE, as in --header 'X-Team: search'")
+        raise XinferenceConfigurationError("--header must be NAME:VALUE, such as --header 'X-Team: search'")
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 

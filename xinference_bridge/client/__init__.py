@@ -1,1 +1,1 @@
-"""All I/O: sockets, credentials, retries. One flow for sync and async, carried out by two drivers."""
+"""All I/O: sockets, credentials, retries. Each flow is written once and run by a sync and an async driver."""

@@ -1,4 +1,4 @@
-"""How many concurrent requests a bulk job sends: half as many when the server is overloaded, then slowly more."""
+"""The adaptive concurrency of a bulk job: halved when the server is overloaded, then slowly raised."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from contextvars import ContextVar
 
 from xinference_bridge.errors import XinferenceError
 
-#: The bulk job for which the calls of this thread or task are made.
+#: The limit of the bulk job that this thread or task works for.
 _listener: ContextVar[Callable[[], None] | None] = ContextVar("xinference_bridge_overload", default=None)
 
 _OVERLOADED = (429, 503)
 
 
 def report_overload(failure: XinferenceError) -> None:
-    """Let the bulk job know, if this call is made for one, that the server asked for patience.
+    """Report an overload to the bulk job that this call belongs to, if any.
 
-    Told of each refusal, also of one that a retry mends: else nobody would slow down before a call has failed for good.
+    Called for every overload, even if a retry succeeds; otherwise the job would slow down only after a final failure.
     """
     if failure.status_code in _OVERLOADED:
         listener = _listener.get()
@@ -27,7 +27,7 @@ def report_overload(failure: XinferenceError) -> None:
 
 
 class AdaptiveLimit:
-    """How many requests may be in flight; `most` at first. Safe for threads."""
+    """The number of requests that may be in flight; `most` at first. Thread-safe."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -38,12 +38,12 @@ class AdaptiveLimit:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """One request with its retries: an overload that it meets halves the limit, its success helps it up again."""
+        """Run one request with its retries. An overload halves the limit; successes raise it again."""
         seen = self._halvings
 
         def overloaded() -> None:
             nonlocal seen
-            # Those that were in flight when the limit was halved are refused too: together they halve it once.
+            # Requests in flight when the limit was halved also meet the overload: together they halve it once.
             seen = self._slow_down(seen)
 
         token = _listener.set(overloaded)
@@ -66,7 +66,7 @@ class AdaptiveLimit:
             return
         with self._lock:
             self._answered += 1
-            # One more after a whole round of answers, so that it creeps up to what the server bears.
+            # One more after a full round of answers, so that it slowly approaches the server's capacity.
             if self._answered >= self.allowed < self.most:
                 self.allowed += 1
                 self._answered = 0

@@ -1,4 +1,4 @@
-"""Carries out a flow for an async caller, in the running event loop."""
+"""Runs flows for async callers, in the running event loop."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Places = dict[Hashable, asyncio.BoundedSemaphore]
 
 
 class AsyncDriver:
-    """Runs flows over one transport; places are counted in each event loop."""
+    """Runs flows over one transport. `max_concurrency` applies per event loop."""
 
     def __init__(self, transport: AiohttpTransport) -> None:
         self._transport = transport

@@ -1,4 +1,4 @@
-"""The credential of one connection: which gate a request goes through, and what a 401 means for it."""
+"""The credential of one connection: its gate, and the handling of a 401."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from xinference_bridge.errors import XinferenceAuthenticationError
 from xinference_bridge.protocol.error_responses import what_the_server_said
 from xinference_bridge.protocol.http import Request, Response
 
-#: Logging in, renewing a token and probing a key are short; a caller's own patience is bounded apart from this.
+#: The timeouts for logins, renewals and probes, which are short. A caller's own wait is limited separately.
 _SHORT = CallOptions(timeout=30.0, max_retries=0)
 
 
 class Authentication:
-    """The credential of one connection; connections to one server with one credential share its gate."""
+    """The credential of one connection. Connections with the same server and credential share its gate."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self._settings = settings
@@ -35,14 +35,14 @@ class Authentication:
         self._open = gate_for(settings.server_url, None, None, None, post=self._post)
 
     def gate(self, call: Call) -> CredentialGate:
-        """Return the gate that this call goes through: an open one where it is sent without a credential."""
+        """Return the gate for this call: an open one if it is sent without a credential."""
         return self._open if call.request.anonymous else self._gate
 
     def refuse(self, call: Call, permit: Permit, response: Response) -> None:
-        """Tell the gate of a 401; return when the call should be sent once more, with a renewed token.
+        """Report a 401 to the gate. Return if the call should be sent again with a renewed token.
 
         Raises:
-            XinferenceAuthenticationError: No other credential can mend it.
+            XinferenceAuthenticationError: No other credential is available.
         """
         error = XinferenceAuthenticationError(
             permit.refused_message(),
@@ -64,7 +64,7 @@ class Authentication:
         return self._ask(Request("POST", path, json), authorization)
 
     def _ask(self, request: Request, authorization: str | None) -> tuple[int, bytes, Mapping[str, str]]:
-        # A socket of its own: the gate outlives this connection, whose pool may be closed by then.
+        # Its own socket, because the gate outlives this connection, whose pool may be closed by then.
         transport = RequestsTransport(self._settings)
         try:
             response = transport.send(Call(self._settings, request, Budget.of(self._settings, _SHORT)), authorization)

@@ -1,4 +1,4 @@
-"""What sends the requests of one connection: its transports, its drivers and its flows in one place."""
+"""The client of a connection: its transports, drivers and flows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 
 
 class Client:
-    """The one sender for all connections with equal settings in this process; safe for threads and event loops."""
+    """The client for all connections with equal settings in this process. Safe for threads and event loops."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self.settings = settings
@@ -44,21 +44,21 @@ class Client:
         descriptions = DescriptionCache()
         self._fallbacks = [Client(other) for other in settings.fallbacks]
         self.requests = RequestFlow(settings, self._authentication, descriptions, self._fallbacks)
-        """The flows of its requests."""
+        """The flows of requests."""
         self.running = RunningModels(settings, self.requests, descriptions)
-        """Which models run there."""
+        """The running models."""
         self.launching = Launching(settings, _requests_as_administrator(settings, descriptions), descriptions)
         """Starts and ends models there, on this one server."""
 
     def budget(self, options: CallOptions = DEFAULT_OPTIONS) -> Budget:
-        """Return the budget of one verb, whose deadline begins now."""
+        """Return the budget of one operation, whose deadline begins now."""
         return Budget.of(self.settings, options)
 
     def run(self, flow: Flow[Result]) -> Result:
-        """Carry out a flow for a sync caller.
+        """Run a flow for a sync caller.
 
         Raises:
-            XinferenceError: Whatever the flow raises.
+            XinferenceError: The flow failed.
         """
         return self._sync_driver.run(flow)
 
@@ -67,7 +67,7 @@ class Client:
         return await self._async_driver.run(flow)
 
     def stream(self, opening: Flow[OpenedAnswer]) -> Generator[ChatDelta, None, None]:
-        """Open a stream at the first `next`, and yield its answer as it grows; see `read_deltas`."""
+        """Open a stream on the first `next` and yield its answer as it arrives; see `read_deltas`."""
         return read_deltas(self._sync_driver, self.requests, opening)
 
     def astream(self, opening: Flow[OpenedAnswer]) -> AsyncGenerator[ChatDelta, None]:
@@ -87,7 +87,7 @@ class Client:
         return self.run(self.requests.send(request, self.budget(options)))
 
     def drop_after_fork(self) -> None:
-        """In a forked child: close its copies of the parent's idle sockets, without a word to the server."""
+        """In a forked child: close its copies of the parent's idle sockets without sending anything."""
         self._sync.drop_after_fork()
         self._async.drop_after_fork()
         for other in self._fallbacks:
@@ -101,7 +101,7 @@ class Client:
             other.close()
 
     async def aclose(self) -> None:
-        """Async version of `close`: this loop's sockets are closed with a proper goodbye."""
+        """Async version of `close`. This event loop's sockets are shut down properly."""
         self._sync.close()
         await self._async.aclose()
         for other in self._fallbacks:

@@ -1,4 +1,4 @@
-"""What is known of the running models: kept until an answer says that a model is gone."""
+"""The cache of model descriptions. An entry is valid until a response says that the model is gone."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from xinference_bridge.errors import (
 )
 from xinference_bridge.protocol.model_info import ModelInfo
 
-#: After these a model may come back on another engine: what was kept of it is forgotten.
+#: After these errors a model may come back on another engine, so its description is dropped.
 _GONE = (XinferenceModelNotFoundError, XinferenceModelLoadingError, XinferenceConnectionError, XinferenceServerError)
 
 
 class DescriptionCache:
-    """The descriptions that all share who share a connection; safe for threads."""
+    """The cached descriptions of a connection. Thread-safe."""
 
     def __init__(self) -> None:
         self._by_uid: dict[str, ModelInfo] = {}
         self._uid_of_name: dict[str, str] = {}
 
     def get(self, uid: str) -> ModelInfo | None:
-        """Return what is known of this model, or None."""
+        """Return the cached description of this model, or None."""
         return self._by_uid.get(uid)
 
     def uid_of(self, uid_or_name: str) -> str:
-        """Return the UID that a unique model name was found to stand for, and else the same string."""
+        """Return the UID of a unique model name, if known, or else the same string."""
         return self._uid_of_name.get(uid_or_name, uid_or_name)
 
     def keep_name(self, name: str, uid: str) -> None:
-        """Keep which UID a unique model name stands for."""
+        """Store the UID of a unique model name."""
         self._uid_of_name[name] = uid
 
     def keep(self, info: ModelInfo, uid: str) -> ModelInfo:
-        """Keep one model's description under its UID, and return it."""
+        """Store one model's description by its UID, and return it."""
         self._by_uid[uid] = info
         return info
 
     def keep_all(self, models: list[ModelInfo]) -> list[ModelInfo]:
-        """Replace all that is known by a list of the running models, and return that."""
+        """Replace all descriptions with a list of the running models, and return it."""
         self._by_uid = {model.uid: model for model in models}
         return models
 
@@ -49,7 +49,7 @@ class DescriptionCache:
         self._by_uid.pop(uid, None)
 
     def learn_from(self, error: XinferenceError, uid: str | None) -> None:
-        """Forget a model that is gone or was restarted: it may come back on another engine."""
+        """Drop a model that is gone or was restarted, because it may come back on another engine."""
         if uid is not None and isinstance(error, _GONE):
             self._by_uid.pop(uid, None)
             for name in [name for name, known in self._uid_of_name.items() if known == uid]:

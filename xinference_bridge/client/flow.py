@@ -1,4 +1,4 @@
-"""A flow is a generator that yields what it needs; a driver carries that out, sync or async, and sends the result back.
+"""A flow is a generator that yields requests for I/O. A sync or async driver performs them and sends the results back.
 
 The rules for flows: no `yield` in a `finally`; only errors of our own are caught; cleanup is sync. Whatever a driver
 raises, a cancellation and a KeyboardInterrupt included, is thrown into the flow, so that its `finally` blocks run.
@@ -21,7 +21,7 @@ Flow: TypeAlias = Generator[Any, Any, Result]
 
 @dataclass(slots=True)
 class Send:
-    """Send a call → the whole `Response`, whatever its status."""
+    """Send a call. The result is the complete `Response`, with any status."""
 
     call: Call
     authorization: str | None
@@ -29,7 +29,7 @@ class Send:
 
 @dataclass(slots=True)
 class OpenStream:
-    """Send a call → a stream whose head has arrived and whose bytes are still to come."""
+    """Send a call. The result is a stream whose head has arrived."""
 
     call: Call
     authorization: str | None
@@ -37,14 +37,14 @@ class OpenStream:
 
 @dataclass(slots=True)
 class ReadRest:
-    """Read what is left of a stream → a `Response`, as an error under a stream's URL is read."""
+    """Read the rest of a stream. The result is a `Response`; used for errors."""
 
     stream: Any
 
 
 @dataclass(slots=True)
 class ReadFirstEvent:
-    """Read a stream until `events` holds an event or the bytes end → the iterator of the chunks that follow."""
+    """Read a stream until `events` has an event or the stream ends. The result is the iterator of further chunks."""
 
     stream: Any
     events: StreamEvents
@@ -52,7 +52,7 @@ class ReadFirstEvent:
 
 @dataclass(slots=True)
 class Via:
-    """Carry out a flow of another server's client → its result. A failover asks that server so."""
+    """Run a flow of another server's client, for failover. The result is that flow's result."""
 
     client: Any
     flow: Flow[Any]
@@ -60,14 +60,14 @@ class Via:
 
 @dataclass(slots=True)
 class Sleep:
-    """Wait for so many seconds → None."""
+    """Wait for this many seconds. The result is None."""
 
     seconds: float
 
 
 @dataclass(slots=True)
 class EnterGate:
-    """Wait until the credential may be sent → a `Permit`."""
+    """Wait until the credential may be sent. The result is a `Permit`."""
 
     gate: CredentialGate
     timeout: float | None
@@ -75,9 +75,9 @@ class EnterGate:
 
 @dataclass(slots=True)
 class Acquire:
-    """Take one of `limit` places under `key` → a function that gives it back, sync in both worlds.
+    """Acquire one of `limit` slots for `key`. The result is a sync function that releases it.
 
-    Raises XinferenceTimeoutError when the call's deadline passes first.
+    Raises XinferenceTimeoutError if the call's deadline passes first.
     """
 
     key: Hashable

@@ -1,4 +1,4 @@
-"""Launching and ending models: flows that start a launch, follow it, and end a model."""
+"""Flows that launch models, follow the launch and terminate models."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from xinference_bridge.protocol.launch import (
 from xinference_bridge.protocol.model_info import ModelInfo, describe_request, model_from_response
 
 _POLL_SECONDS = 1.0
-#: A launch must not be sent twice: the second one would be refused, or start another model.
+#: A launch must not be sent twice: the second request would be rejected or start another model.
 _ONCE = CallOptions(max_retries=0)
 
 OnProgress = Callable[[LaunchProgress], object]
 
 
 class Launching:
-    """Starts, follows and ends models on one server; it takes a login whose user may write models."""
+    """Launches, follows and terminates models on one server. Requires a login with the permission models:write."""
 
     def __init__(self, settings: ConnectionSettings, requests: RequestFlow, descriptions: DescriptionCache) -> None:
         self._settings = settings
@@ -48,7 +48,7 @@ class Launching:
         self._descriptions = descriptions
 
     def launch(self, request: Request, timeout: float | None, on_progress: OnProgress | None = None) -> Flow[ModelInfo]:
-        """Start a launch and follow it; without a timeout, return what is known at once."""
+        """Start a launch and follow it. Without a timeout, return immediately."""
         try:
             uid = uid_from_launch((yield from self._send(request, _ONCE)))
         except XinferenceBadRequestError as error:
@@ -57,18 +57,18 @@ class Launching:
             if status is None or status.failed:
                 raise
             raise error.with_note(
-                f"A model with the UID {taken!r} is {status.status}: end it first with "
-                f"connection.terminate({taken!r}), or give another uid=."
+                f"A model with the UID {taken!r} is {status.status}: terminate it first with "
+                f"connection.terminate({taken!r}), or pass another uid=."
             ) from None
         if timeout is None:
             return launched_info(uid, request)
         return (yield from self.follow(uid, timeout, on_progress))
 
     def follow(self, uid: str, timeout: float, on_progress: OnProgress | None = None) -> Flow[ModelInfo]:
-        """Wait until a launch has ended, and return the model's description.
+        """Wait until a launch has finished and return the model's description.
 
-        Readiness is read from the instances: a model that is ready still reports a progress of 0.0, and a failure that
-        came later than the answer to the launch is told nowhere else (4.1.0).
+        Readiness comes from the instances: a model that is ready still reports a progress of 0.0, and a failure that
+        came after the response to the launch is reported nowhere else (4.1.0).
         """
         until = time.monotonic() + timeout
         told: LaunchProgress | None = None
@@ -94,7 +94,7 @@ class Launching:
             yield Sleep(_POLL_SECONDS)
 
     def progress(self, uid: str, status: ModelStatus | None = None) -> Flow[LaunchProgress]:
-        """Return how far a launch is."""
+        """Return the progress of a launch."""
         progress = progress_from_response((yield from self._send(progress_request(uid))), uid)
         known = status if status is not None else (yield from self._status_of(uid))
         if known is None:
@@ -103,11 +103,11 @@ class Launching:
         return LaunchProgress(uid, progress.stage, fraction, known.status)
 
     def statuses(self) -> Flow[list[ModelStatus]]:
-        """Return the state of every model that was launched."""
+        """Return the state of every launched model."""
         return statuses_from_response((yield from self._send(instances_request())))
 
     def terminate(self, uid: str) -> Flow[None]:
-        """End a model and forget its description."""
+        """Terminate a model and drop its description."""
         try:
             yield from self._send(terminate_request(uid), _ONCE)
         except (XinferenceBadRequestError, XinferenceModelNotFoundError) as error:
@@ -134,19 +134,19 @@ class Launching:
 
 
 def _failed(uid: str, status: ModelStatus) -> str:
-    return f"Launching {uid!r} failed: {status.error or 'the server gives no reason; see its log'}"
+    return f"Launching {uid!r} failed: {status.error or 'the server gave no reason; see its log'}"
 
 
 def _not_ended(uid: str, status: ModelStatus, refusal: XinferenceError) -> XinferenceBadRequestError:
-    """What a model that is not ready is refused with: 4.1.0 ends none that is loading, and it comes up all the same."""
+    """Return the error for a model that is not ready. 4.1.0 cannot terminate it, and it still becomes ready."""
     if status.failed:
         msg = (
-            f"Model {uid!r} does not run: its launch failed ({status.error or 'the server gives no reason'}). There is "
-            "nothing to end; a new launch under the same UID takes its place."
+            f"Model {uid!r} is not running: its launch failed ({status.error or 'the server gave no reason'}). There "
+            "is nothing to terminate; a new launch with the same UID replaces it."
         )
     else:
         msg = (
-            f"Model {uid!r} cannot be ended yet, its status is {status.status}: the server ends a model once it is "
-            f"ready. Wait with connection.wait_until_ready({uid!r}), then end it."
+            f"Model {uid!r} cannot be terminated yet, its status is {status.status}: the server only terminates a "
+            f"model that is ready. Wait with connection.wait_until_ready({uid!r}), then terminate it."
         )
     return XinferenceBadRequestError(msg, url=refusal.url, model_uid=uid, status_code=refusal.status_code)

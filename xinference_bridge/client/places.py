@@ -1,4 +1,4 @@
-"""The places of `max_concurrency`: who holds one, so that a call which waits for itself is told of it at once."""
+"""The slots of `max_concurrency` and their holders, so that a call that would wait for itself fails immediately."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xinference_bridge.errors import XinferenceConfigurationError
 
 
 class Place:
-    """One place that was taken; calling it gives it back, once."""
+    """One acquired slot. Calling it releases the slot, once."""
 
     __slots__ = ("_give_back", "given_back", "owner", "places")
 
@@ -21,7 +21,7 @@ class Place:
         _held.set((*(place for place in _held.get() if not place.given_back), self))
 
     def __call__(self) -> None:
-        """Give it back."""
+        """Release the slot."""
         if not self.given_back:
             self.given_back = True
             self._give_back()
@@ -31,16 +31,16 @@ _held: ContextVar[tuple[Place, ...]] = ContextVar("xinference_bridge_places", de
 
 
 def refuse_to_wait_for_oneself(places: object, owner: Hashable, limit: int, url: str) -> None:
-    """Check that a call which found no place free may wait for one.
+    """Check that a call that found no free slot can wait for one.
 
     Args:
-        places: What the places are taken of.
-        owner: The thread or the task that would wait.
-        limit: How many places there are.
-        url: The URL that would be asked, for the error.
+        places: The slots.
+        owner: The thread or task that would wait.
+        limit: The number of slots.
+        url: The URL of the request, for the error.
 
     Raises:
-        XinferenceConfigurationError: This same thread or task holds all of them, in streams that it has not ended.
+        XinferenceConfigurationError: The same thread or task holds all slots, in streams that it has not finished.
     """
     mine = sum(1 for place in _held.get() if place.places is places and place.owner == owner and not place.given_back)
     if mine >= limit:

@@ -1,7 +1,7 @@
-"""What lives behind a connection: one client for each set of settings in this process.
+"""The registry of clients: one for each set of settings in this process.
 
-Kept outside the connection, which is a plain value: copied, pickled or compared, it neither drags sockets and locks
-along nor changes when it is first used.
+Separate from the connection, which is a plain value: copying, pickling or comparing it involves no sockets and locks,
+and using it does not change it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import threading
 from xinference_bridge.client.client import Client
 from xinference_bridge.connection_settings import ConnectionSettings
 
-#: A service that passes on its users' own keys has a client for each; the oldest close their idle sockets and go.
-#: One that is still in use is made anew at its next call.
+#: A service that forwards its users' keys has a client for each; the oldest close their idle sockets and are dropped.
+#: A client that is still in use is recreated on its next call.
 MOST_CLIENTS = 256
 
 _clients: dict[ConnectionSettings, Client] = {}
@@ -22,7 +22,7 @@ _lock = threading.Lock()
 
 
 def client_for(settings: ConnectionSettings) -> Client:
-    """The process's one client for these settings, made at first need."""
+    """Return this process's client for these settings. It is created on first use."""
     client = _clients.get(settings)
     if client is None:
         superseded: list[Client] = []
@@ -38,7 +38,7 @@ def client_for(settings: ConnectionSettings) -> Client:
 
 
 def forget(settings: ConnectionSettings) -> Client | None:
-    """Take the client out of the registry; the next use of the settings makes a new one."""
+    """Remove the client from the registry. The next use of the settings creates a new one."""
     with _lock:
         return _clients.pop(settings, None)
 
@@ -53,7 +53,7 @@ def close_all() -> None:
 
 
 def _abandon_after_fork() -> None:
-    # The child holds copies of the parent's sockets and perhaps a lock in mid-use. It drops them without a goodbye:
+    # The child has copies of the parent's sockets and perhaps a held lock. It drops them without a shutdown:
     # closing a TLS session properly would end the parent's too.
     global _lock  # noqa: PLW0603 - a lock that was held at the fork is never released
     _lock = threading.Lock()
@@ -63,7 +63,7 @@ def _abandon_after_fork() -> None:
     _clients.clear()
 
 
-#: Kept so that no destructor runs in the child, which would speak to the parent's event loops.
+#: Kept so that no destructor runs in the child, which would use the parent's event loops.
 _abandoned: list[Client] = []
 
 atexit.register(close_all)

@@ -1,4 +1,4 @@
-"""One request from credential to answer: attempts, retries, a failure explained. Written once, for sync and async."""
+"""One request, from credential to response: attempts, retries, diagnosis of a failure. For sync and async."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from xinference_bridge.client.flow import (
     Via,
 )
 from xinference_bridge.client.retry_policy import failure_of, retrying
-from xinference_bridge.client.servers import Servers, moves_on
+from xinference_bridge.client.servers import Servers, moves_on, worst_of
 from xinference_bridge.client.transport.call import Budget, Call
 from xinference_bridge.connection_settings import ConnectionSettings
 from xinference_bridge.errors import XinferenceConnectionError, XinferenceError, XinferenceModelNotFoundError
@@ -42,7 +42,7 @@ from xinference_bridge.protocol.sound_stream import SoundStream, is_sound
 
 Answer = TypeVar("Answer")
 
-#: A look at the server to explain a failure must not make the caller wait long.
+#: The request that diagnoses a failure must not delay the caller.
 _LOOK_SECONDS = 6.0
 
 
@@ -61,13 +61,13 @@ class OpenedStream(Generic[Read]):
 
 
 class OtherServer(Protocol):
-    """The client of a server to fall back on."""
+    """The client of a fallback server."""
 
     requests: RequestFlow
 
 
 class RequestFlow:
-    """The flows of all requests under one connection."""
+    """The flows of all requests of one connection."""
 
     def __init__(
         self,
@@ -82,17 +82,17 @@ class RequestFlow:
         self._descriptions = descriptions
 
     def send(self, request: Request, budget: Budget) -> Flow[Response]:
-        """Return the server's answer to one request.
+        """Return the server's response to one request.
 
         Args:
             request: What to send.
-            budget: What it may take, its retries and the look that explains a failure included.
+            budget: The time limits, including retries and the diagnosis of a failure.
 
         Returns:
-            The answer, of a status below 300.
+            The response, with a status below 300.
 
         Raises:
-            XinferenceError: The error that names what went wrong, after the retries that the budget allows.
+            XinferenceError: The request failed, after the allowed retries.
         """
         call = Call(self.settings, request, budget)
         release = yield from self._place(call)
@@ -110,9 +110,9 @@ class RequestFlow:
         return (yield from self._open(request, budget))
 
     def open_stream(self, request: Request, budget: Budget) -> Flow[OpenedStream[StreamEvents]]:
-        """Return a stream whose first event was read, so that an error sent under HTTP 200 still meets the retries.
+        """Return a stream whose first event was read, so that an error sent with HTTP 200 is still retried.
 
-        Raises as `send` does. The caller closes the stream and calls `release`; nothing is retried from here on.
+        Raises the errors of `send`. The caller closes the stream and calls `release`; nothing is retried after this.
         """
         return (yield from self._open(request, budget))
 
@@ -135,11 +135,11 @@ class RequestFlow:
         raise AssertionError  # pragma: no cover - the line above raises
 
     def send_once(self, request: Request, budget: Budget) -> Flow[Response]:
-        """Return the answer of one attempt: no retry, and nothing asked to explain a failure."""
+        """Return the response of one attempt, without retries and diagnosis."""
         return (yield from self._whole(Call(self.settings, request, budget)))
 
     def explain(self, failure: XinferenceError, request: Request, budget: Budget) -> Flow[XinferenceError]:
-        """Return the failure with what one look at the running models tells; the look is taken where it can help."""
+        """Return the failure, improved with the list of running models if that can help."""
         look = budget.for_a_look(_LOOK_SECONDS) if listing_explains(failure, request) else None
         if look is None:
             return failure
@@ -150,12 +150,12 @@ class RequestFlow:
             return failure
 
     def learn_from(self, error: XinferenceError, call: Call) -> None:
-        """Name the call that failed, and forget what may not hold of its model any more."""
+        """Add the call to the error, and drop the model's description if it may be outdated."""
         error.fill(url=call.url, model_uid=call.request.model_uid, request_id=call.request_id)
         self._descriptions.learn_from(error, call.request.model_uid)
 
     def _place(self, call: Call) -> Flow[Callable[[], None]]:
-        """At most `max_concurrency` calls at once; the others wait, no longer than their deadline."""
+        """Limit concurrent calls to `max_concurrency`. Others wait, at most until their deadline."""
         limit = self.settings.max_concurrency
         if limit is None:
             return _nothing
@@ -189,19 +189,19 @@ class RequestFlow:
                 state.prepare_for_next_attempt()
                 yield Sleep(todo)
 
-    # Failover: one round of the retries asks each server that does not rest, in order
+    # Failover: each round of retries tries the available servers, in order
 
     def _whole_anywhere(self, call: Call) -> Flow[Response]:
-        return (yield from self._anywhere(call, lambda flow, here: flow._whole(here), opening_stream=False))  # noqa: SLF001 - of the same class
+        return (yield from self._anywhere(call, lambda flow, here: flow._whole(here), opening_stream=False))  # noqa: SLF001 - the same class
 
     def _begun_anywhere(self, call: Call) -> Flow[tuple[Any, Any, Any]]:
-        return (yield from self._anywhere(call, lambda flow, here: flow._begun_for_sure(here), opening_stream=True))  # noqa: SLF001 - of the same class
+        return (yield from self._anywhere(call, lambda flow, here: flow._begun_for_sure(here), opening_stream=True))  # noqa: SLF001 - the same class
 
     def _anywhere(
         self, call: Call, attempt: Callable[[RequestFlow, Call], Flow[Answer]], *, opening_stream: bool
     ) -> Flow[Answer]:
-        """Ask one server after another until one answers; raise the first failure when none does."""
-        first: XinferenceError | None = None
+        """Ask one server after another until one answers; raise one failure that tells of all when none does."""
+        failures: list[XinferenceError] = []
         for server in self._servers.in_turn() if self._servers is not None else ():
             other = server.target
             try:
@@ -214,16 +214,16 @@ class RequestFlow:
             except XinferenceError as failure:
                 if not moves_on(failure, preferred=other is None, opening_stream=opening_stream):
                     raise
-                if not isinstance(failure, XinferenceModelNotFoundError):
+                if not isinstance(failure, XinferenceModelNotFoundError):  # it serves other models
                     server.failed()
-                first = first if first is not None else failure
+                failures.append(failure)
             else:
                 server.answered()
                 return answer
-        raise first if first is not None else AssertionError
+        raise worst_of(failures)
 
     def _begun_for_sure(self, call: Call) -> Flow[tuple[Any, Any, Any]]:
-        """Open a stream that has an event: one that ended before that was answered nothing, and may move."""
+        """Open a stream and read its first event. A stream without an event may go to another server."""
         stream, chunks, events = yield from self._begun(call)
         if not events.has_begun and not events.done:
             stream.close()
@@ -258,10 +258,10 @@ class RequestFlow:
         return stream, chunks, events
 
     def _attempt(self, exchange: type[Send | OpenStream], call: Call) -> Flow[Any]:
-        """One exchange under one permit; sent once more where a stale socket or an expired token was in the way.
+        """Perform one exchange with one permit. It is sent again after a stale socket or an expired token.
 
-        Stale is a pooled socket that the server had closed meanwhile (after 5 idle seconds). Such a request was never
-        read, so it is sent once more, at once and without using up a retry.
+        A stale socket is a pooled one that the server has closed (after 5 idle seconds). Its request was never
+        read, so it is sent again immediately, without using up a retry.
         """
         while True:
             gate = self._authentication.gate(call)
@@ -279,7 +279,7 @@ class RequestFlow:
                     raise
                 call.resent = True
             finally:
-                permit.undecided()  # harmless where an answer has settled it
+                permit.undecided()  # no effect if a response has settled it
 
     def _raise_explained(self, failure: XinferenceError, call: Call) -> Flow[None]:
         self.learn_from(failure, call)
@@ -298,4 +298,4 @@ def _closing_rest(stream: Any) -> Flow[Response]:
 
 
 def _nothing() -> None:
-    """Give back the place of a call whose number is not limited."""
+    """Do nothing: there is no limit and so no slot."""

@@ -1,4 +1,4 @@
-"""What is retried, and when. Pure: the loop is tenacity's, and `request_flow` waits between its attempts."""
+"""What is retried, and when. Pure: tenacity has the loop, and `request_flow` waits between attempts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xinference_bridge.errors import XinferenceError
 if TYPE_CHECKING:
     from xinference_bridge.client.transport.call import Budget
 
-#: A server that asks for more is not waited for: the caller is told, and `retry_after` says how long it would take.
+#: A longer `Retry-After` is not waited for: the error is raised, with the seconds in `retry_after`.
 LONGEST_WAIT = 60.0
 
 #: A dead replica keeps its turn until the supervisor misses its worker: 35 s by default (10 s of silence, then five
@@ -25,7 +25,7 @@ def retrying(budget: Budget) -> Retrying:
     """Return tenacity's controller for the attempts of one call.
 
     Retried: no connection, a connection closed before any answer, 429 from load, 502/503/504, a loading model.
-    Never: other 4xx, validation errors, a broken answer, a stream whose first event has arrived.
+    Never: other 4xx, validation errors, an invalid response, a stream whose first event has arrived.
     """
 
     def stop(state: RetryCallState) -> bool:
@@ -36,7 +36,7 @@ def retrying(budget: Budget) -> Retrying:
 
 
 def failure_of(state: RetryCallState) -> XinferenceError | None:
-    """Return the error that the last attempt ended in."""
+    """Return the error of the last attempt."""
     failure = state.outcome.exception() if state.outcome is not None else None
     return failure if isinstance(failure, XinferenceError) else None
 
@@ -55,7 +55,7 @@ def _may_pass(state: RetryCallState) -> bool:
 def _wait(state: RetryCallState) -> float:
     failure = failure_of(state)
     asked = failure.retry_after if failure is not None else None
-    # A little beyond what the server asked, so that callers who were told the same do not return together.
+    # Slightly longer than requested, so that callers with the same `Retry-After` do not retry at the same moment.
     return max(_backoff(state), (asked or 0.0) + _backoff(state) * 0.1 if asked else 0.0)
 
 

@@ -1,4 +1,4 @@
-"""Which models run on a connection's server: flows that ask, find, describe, check and wait."""
+"""Flows for the running models: list, find, describe, check and wait."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _NOT_UP_YET = (
 
 
 class RunningModels:
-    """The one view of a server's models that everybody shares who shares its connection."""
+    """The running models of a server, shared by all users of its connection."""
 
     def __init__(self, settings: ConnectionSettings, requests: RequestFlow, descriptions: DescriptionCache) -> None:
         self._settings = settings
@@ -52,7 +52,7 @@ class RunningModels:
         self._descriptions = descriptions
 
     def models(self, options: CallOptions = DEFAULT_OPTIONS) -> Flow[list[ModelInfo]]:
-        """Return the models that run now, in the server's order."""
+        """Return the models that are running now, in the server's order."""
         response = yield from self._requests.send(LIST_MODELS, Budget.of(self._settings, options))
         return self._descriptions.keep_all(models_from_response(response))
 
@@ -61,7 +61,7 @@ class RunningModels:
         return find_model(uid_or_name, (yield from self.models()), self._settings.server_url)
 
     def server_version(self, options: CallOptions = DEFAULT_OPTIONS) -> Flow[str | None]:
-        """Return the server's version, or None where it is not told: a key gets a 403, no credential a 401."""
+        """Return the server's version, or None without permission: a key gets a 403, no credential a 401."""
         try:
             response = yield from self._requests.send(CLUSTER_VERSION, Budget.of(self._settings, options))
         except (XinferencePermissionError, XinferenceAuthenticationError):
@@ -69,23 +69,24 @@ class RunningModels:
         return version_from_response(response)
 
     def known(self, uid: str) -> ModelInfo | None:
-        """Return what was already learnt of this model; asks nothing."""
+        """Return the cached description of this model. Sends no request."""
         return self._descriptions.get(uid)
 
     def uid_of(self, uid_or_name: str) -> str:
-        """Return the UID that a unique model name was found to stand for, and else the same string; asks nothing."""
+        """Return the cached UID of a unique model name, or else the same string. Sends no request."""
         return self._descriptions.uid_of(uid_or_name)
 
     def learn_name(self, name: str, error: XinferenceModelNotFoundError) -> str | None:
-        """Return the UID under which a model of this name runs, as the explaining look found it, and keep it."""
+        """Return and store the UID of the model with this name, as the diagnosis found it."""
         if error.known_as is not None:
             self._descriptions.keep_name(name, error.known_as)
         return error.known_as
 
     def describe(self, uid: str, budget: Budget) -> Flow[ModelInfo]:
-        """Return the model's description: asked once, and kept until an answer says that the model is gone.
+        """Return the model's description. It is fetched once and cached until a response says that the model is gone.
 
-        Of many who want it at the same moment (in the process, or in one event loop) one asks, and the others wait.
+        If many callers need it at the same time (in the process, or in one event loop), one fetches it and the others
+        wait.
         """
         known = self._descriptions.get(uid)
         if known is not None:
@@ -102,7 +103,7 @@ class RunningModels:
             release()
 
     def check(self, uid_or_name: str, ability: str | None = None, *, try_it: bool = False) -> Flow[ModelInfo]:
-        """Reach, authenticate, find, match the type, and with `try_it` ask one tiny thing."""
+        """Connect, authenticate, find the model, check its type, and with `try_it` send one small request."""
         running = yield from self.models()
         info = self._matched(uid_or_name, running, ability)
         if try_it:
@@ -122,12 +123,12 @@ class RunningModels:
         return info
 
     def wait_until_ready(self, uid: str, timeout: float) -> Flow[ModelInfo]:
-        """Wait for the model's description; polls it, and never inference, whose 404s the server remembers for 10 s."""
+        """Poll the model's description, because the server caches the 404s of inference for 10 s."""
         request = describe_request(uid)
         until = time.monotonic() + timeout
         while True:
             try:
-                # Not `send`, which would look at all models after each failure, to explain it.
+                # Not `send`, which would diagnose every failure with another request.
                 response = yield from self._requests.send_once(request, self._poll(until))
                 return self._descriptions.keep(model_from_response(response, uid), uid)
             except _NOT_UP_YET as error:

@@ -1,7 +1,7 @@
-"""Failover: which of several servers a call goes to, and which of them rest after a failure.
+"""Failover: which server a call goes to, and which servers are skipped after a failure.
 
-Servers are asked in the order in which they were given. One that could not answer rests, for longer each time, and is
-asked last meanwhile; when its rest is over, one call tries it, and the others follow once it has answered.
+Servers are tried in the given order. A server that could not answer is skipped, for longer each time, and
+tried last meanwhile. After that time one call tries it, and the others follow once it has answered.
 """
 
 from __future__ import annotations
@@ -12,25 +12,28 @@ from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from xinference_bridge.errors import (
+    XinferenceAuthenticationError,
+    XinferenceBannedError,
     XinferenceConnectionError,
     XinferenceError,
     XinferenceModelLoadingError,
     XinferenceModelNotFoundError,
+    XinferencePermissionError,
     XinferenceServerError,
     XinferenceTimeoutError,
 )
 
 Target = TypeVar("Target")
 
-#: Seconds that a server rests after its first failure; doubled at each further one.
+#: Seconds for which a server is skipped after its first failure. Doubled after each further one.
 FIRST_REST = 5.0
 LONGEST_REST = 60.0
-#: While one call tries a server whose rest is over, the others pass it over for so many seconds.
+#: While one call tries a server again, the others skip it for this many seconds.
 TRIAL = 5.0
 
 
 class Server(Generic[Target]):
-    """One server and its health; safe for threads."""
+    """One server and its health. Thread-safe."""
 
     def __init__(self, target: Target, clock: Callable[[], float] = time.monotonic) -> None:
         self.target = target
@@ -41,11 +44,16 @@ class Server(Generic[Target]):
 
     @property
     def resting(self) -> bool:
-        """Whether it rests now."""
+        """Whether it is skipped now."""
         return self._clock() < self._until
 
+    @property
+    def failing(self) -> bool:
+        """Whether it has not answered since it failed; it may be tried already."""
+        return self._rest > 0
+
     def take(self) -> bool:
-        """Return whether a call may go here now; after a rest the first call may, as a trial."""
+        """Return whether a call may use this server now. After a pause, one call may try it."""
         if not self._rest:
             return True
         with self._lock:
@@ -56,26 +64,26 @@ class Server(Generic[Target]):
             return True
 
     def failed(self) -> None:
-        """Let it rest, twice as long as the last time."""
+        """Skip this server, twice as long as last time."""
         with self._lock:
             self._rest = min(LONGEST_REST, 2 * self._rest) if self._rest else FIRST_REST
             self._until = self._clock() + self._rest
 
     def answered(self) -> None:
-        """It is well: calls go here again."""
+        """Mark the server as available again."""
         if self._rest:
             with self._lock:
                 self._rest = self._until = 0.0
 
 
 class Servers(Generic[Target]):
-    """The servers of one connection, the first one preferred."""
+    """The servers of one connection. The first one is preferred."""
 
     def __init__(self, targets: list[Target], clock: Callable[[], float] = time.monotonic) -> None:
         self._servers = [Server(target, clock) for target in targets]
 
     def in_turn(self) -> Iterator[Server[Target]]:
-        """Yield the servers that one call may try, in order; those that rest come last, for when no other answers."""
+        """Yield the servers for one call, in order. Skipped servers come last, in case no other answers."""
         passed_over = []
         for server in self._servers:
             if server.take():
@@ -86,17 +94,31 @@ class Servers(Generic[Target]):
 
 
 def moves_on(failure: XinferenceError, *, preferred: bool, opening_stream: bool) -> bool:
-    """Return whether another server may answer what this one could not.
+    """Return whether another server may succeed after this failure.
 
     Args:
         failure: What the server could not do.
-        preferred: Whether this is the first server: a model that it does not know is the caller's mistake.
+        preferred: Whether this is the first server: its wrong credential is told, that of a fallback is passed over.
         opening_stream: Whether a stream was opened, of which no event has come: nothing was answered yet.
     """
-    if isinstance(failure, XinferenceModelLoadingError):
-        return True
+    if isinstance(failure, (XinferenceModelLoadingError, XinferenceModelNotFoundError)):
+        return True  # a server that was restarted answers before its models are launched
     if isinstance(failure, XinferenceConnectionError):
         return failure.retryable or opening_stream
     if isinstance(failure, (XinferenceServerError, XinferenceTimeoutError)):
         return failure.retryable  # 502, 503, 504; no connection in time
-    return isinstance(failure, XinferenceModelNotFoundError) and not preferred
+    return isinstance(failure, _OF_ITS_CREDENTIAL) and not preferred
+
+
+def worst_of(failures: list[XinferenceError]) -> XinferenceError:
+    """Return the failure to raise when no server answered: the first that a retry may mend, else the first.
+
+    It says what the other servers said, too.
+    """
+    told = next((failure for failure in failures if failure.retryable), failures[0])
+    others = [failure.message for failure in failures if failure is not told]
+    return told.with_note("No other server answered: " + " / ".join(others)) if others else told
+
+
+#: Each server has a credential of its own.
+_OF_ITS_CREDENTIAL = (XinferenceAuthenticationError, XinferencePermissionError, XinferenceBannedError)

@@ -1,6 +1,6 @@
 """The loops over the chunks of a stream of text or sound, sync and async: short, by hand, and as fast as can be.
 
-Not a flow on purpose: an async generator that is driven by hand costs 2 µs a chunk, a plain one 0.2.
+Not a flow on purpose: a manually driven async generator takes 2 µs per chunk, a plain one 0.2 µs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xinference_bridge.protocol.sound_stream import SoundStream
 
 @dataclass(slots=True)
 class OpenedAnswer:
-    """A stream that was opened, and what reads its bytes as the deltas of one answer."""
+    """An open stream, and the parser that converts its bytes to deltas."""
 
     opened: OpenedStream[StreamEvents]
     answer: AnswerStream
@@ -34,21 +34,21 @@ OpenedSound: TypeAlias = OpenedStream[SoundStream]
 def read_deltas(
     driver: SyncDriver, requests: RequestFlow, opening: Flow[OpenedAnswer]
 ) -> Generator[ChatDelta, None, None]:
-    """Open a stream and yield its answer as it grows.
+    """Open a stream and yield its answer as it arrives.
 
-    Closing the generator closes the socket, which ends the generation on the server.
+    Closing the generator closes the socket.
 
     Args:
-        driver: Carries the opening out.
-        requests: Learns of a failure.
+        driver: Runs the opening flow.
+        requests: Handles a failure.
         opening: The flow that opens the stream.
 
     Yields:
-        What each chunk adds; the last delta has the whole answer as `final`.
+        The content of each chunk. The last delta has the complete answer as `final`.
 
     Raises:
         XinferenceError: The stream could not be opened.
-        XinferenceStreamError: It broke off after it had begun; `partial_text` has what came.
+        XinferenceStreamError: It broke off after it started; `partial_text` has the text so far.
     """
     begun = driver.run(opening)
     opened, answer = begun.opened, begun.answer
@@ -58,7 +58,7 @@ def read_deltas(
             yield from answer.read(chunk)
         if answer.done:
             opened.stream.finish(opened.chunks)
-        yield answer.finish(opened.call.request_id)
+        yield answer.finish(opened.call.request_id, opened.stream.headers)
     except XinferenceError as error:
         requests.learn_from(error, opened.call)
         told = answer.failed(error)
@@ -84,7 +84,7 @@ async def aread_deltas(
                 yield delta
         if answer.done:
             await opened.stream.finish(opened.chunks)
-        yield answer.finish(opened.call.request_id)
+        yield answer.finish(opened.call.request_id, opened.stream.headers)
     except XinferenceError as error:
         requests.learn_from(error, opened.call)
         told = answer.failed(error)

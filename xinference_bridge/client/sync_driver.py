@@ -1,4 +1,4 @@
-"""Carries out a flow for a sync caller, on the caller's own thread."""
+"""Runs flows for sync callers, on the caller's own thread."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ Result = TypeVar("Result")
 
 
 class SyncDriver:
-    """Runs flows over one transport; safe for many threads."""
+    """Runs flows over one transport. Thread-safe."""
 
     def __init__(self, transport: RequestsTransport) -> None:
         self._transport = transport
         self._places: dict[Hashable, threading.BoundedSemaphore] = {}
 
     def run(self, flow: Flow[Result]) -> Result:
-        """Return what the flow returns.
+        """Run a flow and return its result.
 
         Args:
-            flow: A fresh flow; it is used up.
+            flow: A new flow. It is consumed.
 
         Returns:
             The flow's result.
 
         Raises:
-            XinferenceError: Whatever the flow raises.
+            XinferenceError: The flow failed.
         """
         answer: Any = None
         failure: BaseException | None = None

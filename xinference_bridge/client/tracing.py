@@ -1,4 +1,4 @@
-"""The W3C trace context of the caller, sent along with every request where OpenTelemetry is in use."""
+"""Sends the caller's W3C trace context with every request if OpenTelemetry is in use."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import sys
 
 
 def add_trace_context(headers: dict[str, str]) -> None:
-    """Add `traceparent`, and what else the program's propagators write, to the headers of a request.
+    """Add `traceparent` and the other headers of the program's propagators to a request.
 
-    Where nothing in the process has imported OpenTelemetry nobody traces, and this does nothing.
+    Does nothing if the process has not imported OpenTelemetry.
     """
     if "opentelemetry" in sys.modules:
         from opentelemetry.propagate import inject

@@ -1,1 +1,1 @@
-"""What both bridges share: parameters, constructor keywords, sampling fields. Knows no framework."""
+"""Code that both bridges share: parameters, constructor keywords, sampling fields. Independent of any framework."""

@@ -1,4 +1,4 @@
-"""The `connection=` argument of a bridge's model, changed by what the model states itself."""
+"""The `connection=` argument of a bridge's model, combined with the model's own settings."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from xinference_bridge.errors import XinferenceConfigurationError
 
 
 def connection_from(connection: XinferenceConnection | None, **stated: Any) -> XinferenceConnection:
-    """The connection of a model: the one it was given, changed by what the model states itself.
+    """Return the connection of a model: the given one, with the model's own settings applied.
 
-    A stated setting that is None is not stated. Without a connection the environment and the defaults fill the rest.
+    Settings that are None are ignored. Without a connection, the rest comes from the environment and the defaults.
     """
     if connection is not None and not isinstance(connection, XinferenceConnection):
         msg = (
-            f"connection must be an XinferenceConnection, got {type(connection).__name__}: give an address as "
-            "server_url=, or XinferenceConnection(server_url)"
+            f"connection must be an XinferenceConnection, got {type(connection).__name__}: pass an address as "
+            "server_url=, or as XinferenceConnection(server_url)"
         )
         raise XinferenceConfigurationError(msg)
     changes = {name: value for name, value in stated.items() if value is not None}
     if connection is not None and changes.get("headers"):
-        # Beside the connection's own, and before those of the same name.
+        # Added to the connection's own; override those of the same name.
         mine = {name.lower(): (name, value) for name, value in connection.headers}
         mine.update({name.lower(): (name, value) for name, value in header_pairs(changes["headers"])})
         changes["headers"] = tuple(mine.values())

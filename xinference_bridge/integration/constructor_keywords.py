@@ -1,4 +1,4 @@
-"""The keywords of a constructor, sorted: its fields, what is the server's own, and what is misspelt. Pure."""
+"""Sort a constructor's keywords: fields, server parameters, misspelled names. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xinference_bridge.integration.parameter_types import is_dropped, opened
 from xinference_bridge.integration.parameters import OPEN, check_values
 from xinference_bridge.suggestions import did_you_mean, is_near
 
-#: What other packages call the address and the key.
+#: Other packages' names for the address and the key.
 _MEANT = {
     **dict.fromkeys(
         ("url", "endpoint", "host", "api_base", "openai_api_base", "openai_base_url", "xinference_endpoint", "server"),
@@ -25,22 +25,22 @@ _MEANT = {
 
 @dataclass(frozen=True, slots=True)
 class Keywords:
-    """What a constructor takes, in the words of its errors."""
+    """The keywords of a constructor, for its error messages."""
 
     owner: str
-    """The class, as its caller calls it."""
+    """The name of the class."""
     fields: Collection[str]
     aliases: Mapping[str, str]
-    """Other words for a field: `{"model": "model_uid"}`."""
+    """Aliases of fields: `{"model": "model_uid"}`."""
     to_server: Collection[str] = frozenset()
-    """Parameters of the server that have no field: taken by name, and sent on."""
+    """Server parameters without a field: accepted by name and sent."""
     unknown_is_sent: bool = False
-    """Whether an unknown keyword is sent on with a warning, as the older packages' constructors want it."""
+    """Whether to send an unknown keyword with a warning, for compatibility with the older packages."""
 
     def sorted_out(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The values by field, with what goes to the server alone in `model_kwargs`; a value of None is not stated.
+        """Return the values by field, with server parameters in `model_kwargs`. A value of None counts as not given.
 
-        Raises XinferenceConfigurationError for a misspelt keyword, with the nearest known one, for two values for one
+        Raises XinferenceConfigurationError for a misspelled keyword, with the nearest known one, for two values for one
         field, and for a value of the wrong type.
         """
         stated: dict[str, Any] = {}
@@ -72,34 +72,34 @@ class Keywords:
 
     def _refuse_misspelt(self, keyword: str) -> None:
         if meant := _MEANT.get(keyword):
-            # Sent on as a parameter, it would leave the default server to get the user's key.
-            msg = f"{self.owner} has no parameter {keyword!r}; it is called {meant} here: {meant}=…"
+            # Passed through as a parameter, it would let the user's key go to the default server.
+            msg = f"{self.owner} has no parameter {keyword!r}; use {meant}="
             raise XinferenceConfigurationError(msg)
         known = [*self.fields, *self.aliases, *self.to_server]
         if not self.unknown_is_sent or is_near(keyword, known):
             msg = (
-                f"{self.owner} has no parameter {keyword!r}{did_you_mean(keyword, known)} What is meant for the server "
-                "alone goes into model_kwargs= or extra_body=."
+                f"{self.owner} has no parameter {keyword!r}{did_you_mean(keyword, known)} To send an unknown parameter "
+                "unchanged, use model_kwargs= or extra_body=."
             )
             raise XinferenceConfigurationError(msg)
         warnings.warn(
-            f"{self.owner} does not know {keyword!r}; it is sent to the server as it is. model_kwargs="
-            f"{{{keyword!r}: …}} says the same without a warning.",
+            f"{self.owner} does not know {keyword!r} and sends it to the server unchanged. To avoid this warning, use "
+            f"model_kwargs={{{keyword!r}: …}}.",
             stacklevel=6,
         )
 
 
 def require_model(owner: str, stated: Mapping[str, Any], *, first: str) -> None:
-    """Raise XinferenceConfigurationError when no model is named, or a URL stands in the place of its UID.
+    """Raise XinferenceConfigurationError if no model is named, or a URL was given as the UID.
 
-    `first` is the field that the constructor's first argument fills, for those who took it for the other one.
+    `first` is the field of the constructor's first positional argument.
     """
     uid, url = stated.get("model_uid"), stated.get("server_url")
     if not uid:
-        msg = f"{owner} needs model_uid= (or model=): the UID that `xinference list` prints."
+        msg = f"{owner} requires model_uid= (or model=): the UID that `xinference list` prints."
         if first == "server_url" and isinstance(url, str) and not _LIKE_A_URL.search(url):
             msg = (
-                f"{owner}({url!r}): the first argument is the server's URL. Give the model by name: "
+                f"{owner}({url!r}): the first argument is the server's URL. Pass the model by name: "
                 f"{owner}(model_uid={url!r})."
             )
         raise XinferenceConfigurationError(msg)

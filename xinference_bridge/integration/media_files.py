@@ -55,8 +55,14 @@ def path_of_file_url(url: str, what: str) -> str:
     return url2pathname(parts.path)
 
 
-def path_within(path: str, folders: Sequence[str], what: str) -> Path:
+def path_within(path: str, folders: Sequence[str], what: str, *, setting: str = "inline_media=") -> Path:
     """Return the real path of a file that lies in one of the folders, symbolic links and `..` followed.
+
+    Args:
+        path: The path as it was written.
+        folders: The folders that are allowed.
+        what: What it is, for errors.
+        setting: Where the folders are stated, for errors.
 
     Raises:
         XinferenceConfigurationError: It lies elsewhere. Whether it exists is not told.
@@ -68,7 +74,7 @@ def path_within(path: str, folders: Sequence[str], what: str) -> Path:
     except (OSError, ValueError, RuntimeError):  # a NUL in the path; links in a circle
         pass
     allowed = ", ".join(folders) or "none"
-    msg = f"{what} names the file {path[:200]!r}, which is not in a folder that inline_media allows ({allowed})"
+    msg = f"{what} names the file {path[:200]!r}, which is not in a folder that {setting} allows ({allowed})"
     raise XinferenceConfigurationError(msg)
 
 

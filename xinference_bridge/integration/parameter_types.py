@@ -1,4 +1,4 @@
-"""What each parameter takes: a table, and the error that names a value of another type or out of its range. Pure."""
+"""The type and range of each parameter, as a table, and the error for an invalid value. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xinference_bridge.errors import XinferenceConfigurationError
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 _Texts = str | list[str] | tuple[str, ...]
 
-#: In words → the type, checked without coercion: "0.5" is no number. The ranges are those that 4.1.0 refuses to leave.
+#: Description → type, checked without coercion: "0.5" is not a number. The ranges are those that 4.1.0 enforces.
 _KINDS: dict[str, Any] = {
     "a number": _Number,
     "a number above 0": Annotated[float, Field(gt=0, allow_inf_nan=False)],
@@ -77,19 +77,29 @@ _TAKES: dict[str, str] = {
     "deadline": "a number above 0",
     "max_retries": "an integer of 0 or more",
     "context_length": "an integer of 1 or more",
+    # Fields of the classes alone.
+    **dict.fromkeys(
+        ("context_window", "max_concurrency", "batch_size", "embed_batch_size", "num_workers", "dimensions"),
+        "an integer of 1 or more",
+    ),
+    **dict.fromkeys(
+        ("model_uid", "model_name", "server_url", "query_instruction", "document_instruction", "text_instruction"),
+        "a string",
+    ),
+    "truncate": "true, false or an integer",
 }
 
 
 def check_type(name: str, value: Any, where: str) -> None:
-    """Check one value; None, which states nothing, and a name that is not in the table pass.
+    """Check one value. None and names that are not in the table are accepted.
 
     Args:
         name: The parameter.
-        value: What was given for it.
-        where: Whose parameter it is, for the error.
+        value: Its value.
+        where: The owner of the parameter, for the error.
 
     Raises:
-        XinferenceConfigurationError: The value has another type, or is out of range.
+        XinferenceConfigurationError: The value has the wrong type or is out of range.
     """
     words = _TAKES.get(name)
     if value is None or words is None:
@@ -97,7 +107,7 @@ def check_type(name: str, value: Any, where: str) -> None:
     try:
         _adapter(words).validate_python(value, strict=True)
     except ValidationError:
-        # Only a number is repeated: any other value in a wrong place may be a secret.
+        # The message repeats only numbers: any other misplaced value may be a secret.
         shown = f" {value!r}" if isinstance(value, (int, float)) else ""
         msg = f"{where}: {name} must be {words}, got {type(value).__name__}{shown}"
         raise XinferenceConfigurationError(msg) from None
@@ -110,30 +120,31 @@ def _adapter(words: str) -> TypeAdapter[Any]:
 
 
 def is_dropped(name: str, value: Any, where: str) -> bool:
-    """Return whether a parameter says no more than the server does without it.
+    """Return whether a parameter asks only for the server's default behaviour.
 
     Raises:
-        XinferenceConfigurationError: It asks for what no engine does: `n` above 1, or `logit_bias`.
+        XinferenceConfigurationError: No engine supports it: `n` above 1, or `logit_bias`.
     """
     if name == "n":
         if value is None or (type(value) is int and value == 1):
             return True
         shown = value if isinstance(value, int) else type(value).__name__
-        msg = f"{where}: n must be 1, got {shown}: the server ignores it (4.1.0) and gives one answer. Ask n times."
+        why = "the server ignores it (4.1.0) and returns one answer. Send n requests instead."
+        msg = f"{where}: n must be 1, got {shown}: {why}"
         raise XinferenceConfigurationError(msg)
     if name == "logit_bias":
         if not value:
             return True
-        msg = f"{where}: logit_bias cannot be used: the server answers 501 to it (4.1.0). Leave it out."
+        msg = f"{where}: logit_bias cannot be used: the server answers 501 (4.1.0). Leave it out."
         raise XinferenceConfigurationError(msg)
     return False
 
 
 def opened(name: str, value: Any, where: str) -> Mapping[str, Any]:
-    """Return what stands in `model_kwargs`, `generate_config` or `extra_body`.
+    """Return the content of `model_kwargs`, `generate_config` or `extra_body`.
 
     Raises:
-        XinferenceConfigurationError: It is no dict.
+        XinferenceConfigurationError: It is not a dict.
     """
     if value is None:
         return {}
@@ -144,7 +155,7 @@ def opened(name: str, value: Any, where: str) -> Mapping[str, Any]:
 
 
 def unusable_fields(owner: str, invalid: ValidationError) -> XinferenceConfigurationError:
-    """Return pydantic's error as one that names each field; without the values, which may be secrets."""
+    """Return pydantic's error as one that names each field, without the values, which may be secrets."""
     wrong = []
     for error in invalid.errors(include_input=False, include_url=False):
         name = ".".join(str(part) for part in error["loc"][:1]) or "it"

@@ -1,4 +1,4 @@
-"""The parameters of a call by name: what the server knows, a misspelt one refused, layers merged. Pure."""
+"""The parameters of a call: known names, errors for misspelled ones, and the merging of layers. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xinference_bridge.suggestions import did_you_mean
 
 _log = logging.getLogger(__name__)
 
-#: Both endpoints; each at construction, in `bind` and at call time, and absent from the JSON while unset.
+#: For both endpoints: at construction, in `bind` and at call time. Absent from the JSON unless set.
 SAMPLING = (
     "temperature",
     "top_p",
@@ -33,10 +33,10 @@ SAMPLING = (
     "lora_name",
 )
 
-#: `/v1/chat/completions` alone.
+#: For `/v1/chat/completions` only.
 CHAT_ONLY = ("top_logprobs", "response_format", "enable_thinking", "chat_template_kwargs")
 
-#: Known to the server, rare enough to have no field of their own on the models: accepted at call time by name.
+#: Rare parameters of the server, which have no field on the models but are accepted by name.
 RARE = (
     "stop_token_ids",
     "ignore_eos",
@@ -56,49 +56,49 @@ RARE = (
     "guided_decoding_backend",
     "guided_whitespace_pattern",
     "skip_special_tokens",
-    # Accepted where they say nothing, refused where they ask for what no engine does.
+    # Accepted with their default value, rejected with values that no engine supports.
     "n",
     "logit_bias",
 )
 
-#: `/v1/completions` alone.
+#: For `/v1/completions` only.
 COMPLETION_ONLY = ("suffix", "echo")
 
 CHAT = frozenset((*SAMPLING, *CHAT_ONLY, *RARE))
 COMPLETION = frozenset((*SAMPLING, *RARE, *COMPLETION_ONLY))
 
-#: `/v1/rerank`, beside `top_n`.
+#: For `/v1/rerank`, besides `top_n`.
 RERANK = frozenset(("return_documents", "return_len", "max_chunks_per_doc", "instruction", "kwargs"))
 
-#: Whatever name stands in these goes to the server; `generate_config` is the older packages' name.
+#: Any name in these is sent to the server. `generate_config` is the older packages' name.
 OPEN = ("model_kwargs", "generate_config", "extra_body")
 
 
 def merged(known: Iterable[str], *layers: Mapping[str, Any], where: str, warn_only: bool = False) -> JSON:
-    """Return the parameters of one call; a later layer wins over an earlier one, whatever door a value came through.
+    """Return the parameters of one call. A later layer overrides an earlier one.
 
     Args:
         known: The names that the server knows.
-        layers: What was stated, the model's first and the call's last. None leaves a parameter unset. Within a layer,
-            what stands in `model_kwargs`, `generate_config` or `extra_body` comes last, and may have any name.
-        where: Whose parameters they are, for errors.
-        warn_only: Whether an unknown name is sent on with a warning, as the drop-in constructors want it.
+        layers: Parameters by layer, from the model's to the call's. None leaves a parameter unset. Within a layer,
+            the content of `model_kwargs`, `generate_config` or `extra_body` comes last and may have any name.
+        where: The owner of the parameters, for errors.
+        warn_only: Whether to send an unknown name with a warning, for the drop-in constructors.
 
     Raises:
-        XinferenceConfigurationError: A name that the server does not know, with the nearest one that it does (the
-            server itself would ignore `temprature` in silence), or a value of the wrong type or range.
+        XinferenceConfigurationError: An unknown name, with the nearest known one (the
+            server itself silently ignores `temprature`), or a value of the wrong type or range.
     """
     names = known if isinstance(known, (set, frozenset)) else frozenset(known)
     parameters: JSON = {}
     for layer in layers:
         parameters.update(_layer(layer, names, where, warn_only=warn_only))
-    # `stream` in an old generate_config: whether an answer is streamed is said by the method that asks for it.
+    # `stream` in an old generate_config: the called method decides whether to stream.
     parameters.pop("stream", None)
     stop = parameters.get("stop")
     if isinstance(stop, str):
         parameters["stop"] = [stop]
     elif stop is not None and not stop:
-        del parameters["stop"]  # no stop word is the server's default, which an empty list may not be
+        del parameters["stop"]  # an empty list may not mean the server's default
     if isinstance(parameters.get("response_format"), type):
         parameters["response_format"] = response_format_of(parameters["response_format"])
     return parameters
@@ -132,10 +132,10 @@ def _state(stated: JSON, name: str, value: Any, where: str) -> None:
 
 
 def check_values(stated: Mapping[str, Any], where: str) -> None:
-    """Check the values of what was stated at construction or in `bind`; names are checked where they are used.
+    """Check the values passed to a constructor or `bind`. The names are checked when they are used.
 
     Raises:
-        XinferenceConfigurationError: A value of the wrong type or range, at its own name or in an open place.
+        XinferenceConfigurationError: A value has the wrong type or range.
     """
     for name, value in stated.items():
         if name in OPEN:
@@ -145,18 +145,18 @@ def check_values(stated: Mapping[str, Any], where: str) -> None:
 
 
 def response_format_of(wanted: type[BaseModel]) -> JSON:
-    """Return the `response_format` that asks for an object of a pydantic class."""
+    """Return the `response_format` for an object of a pydantic class."""
     schema = wanted.model_json_schema()
-    # Of a generic class the title has brackets, which no server takes in a name.
+    # The title of a generic class has brackets, which no server accepts in a name.
     name = re.sub(r"[^a-zA-Z0-9_-]", "_", schema.get("title", wanted.__name__))
     return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": True}}
 
 
 def options_from(call: dict[str, Any], where: str = "The call") -> CallOptions:
-    """Return what one call says about waiting and retries, taken out of its keywords; the rest are parameters.
+    """Remove the timeouts and retries from a call's keywords and return them.
 
     Raises:
-        XinferenceConfigurationError: One of them has the wrong type, or is not above 0.
+        XinferenceConfigurationError: A value has the wrong type or is not positive.
     """
     if not call:
         return DEFAULT_OPTIONS
@@ -165,7 +165,7 @@ def options_from(call: dict[str, Any], where: str = "The call") -> CallOptions:
         check_type(name, value, where)
     headers = call.pop("extra_headers", None)
     if headers is not None and not isinstance(headers, Mapping):
-        msg = f"{where}: extra_headers must be a mapping of names to contents, got {type(headers).__name__}"
+        msg = f"{where}: extra_headers must be a mapping of names to values, got {type(headers).__name__}"
         raise XinferenceConfigurationError(msg)
     return CallOptions(**stated, headers=header_pairs(headers or {}))
 
@@ -174,9 +174,9 @@ _OPTIONS = ("timeout", "connect_timeout", "deadline", "max_retries")
 
 
 def unknown(name: str, known: Iterable[str], where: str) -> XinferenceConfigurationError:
-    """The error for a misspelt parameter."""
+    """Return the error for a misspelled parameter."""
     msg = (
-        f"{where} has no parameter {name!r}{did_you_mean(name, sorted(known))} What is meant for the server alone goes "
-        "into model_kwargs= or extra_body=."
+        f"{where} has no parameter {name!r}{did_you_mean(name, sorted(known))} To send an unknown parameter "
+        "unchanged, use model_kwargs= or extra_body=."
     )
     return XinferenceConfigurationError(msg)

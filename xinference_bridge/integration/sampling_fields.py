@@ -1,4 +1,4 @@
-"""The parameters that a chat or completion model of either framework carries, each unset until it is stated."""
+"""The generation parameters of chat and completion models in both frameworks."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ class SamplingFields(BaseModel):
     top_k: int | None = None
     """Sample from this many of the most likely tokens."""
     min_p: float | None = None
-    """Leave out tokens whose probability is below this fraction of the most likely one's."""
+    """Exclude tokens whose probability is below this fraction of the most likely token's."""
     max_tokens: int | None = None
-    """The largest number of tokens in the answer."""
+    """Maximum number of tokens in the answer."""
     stop: str | list[str] | None = None
-    """Strings that end the answer where they would appear."""
+    """Strings that end the answer. They are not part of it."""
     seed: int | None = None
-    """Seed of the sampling, for repeatable answers where the engine honours it."""
+    """Seed of the sampling, for reproducible answers on engines that support it."""
     presence_penalty: float | None = None
-    """Above 0 discourages tokens that have appeared already."""
+    """Positive values discourage tokens that have already appeared."""
     frequency_penalty: float | None = None
-    """Above 0 discourages tokens the more, the more often they have appeared."""
+    """Positive values discourage tokens in proportion to how often they have appeared."""
     repetition_penalty: float | None = None
-    """Above 1 discourages repetition."""
+    """Values above 1 discourage repetition."""
     logprobs: bool | int | None = None
     """Return the log probabilities of the tokens."""
     top_logprobs: int | None = None
@@ -50,13 +50,13 @@ class SamplingFields(BaseModel):
     lora_name: str | None = None
     """Name of the LoRA adapter to use."""
     response_format: ResponseFormat | None = None
-    """OpenAI's dict, or a pydantic class; the methods for structured output set it where the engine enforces it."""
+    """OpenAI's dict or a pydantic class. The methods for structured output set it if the engine enforces it."""
     enable_thinking: bool | None = None
     """Whether a hybrid model reasons (thinks) before it answers."""
     chat_template_kwargs: JSON | None = None
     """Arguments of the model's chat template."""
     model_kwargs: JSON = Field(default_factory=dict)
-    """Further parameters of the server; the values of names that are known are checked."""
+    """Other parameters of the server, passed through. The values of known names are checked."""
     generate_config: JSON | None = None
     """The older packages' name for `model_kwargs`."""
     extra_body: JSON | None = None
@@ -73,7 +73,7 @@ class SamplingFields(BaseModel):
 
 
 class RareSamplingKeywords(TypedDict, total=False):
-    """The fields of `SamplingFields` as keywords, for type checkers, but for the two that everybody states."""
+    """The fields of `SamplingFields` as keywords, for type checkers, without the two most common ones."""
 
     top_p: float | None
     top_k: int | None

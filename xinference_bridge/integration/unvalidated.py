@@ -1,4 +1,4 @@
-"""Pydantic objects made without validation, of values that this package has read and checked itself."""
+"""Build pydantic objects without validation, from values that this package has already checked."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Made = TypeVar("Made", bound=BaseModel)
 
 
 def unchecked(kind: type[Made], **fields: Any) -> Made:
-    """The object of these fields and its defaults, as its constructor makes it of valid ones.
+    """Return the object that the constructor would build from these valid fields.
 
-    Made as pydantic makes a copy; `model_construct` goes through all fields by name, which for a response of three
-    objects costs as much as everything else that is done for a token.
+    Works like pydantic's copy. `model_construct` iterates over all fields by name, which for a response of three
+    objects takes as long as all other work per token.
     """
     made = kind.__new__(kind)
     in_order, made_anew, more = _defaults(kind)
@@ -36,7 +36,7 @@ _set = object.__setattr__
 
 @lru_cache(maxsize=32)
 def _defaults(kind: type[BaseModel]) -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]], bool]:
-    """All fields in their order with the defaults that may be shared, what makes the others, and if any field goes."""
+    """Return all fields with their shareable defaults, the default factories, and whether any field is excluded."""
     in_order: dict[str, Any] = {}
     made_anew: list[tuple[str, Callable[[], Any]]] = []
     for name, field in kind.model_fields.items():

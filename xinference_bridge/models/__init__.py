@@ -1,1 +1,1 @@
-"""Handles of running models, one for each kind of use: chat, completion, embedding, rerank."""
+"""Handles of running models, one class for each kind of use."""

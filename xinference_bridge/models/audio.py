@@ -63,7 +63,7 @@ class AudioHandle(ModelHandle):
             timestamps: "segment" for segments with their times, "word" for words. None: text alone.
             on_progress: Called with the bytes sent and their total as the file is sent.
             parameters: Further parameters of the model.
-            options: What this call states differently from its connection.
+            options: Options that override the connection's settings.
 
         Returns:
             Text, segments and words, with times in seconds.
@@ -72,7 +72,7 @@ class AudioHandle(ModelHandle):
             XinferenceConfigurationError: The file is empty or not audio, or an argument is invalid.
             XinferenceModelTypeError: The model does not transcribe.
             XinferenceBadRequestError: The server cannot decode the audio, or does not know the language.
-            XinferenceError: Whatever else went wrong.
+            XinferenceError: The call failed for another reason.
         """
         asked = _Heard("transcribe", language, prompt, temperature, timestamps, on_progress, parameters)
         return self._hear(local_file(file, "the audio"), asked, options)
@@ -115,7 +115,7 @@ class AudioHandle(ModelHandle):
             timestamps: As in `transcribe`.
             on_progress: As in `transcribe`.
             parameters: Further parameters of the model.
-            options: What this call states differently from its connection.
+            options: Options that override the connection's settings.
 
         Returns:
             Text, segments and words in English, with times in seconds.
@@ -165,7 +165,7 @@ class AudioHandle(ModelHandle):
             prompt_audio: A recording of a voice to imitate, for models that can.
             prompt_text: What is said in `prompt_audio`.
             parameters: Further parameters of the model.
-            options: What this call states differently from its connection.
+            options: Options that override the connection's settings.
 
         Returns:
             The bytes of an audio file.
@@ -175,7 +175,7 @@ class AudioHandle(ModelHandle):
             XinferenceModelTypeError: The model does not speak.
             XinferenceUnsupportedError: The model does not write this format, or imitates no voices.
             XinferenceBadRequestError: The model does not know the voice.
-            XinferenceError: Whatever else went wrong.
+            XinferenceError: The call failed for another reason.
         """
         asked = _Spoken.checked(
             voice=voice,

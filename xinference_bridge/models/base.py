@@ -1,4 +1,4 @@
-"""What the handles of all kinds share: one model UID under one connection."""
+"""The base class of all handles: one model UID on one connection."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 
 class ModelHandle:
-    """One running model. Cheap to make: nothing is asked before the first call."""
+    """One running model. Building it makes no network call."""
 
     __slots__ = ("connection", "uid")
 
@@ -41,9 +41,9 @@ class ModelHandle:
         return client_for(self.connection)
 
     def _within(self, options: CallOptions, ask: Callable[[Self, Budget], Flow[Result]]) -> Flow[Result]:
-        """Ask the model of this UID; where none runs under it, ask the only one that has it as its name.
+        """Send a request to the model with this UID, or to the only one with this name.
 
-        The UID is kept, so that later calls by the name begin with it. One budget bounds all of it.
+        Caches the UID of a name for later calls. One budget limits everything.
         """
         budget = self._client.budget(options)
         return (yield from self._by_name(lambda handle: ask(handle, budget)))
@@ -75,11 +75,11 @@ class ModelHandle:
             raise media_failure(error) from error.__cause__
 
     def describe(self) -> ModelInfo:
-        """Return the model's description, asked once for all who share the connection.
+        """Return the model's description, which is fetched once per connection.
 
         Raises:
             XinferenceModelNotFoundError: No model runs under this UID.
-            XinferencePermissionError: The credential may not look at it.
+            XinferencePermissionError: The credential may not read it.
         """
         known = self.known_description()
         return self._run(DEFAULT_OPTIONS, _describe_flow) if known is None else known
@@ -90,16 +90,16 @@ class ModelHandle:
         return await self._arun(DEFAULT_OPTIONS, _describe_flow) if known is None else known
 
     def describe_flow(self, budget: Budget) -> Flow[ModelInfo]:
-        """Return the flow of `describe`, of this very UID."""
+        """Return the flow of `describe` for exactly this UID."""
         return self._client.running.describe(self.uid, budget)
 
     def known_description(self) -> ModelInfo | None:
-        """Return the description if it was asked already; asks nothing."""
+        """Return the description if it is cached. Sends no request."""
         running = self._client.running
         return running.known(running.uid_of(self.uid))
 
     def _description_if_allowed(self, client: Client, budget: Budget) -> Flow[ModelInfo | None]:
-        """Return the description, or None where the credential may use the model but not look at it."""
+        """Return the description, or None if the credential may use the model but not read its description."""
         try:
             return (yield from client.running.describe(self.uid, budget))
         except XinferencePermissionError:
@@ -112,7 +112,7 @@ def _describe_flow(handle: ModelHandle, budget: Budget) -> Flow[ModelInfo]:
 
 @contextmanager
 def naming_request(response: Response, uid: str) -> Iterator[None]:
-    """Name the request in the error of an answer that cannot be read: its readers see JSON alone."""
+    """Add the request to the error for an invalid response, because the parsers see only JSON."""
     try:
         yield
     except XinferenceError as error:

@@ -1,10 +1,10 @@
-"""Many texts → batches → vectors in order, several requests in flight, a bounded window. Knows no HTTP."""
+"""Split texts into batches and return their vectors in order, with concurrent requests and bounded memory. No HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 class _Future(Protocol):
-    """What futures of threads and of event loops have in common."""
+    """The common interface of thread futures and asyncio futures."""
 
     def done(self) -> bool: ...
     def cancelled(self) -> bool: ...
@@ -32,13 +32,13 @@ AnyFuture = TypeVar("AnyFuture", bound=_Future)
 DEFAULT_BATCH_SIZE = 64
 DEFAULT_BATCH_CHARACTERS = 200_000
 DEFAULT_CONCURRENCY = 4
-#: Batches held, as a multiple of the concurrent requests: while one is slow, the answers to those after it can wait.
+#: Batches in memory per concurrent request: while one batch is slow, later results can wait for it.
 _WINDOWS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Texts of one request; `start` is the place of the first among all inputs."""
+    """The texts of one request. `start` is the index of the first among all inputs."""
 
     start: int
     texts: list[str]
@@ -51,24 +51,26 @@ def batches_of(
     *,
     prefix: str = "",
 ) -> Iterator[Batch]:
-    """Yield batches of at most `size` texts and about `characters` characters, in order; a longer text stands alone.
+    """Yield batches of at most `size` texts and about `characters` characters, in order. A longer text is alone.
 
     Args:
-        texts: The texts, read as they are needed.
-        size: Texts a batch, at most.
-        characters: Characters a batch, about.
-        prefix: Put before each text: the instruction that some models were trained with.
+        texts: The texts, read lazily.
+        size: Maximum number of texts per batch.
+        characters: Approximate number of characters per batch.
+        prefix: Prefix of each text: the instruction that some models were trained with.
 
     Raises:
-        XinferenceConfigurationError: One is no string; the message names its place.
+        XinferenceConfigurationError: It is no list, or one of them is no string; the message names its place. Of a list
+            or tuple each is checked before the first batch is given.
     """
+    refuse_one(texts, "texts", "strings")
+    if isinstance(texts, (list, tuple)):
+        for place, text in enumerate(texts):
+            _refuse_other(text, place)
     held: list[str] = []
     length = start = 0
     for text in texts:
-        if not isinstance(text, str):
-            place = start + len(held)
-            msg = f"text {place} of those to embed must be a string, got {type(text).__name__}: {text!r:.60}"
-            raise XinferenceConfigurationError(msg)
+        _refuse_other(text, start + len(held))
         if held and (len(held) == size or length + len(text) > characters):
             yield Batch(start, held)
             start, held, length = start + len(held), [], 0
@@ -78,17 +80,43 @@ def batches_of(
         yield Batch(start, held)
 
 
+def refuse_one(inputs: object, what: str, kind: str) -> None:
+    """Refuse what is no list, generator or other iterable of inputs.
+
+    Args:
+        inputs: What was given.
+        what: What the inputs are, for the message.
+        kind: What each of them must be.
+
+    Raises:
+        XinferenceConfigurationError: It is one text, whose letters would be embedded, a mapping, or no iterable.
+    """
+    if isinstance(inputs, str):
+        msg = f"{what} must be a list of {kind}, not one text ({inputs[:40]!r}): give a list with it"
+    elif isinstance(inputs, (bytes, bytearray, memoryview, Mapping)) or not isinstance(inputs, Iterable):
+        msg = f"{what} must be a list of {kind}, got {type(inputs).__name__}"
+    else:
+        return
+    raise XinferenceConfigurationError(msg)
+
+
+def _refuse_other(text: object, place: int) -> None:
+    if not isinstance(text, str):
+        msg = f"text {place} of those to embed must be a string, got {type(text).__name__}: {text!r:.60}"
+        raise XinferenceConfigurationError(msg)
+
+
 def run_batches_in_order(
     send: Callable[[Batch], Result], batches: Iterable[Batch], concurrency: int = DEFAULT_CONCURRENCY
 ) -> Generator[tuple[Batch, Result], None, None]:
-    """Yield each batch with its result, in order; at most `concurrency` requests at once, fewer under overload.
+    """Yield each batch with its result, in order, with at most `concurrency` requests, fewer under overload.
 
-    No more batches are read than are in flight or wait for an earlier one, together at most twice `concurrency`. Fails
-    fast: the first failure stops what has not begun, and the error names the inputs that were not answered.
+    Holds at most twice `concurrency` batches: those in flight, and those that wait for an earlier one. Fails
+    fast: the first failure cancels pending batches, and the error lists the inputs without a result.
     """
     todo = iter(batches)
     ahead = list(islice(todo, 2))
-    if len(ahead) < 2 or concurrency == 1:  # one batch needs no threads
+    if len(ahead) < 2 or concurrency == 1:  # a single batch needs no threads
         for batch in chain(ahead, todo):
             with _naming_inputs(batch, batch):
                 result = send(batch)
@@ -113,7 +141,7 @@ def run_batches_in_order(
             yield from window.ready()
         yield from window.ready()
     finally:
-        # Not waited for: what is in flight ends by itself, and its answer is not needed any more.
+        # Requests in flight are not awaited: their results are no longer needed.
         pool.stop()
 
 
@@ -152,7 +180,7 @@ async def arun_batches_in_order(
 
 
 class _Window(Generic[Result, AnyFuture]):
-    """The batches in flight, and those that are answered but wait for an earlier one."""
+    """The batches in flight, and the finished ones that wait for an earlier one."""
 
     def __init__(self, concurrency: int) -> None:
         self.pace = AdaptiveLimit(concurrency)
@@ -163,15 +191,15 @@ class _Window(Generic[Result, AnyFuture]):
         self._batches.append((batch, future))
 
     def in_flight(self) -> list[AnyFuture]:
-        """Those without an answer yet."""
+        """Return the batches without a result."""
         return [future for _, future in self._batches if not future.done()]
 
     def has_room(self) -> bool:
-        """Whether one more may be sent now."""
+        """Return whether another batch may be sent now."""
         return len(self.in_flight()) < self.pace.allowed and len(self._batches) < _WINDOWS * self.pace.most
 
     def ready(self) -> Iterator[tuple[Batch, Result]]:
-        """The answers whose turn it is, taken out; raises the first failure there is, whosever turn it is."""
+        """Remove and return the results that are next in order. Raise the first failure, in any position."""
         while self._batches:
             for batch, future in self._batches:
                 if future.done() and not future.cancelled() and future.exception() is not None:
@@ -185,7 +213,7 @@ class _Window(Generic[Result, AnyFuture]):
 
 @contextmanager
 def _naming_inputs(batch: Batch, first: Batch) -> Iterator[None]:
-    """Add to an error which inputs it leaves without an answer."""
+    """Add the inputs without a result to an error."""
     try:
         yield
     except XinferenceError as error:

@@ -1,4 +1,4 @@
-"""The handle of a chat model: one turn of a chat, whole or streamed, and its tokens counted."""
+"""The handle of a chat model: answers, streams and token counts."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class ChatHandle(ModelHandle):
     __slots__ = ()
 
     def chat(self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS) -> ChatResult:
-        """Return the whole answer to one turn.
+        """Return the complete answer.
 
         Args:
             call: The messages, tools and parameters.
-            options: What this call states differently from its connection.
+            options: Options that override the connection's settings.
 
         Returns:
             Text, reasoning, tool calls and token usage.
 
         Raises:
             XinferenceContextOverflowError: The prompt is longer than the model's context.
-            XinferenceUnsupportedError: The model or its engine cannot do what was asked.
-            XinferenceError: Whatever else went wrong.
+            XinferenceUnsupportedError: The model or its engine does not support the request.
+            XinferenceError: The call failed for another reason.
         """
         return self._run(options, lambda found, budget: found.chat_flow(call, budget))
 
@@ -52,19 +52,19 @@ class ChatHandle(ModelHandle):
     def stream_chat(
         self, call: ChatCall, options: CallOptions = DEFAULT_OPTIONS, *, stream_usage: bool = True
     ) -> Generator[ChatDelta, None, None]:
-        """Yield the answer as it grows.
+        """Yield the answer as it arrives.
 
         Args:
             call: The messages, tools and parameters.
-            options: What this call states differently from its connection.
+            options: Options that override the connection's settings.
             stream_usage: Whether to ask for token usage.
 
         Yields:
-            What each chunk adds; the last delta has the whole answer as `final`.
+            The content of each chunk. The last delta has the complete answer as `final`.
 
         Raises:
-            XinferenceStreamError: The stream broke off after it had begun; `partial_text` has what came.
-            XinferenceError: Whatever else went wrong, as for `chat`.
+            XinferenceStreamError: The stream broke off after it started; `partial_text` has the text so far.
+            XinferenceError: The call failed for another reason, as in `chat`.
         """
         return self._client.stream(
             self._within(options, lambda found, budget: found.opening_flow(call, budget, stream_usage=stream_usage))
@@ -81,10 +81,10 @@ class ChatHandle(ModelHandle):
     def count_tokens(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] = (), options: CallOptions = DEFAULT_OPTIONS
     ) -> int:
-        """Return the prompt's tokens, counted by the server.
+        """Return the number of prompt tokens, counted by the server.
 
         Raises:
-            XinferenceUnsupportedError: The model's engine does not count.
+            XinferenceUnsupportedError: The model's engine does not count tokens.
         """
         return self._run(options, lambda found, budget: found.count_flow(messages, tools, budget))
 
@@ -111,6 +111,7 @@ class ChatHandle(ModelHandle):
         with naming_request(response, self.uid):
             result = chat_result_from_wire(body, tools=plan.tools, start=plan.starts(model), family=family_of(model))
             result.request_id = response.request_id
+            result.headers = response.headers
             plan.read(result)
             plan.check(result)
             return result
@@ -134,14 +135,14 @@ class ChatHandle(ModelHandle):
         size = prompt_bytes(call)
         model = client.running.known(self.uid)
         if model is None and (size > context_length.SHORT_BYTES or needs_description(call, stream=stream)):
-            # None for a key that may chat but not look: nothing is assumed of the engine
+            # None if the key may chat but not read the description: nothing is assumed about the engine
             model = yield from self._description_if_allowed(client, budget)
         if model is not None and context_length.must_count(call, model, size):
             context_length.refuse_overflow(call, model, (yield from self._prompt_tokens(call, budget)))
         return plan_chat(self.uid, call, model, stream=stream, stream_usage=stream_usage)
 
     def _prompt_tokens(self, call: ChatCall, budget: Budget) -> Flow[int | None]:
-        """Of the call's words alone, where it has images too; None where the server does not count them."""
+        """Return the token count of the call's text, without images; None if the server does not count."""
         try:
             return (yield from self.count_flow(without_media(call.messages), call.tools, budget))
         except context_length.NOT_COUNTED:
@@ -157,7 +158,7 @@ class ChatHandle(ModelHandle):
 def raise_explained(error: XinferenceServerError, call: ChatCall, plan: ChatPlan) -> None:
     """Raise what a failure without a reason means for so long a prompt, or for one with media, if it means that.
 
-    The model is what was known of it before: a failure makes the client forget it.
+    The description is the one from before the failure, because a failure makes the client discard it.
     """
     better = context_length.explained_by_size(error, call, plan.model)
     if better is not error:

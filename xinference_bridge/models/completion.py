@@ -24,25 +24,25 @@ from xinference_bridge.protocol.shape_errors import json_answer
 
 
 class CompletionHandle(ModelHandle):
-    """One running language model; where its engine only lets it chat, the prompt is sent as a turn of a chat."""
+    """One running language model. If its engine supports only chat, the prompt is sent as a chat message."""
 
     __slots__ = ()
 
     def complete(
         self, prompt: str, parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
     ) -> ChatResult:
-        """Return how the prompt goes on.
+        """Return the completion of the prompt.
 
         Args:
             prompt: The text to complete.
-            parameters: Sampling and other parameters under their wire names; absent is the server's default.
-            options: What this call states differently from its connection.
+            parameters: Parameters by their wire names. An absent one has the server's default.
+            options: Options that override the connection's settings.
 
         Returns:
             The text and the token usage.
 
         Raises:
-            XinferenceError: The error that names what went wrong.
+            XinferenceError: The call failed.
         """
         return self._run(options, lambda found, budget: found.complete_flow(prompt, parameters, budget))
 
@@ -55,11 +55,11 @@ class CompletionHandle(ModelHandle):
     def stream_complete(
         self, prompt: str, parameters: Mapping[str, Any], options: CallOptions = DEFAULT_OPTIONS
     ) -> Generator[ChatDelta, None, None]:
-        """Yield how the prompt goes on, as it grows; the last delta has it whole as `final`.
+        """Yield the completion as it arrives. The last delta has the complete one as `final`.
 
         Raises:
-            XinferenceStreamError: The stream broke off after it had begun; `partial_text` has what came.
-            XinferenceError: Whatever else went wrong.
+            XinferenceStreamError: The stream broke off after it started; `partial_text` has the text so far.
+            XinferenceError: The call failed for another reason.
         """
         return self._client.stream(
             self._within(options, lambda found, budget: found.opening_flow(prompt, parameters, budget))
@@ -94,7 +94,7 @@ class CompletionHandle(ModelHandle):
         return OpenedAnswer(opened, AnswerStream(opened.events, ChatAccumulator(tools=False, completion=True)))
 
     def _only_chats(self, client: Client, budget: Budget) -> Flow[bool]:
-        """Return whether completions go to the chat endpoint; such a model has the ability "generate" all the same."""
+        """Return whether completions use the chat endpoint. Such a model still has the ability "generate"."""
         model: ModelInfo | None = yield from self._description_if_allowed(client, budget)
         if model is None or not model.can("chat"):
             return False
@@ -107,7 +107,7 @@ class CompletionHandle(ModelHandle):
 def _as_chat(prompt: str, parameters: Mapping[str, Any]) -> ChatCall:
     wanted = parameters.get("logprobs")
     if isinstance(wanted, int) and not isinstance(wanted, bool):
-        # A number on /v1/completions; on the chat endpoint a switch, with the number beside it.
+        # An int on /v1/completions; on the chat endpoint a bool, with the int as `top_logprobs`.
         parameters = {**parameters, "logprobs": True, "top_logprobs": wanted}
     return ChatCall([{"role": "user", "content": prompt}], parameters)
 

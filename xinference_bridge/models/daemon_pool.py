@@ -1,4 +1,4 @@
-"""Threads for several requests at once that no exit of the program waits for."""
+"""A thread pool for concurrent requests that does not delay the program's exit."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Result = TypeVar("Result")
 
 
 class DaemonPool:
-    """What `ThreadPoolExecutor` does, but with daemon threads.
+    """Like `ThreadPoolExecutor`, but with daemon threads.
 
-    An executor's threads are joined at the interpreter's exit, so that Ctrl-C during a bulk job waited for each
-    request that hung: 24 s, where `timeout` was 24.
+    The interpreter joins an executor's threads at exit, so Ctrl-C during a bulk job would wait for every
+    hanging request: 24 s with a `timeout` of 24.
     """
 
     def __init__(self, threads: int, name: str) -> None:
@@ -27,7 +27,7 @@ class DaemonPool:
         )
 
     def submit(self, task: Callable[..., Result], *arguments: Any) -> Future[Result]:
-        """Run `task(*arguments)` on one of the threads; return its future."""
+        """Run `task(*arguments)` on a thread and return its future."""
         future: Future[Result] = Future()
         self._tasks.put((future, task, arguments))
         if self._started < self._most:
@@ -36,7 +36,7 @@ class DaemonPool:
         return future
 
     def stop(self) -> None:
-        """Cancel what has not begun; what has ends by itself, and its thread with it."""
+        """Cancel pending tasks. Running tasks finish on their own."""
         while True:
             try:
                 waiting = self._tasks.get_nowait()
@@ -54,7 +54,7 @@ class DaemonPool:
                 continue
             try:
                 future.set_result(task(*arguments))
-            except BaseException as error:  # noqa: BLE001 - whoever waits for the future gets it
+            except BaseException as error:  # noqa: BLE001 - passed on through the future
                 future.set_exception(error)
             del future, task, arguments, todo
 
@@ -63,7 +63,7 @@ def results_of(tasks: list[Callable[[], Result]], threads: int, name: str) -> li
     """Return the results of all tasks, in order.
 
     Raises:
-        BaseException: The first failure there is, at once; what has not begun is left out.
+        BaseException: The first failure, immediately. Pending tasks are cancelled.
     """
     pool = DaemonPool(threads, name)
     try:

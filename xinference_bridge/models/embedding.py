@@ -1,4 +1,4 @@
-"""The handle of an embedding model: dense vectors as floats or as an array, and sparse ones."""
+"""The handle of an embedding model: dense vectors as floats or arrays, and sparse vectors."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ class EmbeddingHandle(ModelHandle):
         *,
         start: int = 0,
     ) -> Embeddings:
-        """Return one vector an input, in input order, from one request; none for none, without a request.
+        """Return one vector per input, in input order, from one request. Without inputs, no request is sent.
 
         Args:
             inputs: Texts, or objects such as `{"image": "data:image/png;base64,…"}`, as many as one request takes.
-            parameters: Parameters under their wire names; absent is the server's default.
-            options: What this call states differently from its connection.
-            start: The place of the first input among all inputs of the call, for errors to name.
+            parameters: Parameters by their wire names. An absent one has the server's default.
+            options: Options that override the connection's settings.
+            start: The index of the first input among all inputs of the call, for errors.
 
         Returns:
             `len(inputs)` vectors of `dimensions` floats.
 
         Raises:
-            XinferenceProtocolError: A vector is missing, sparse, broken or of another length.
-            XinferenceError: Whatever else went wrong.
+            XinferenceProtocolError: A vector is missing, sparse, invalid or has another length.
+            XinferenceError: The call failed for another reason.
         """
         return (
             self._run(options, lambda found, budget: found.dense_flow(inputs, parameters, budget, start))
@@ -92,7 +92,7 @@ class EmbeddingHandle(ModelHandle):
 
         Raises:
             XinferenceUnsupportedError: numpy is not installed.
-            XinferenceError: As `embed`.
+            XinferenceError: As for `embed`.
         """
         numpy = numpy_or_refuse()
         if not inputs:
@@ -123,17 +123,17 @@ class EmbeddingHandle(ModelHandle):
         *,
         start: int = 0,
     ) -> Embeddings:
-        """Return one vector an image.
+        """Return one vector per image.
 
         Args:
             images: Objects of the form `{"image": "data:image/…;base64,…"}`.
-            parameters: Parameters under their wire names; absent is the server's default.
-            options: What this call states differently from its connection.
-            start: The place of the first image among all of the call, for errors to name.
+            parameters: Parameters by their wire names. An absent one has the server's default.
+            options: Options that override the connection's settings.
+            start: The index of the first image among all images of the call, for errors.
 
         Raises:
-            XinferenceModelTypeError: The model embeds no images.
-            XinferenceError: As `embed`.
+            XinferenceModelTypeError: The model cannot embed images.
+            XinferenceError: As for `embed`.
         """
         return (
             self._run(options, lambda found, budget: found.images_flow(images, parameters, budget, start))
@@ -164,13 +164,13 @@ class EmbeddingHandle(ModelHandle):
         *,
         start: int = 0,
     ) -> list[SparseVector]:
-        """Return one sparse vector a text: token ids and their weights.
+        """Return one sparse vector per text: token ids and their weights.
 
-        Only the server's engine `flag` makes them, of a model such as BGE-M3 that was launched with `return_sparse`.
+        Requires the engine `flag` and a model such as BGE-M3 that was launched with `return_sparse`.
 
         Raises:
-            XinferenceProtocolError: The vectors are dense, or broken.
-            XinferenceError: Whatever else went wrong.
+            XinferenceProtocolError: The vectors are dense or invalid.
+            XinferenceError: The call failed for another reason.
         """
         return (
             self._run(options, lambda found, budget: found.sparse_flow(texts, parameters, budget, start))
@@ -236,7 +236,7 @@ class EmbeddingHandle(ModelHandle):
 
 
 class SameDimensions:
-    """Compares the length of the vectors over all batches of one call, with each other and with what was asked for."""
+    """Checks that all batches of a call have vectors of the same, requested length."""
 
     def __init__(self, uid: str, wanted: int | None = None) -> None:
         self._uid = uid
@@ -244,39 +244,39 @@ class SameDimensions:
         self._first: int | None = None
 
     def checked(self, vectors: Batch, start: int) -> Batch:
-        """Return the vectors of one batch, a list or an array, after `check`."""
+        """Return the vectors of one batch after `check`."""
         if len(vectors):
             self.check(len(vectors[0]), start)
         return vectors
 
     def check(self, dimensions: int, start: int) -> None:
-        """Compare one batch, whose vectors are of one length.
+        """Check one batch, whose vectors have the same length.
 
         Args:
             dimensions: The length of its vectors.
-            start: The place of its first input among all inputs of the call.
+            start: The index of its first input among all inputs of the call.
 
         Raises:
-            XinferenceProtocolError: The length is not the wanted one, or not that of the batches before.
+            XinferenceProtocolError: The length is not the requested one, or not that of earlier batches.
         """
         if self._wanted is not None and dimensions != self._wanted:
             msg = (
-                f"{self._uid!r} was asked for vectors of {self._wanted} dimensions and gave {dimensions}: its engine "
-                "ignores dimensions=. Leave it out, or give the model's own."
+                f"{self._uid!r} returned vectors of {dimensions} dimensions instead of {self._wanted}: its engine "
+                "ignores dimensions=. Leave it out, or pass the model's own number."
             )
             raise XinferenceProtocolError(msg, model_uid=self._uid)
         if self._first is None:
             self._first = dimensions
         elif dimensions != self._first:
             msg = (
-                f"{self._uid!r} gave vectors of {dimensions} dimensions from input {start} on, and of {self._first} "
-                "before: the model behind this UID changed, or its replicas differ. Embed all texts again."
+                f"{self._uid!r} returned vectors of {self._first} dimensions, but of {dimensions} from input {start} "
+                "on: the model behind this UID changed, or its replicas differ. Embed all texts again."
             )
             raise XinferenceProtocolError(msg, model_uid=self._uid)
 
 
 class ArrayBuilder:
-    """Puts the arrays of all batches into one that grows in place: they never stand in memory twice."""
+    """Collects the arrays of all batches in one array that grows in place, so that no vector is in memory twice."""
 
     def __init__(self) -> None:
         self._numpy = numpy_or_refuse()
@@ -284,23 +284,23 @@ class ArrayBuilder:
         self._filled = 0
 
     def add(self, rows: np.ndarray[Any, Any]) -> None:
-        """Add the vectors of one batch, whose length is that of the batches before."""
+        """Add the vectors of one batch. They must have the length of the earlier ones."""
         need = self._filled + len(rows)
         if need > len(self._rows):
-            # A quarter more than needed; pages that nobody wrote to take no memory.
+            # A quarter more than needed; untouched pages take no memory.
             self._rows.resize((max(need, len(self._rows) * 5 // 4), rows.shape[1]), refcheck=False)
         self._rows[self._filled : need] = rows
         self._filled = need
 
     def finish(self) -> np.ndarray[Any, Any]:
-        """Return all vectors, float32 of shape `(inputs, dimensions)`; `(0, 0)` for none."""
+        """Return all vectors as float32 of shape `(inputs, dimensions)`, or `(0, 0)` without inputs."""
         rows, self._rows = self._rows, self._numpy.empty((0, 0), dtype=self._numpy.float32)
         rows.resize((self._filled, rows.shape[1]), refcheck=False)
         return rows
 
 
 def has_numpy() -> bool:
-    """Return whether vectors can be had as arrays."""
+    """Return whether numpy is installed."""
     return find_spec("numpy") is not None
 
 

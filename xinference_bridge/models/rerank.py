@@ -39,19 +39,19 @@ class RerankHandle(ModelHandle):
         """Return the documents' scores, best first.
 
         Args:
-            query: What the documents are compared with.
+            query: A text, or an object such as `{"image": "data:image/png;base64,…"}`.
             documents: Texts, or objects such as `{"image": "data:image/png;base64,…"}`.
-            parameters: Parameters under their wire names; `top_n` bounds how many come back.
-            options: What this call states differently from its connection.
-            captions: By place, the texts to rank instead of images where the model ranks text alone.
+            parameters: Parameters by their wire names; `top_n` limits the number of results.
+            options: Options that override the connection's settings.
+            captions: By index, the texts to rank instead of images if the model ranks only text.
 
         Returns:
-            One result a document, or `top_n` of them.
+            One result per document, or `top_n` results.
 
         Raises:
-            XinferenceModelTypeError: The model ranks no images.
-            XinferenceProtocolError: The answer names documents that were not sent, or leaves some out.
-            XinferenceError: Whatever else went wrong.
+            XinferenceModelTypeError: The model cannot rank images.
+            XinferenceProtocolError: The response has unknown or missing documents.
+            XinferenceError: The call failed for another reason.
         """
         return (
             self._run(options, lambda found, budget: found.rerank_flow(query, documents, parameters, budget, captions))

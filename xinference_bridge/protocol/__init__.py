@@ -1,1 +1,1 @@
-"""What a Xinference server takes and answers. Pure: no I/O, no clock, no threads, no framework."""
+"""The server's requests and responses. Pure: no I/O, no clock, no threads, no framework."""

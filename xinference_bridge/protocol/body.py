@@ -1,4 +1,4 @@
-"""The body of an answer: how large it may be, and its content encoding undone within that limit. Pure."""
+"""Decode a response body within a size limit. Pure."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Mapping
 
 from xinference_bridge.errors import XinferenceProtocolError
 
-#: The most bytes of an answer without a byte of its body: status line, headers, sizes of chunks, trailers.
+#: Maximum bytes outside of the body: status line, headers, chunk sizes, trailers.
 MOST_OVERHEAD = 1024 * 1024
-#: Compressed bytes that may pass without any content: a flood of empty blocks of gzip ends here.
+#: Maximum compressed bytes without content, against a flood of empty gzip blocks.
 _MOST_WITHOUT_CONTENT = 1024 * 1024
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _GZIP_OR_ZLIB, _RAW_DEFLATE = 32 + zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
 class BodyReader:
-    """Bytes of one body as they come → its content, counted after decoding.
+    """Decodes the bytes of one body and counts them after decoding.
 
-    `identity` is asked for, but a proxy may compress all the same, and a hostile server packs 6 GB into 10 MB.
+    The request asks for `identity`, but a proxy may compress anyway, and a hostile server packs 6 GB into 10 MB.
     """
 
     __slots__ = (
@@ -27,12 +27,12 @@ class BodyReader:
     )  # fmt: skip
 
     def __init__(self, headers: Mapping[str, str], limit: int | None, url: str, request_id: str) -> None:
-        """Check what the headers say.
+        """Check the headers.
 
         Args:
-            headers: The answer's headers, found by their lower-case names.
-            limit: The most bytes that the content may have; None is no limit.
-            url: The URL that was asked, for errors.
+            headers: The response's headers, by lower-case names.
+            limit: Maximum bytes of the content; None is no limit.
+            url: The URL of the request, for errors.
             request_id: The request's id, for errors.
 
         Raises:
@@ -50,7 +50,7 @@ class BodyReader:
         elif self._encoding != "identity":
             raise self._unreadable("only gzip and deflate are read")
         self.length = self._length(headers)
-        """What the header states, where the bytes are the content as they are."""
+        """The length from the header, if the body is not encoded."""
 
     def _length(self, headers: Mapping[str, str]) -> int | None:
         stated = headers.get("content-length")
@@ -65,7 +65,7 @@ class BodyReader:
         return length if self._decoder is None else None
 
     def feed(self, data: bytes) -> bytes:
-        """Return the content of these bytes; it may be empty, amid a compressed body.
+        """Return the content of these bytes, which may be empty within a compressed body.
 
         Raises:
             XinferenceProtocolError: The content is above the limit, or cannot be decoded.
@@ -78,7 +78,7 @@ class BodyReader:
         return data
 
     def end(self) -> None:
-        """State that the bytes are at their end.
+        """Finish the body.
 
         Raises:
             XinferenceProtocolError: A compressed body was cut off.
@@ -116,7 +116,7 @@ class BodyReader:
     def _unreadable(self, why: str) -> XinferenceProtocolError:
         msg = (
             f"{self._url} answered with the content-encoding {self._encoding[:40]!r}, which cannot be read ({why}). "
-            "Identity was asked for: let the proxy in front of the server pass its answers on as they are."
+            "The request asked for identity: configure the proxy in front of the server not to change responses."
         )
         return XinferenceProtocolError(msg, url=self._url, request_id=self._request_id)
 

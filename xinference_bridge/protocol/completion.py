@@ -12,7 +12,7 @@ from xinference_bridge.protocol.shape_errors import wrong_shape
 
 
 def completion_request(uid: str, prompt: str, parameters: Mapping[str, Any]) -> Request:
-    """Text that goes on from a prompt, without a chat template."""
+    """Return the request for a completion, without a chat template."""
     body = {"model": uid, "prompt": prompt, **parameters}
     return Request("POST", "/v1/completions", body, model_uid=uid, ability="generate")
 
@@ -20,7 +20,7 @@ def completion_request(uid: str, prompt: str, parameters: Mapping[str, Any]) -> 
 def completion_result_from_wire(body: Mapping[str, Any]) -> ChatResult:
     """The answer of a completion call that was not streamed; its text is as the model wrote it, tags and all.
 
-    Raises XinferenceProtocolError when it has no choice, or another shape.
+    Raises XinferenceProtocolError if it has no choice or is invalid.
     """
     choice = _only_choice(body)
     if type(choice.get("text")) is not str:

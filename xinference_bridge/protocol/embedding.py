@@ -18,13 +18,13 @@ from xinference_bridge.protocol.shape_errors import unexpected_answer
 if TYPE_CHECKING:
     import numpy as np
 
-#: One thing to embed: a text, or an object such as `{"image": "data:image/png;base64,…"}`.
+#: An input to embed: a text, or an object such as `{"image": "data:image/png;base64,…"}`.
 Item = str | Mapping[str, str]
 
 
 @dataclass(slots=True)
 class Embeddings:
-    """One vector an input, in input order, and what the server says of the model."""
+    """One vector per input, in input order, and the server's model name."""
 
     vectors: list[list[float]]
     raw: JSON = field(default_factory=dict)
@@ -32,29 +32,29 @@ class Embeddings:
 
 @dataclass(frozen=True, slots=True)
 class SparseVector:
-    """The weights of one text's tokens: `indices` are token ids, ascending, `values` their weights."""
+    """The weights of one text's tokens: `indices` are ascending token ids, `values` their weights."""
 
     indices: list[int]
     values: list[float]
 
 
 def embeddings_request(uid: str, inputs: Sequence[Item], parameters: Mapping[str, Any], start: int = 0) -> Request:
-    """Return the request for one dense vector an input.
+    """Return the request for one dense vector per input.
 
-    Asked for as base64, which is read five times as fast as lists of numbers.
+    It asks for base64, which parses five times as fast as lists of numbers.
 
     Args:
         uid: The model.
         inputs: Texts or objects, as many as one request takes.
-        parameters: Parameters under their wire names; absent is the server's default.
-        start: The place of the first input among all inputs of the call, for errors to name.
+        parameters: Parameters by their wire names. An absent one has the server's default.
+        start: The index of the first input among all inputs of the call, for errors.
     """
     body: JSON = {"model": uid, "input": inputs, "encoding_format": "base64", **parameters}
     return Request("POST", "/v1/embeddings", body, model_uid=uid, ability="embed", first_input=start)
 
 
 def sparse_request(uid: str, texts: Sequence[str], parameters: Mapping[str, Any], start: int = 0) -> Request:
-    """Return the request for one sparse vector a text: `{token id: weight}` objects, which have no base64 form."""
+    """Return the request for one sparse vector per text: `{token id: weight}` objects, which have no base64 form."""
     body: JSON = {"model": uid, "input": texts, "return_sparse": True, **parameters}
     return Request("POST", "/v1/embeddings", body, model_uid=uid, ability="embed", first_input=start)
 
@@ -105,7 +105,7 @@ def sparse_from_response(response: Response, count: int, start: int = 0) -> list
     """Return one sparse vector for each of `count` texts, in their order.
 
     Raises:
-        XinferenceProtocolError: A vector is missing, or is none of token weights.
+        XinferenceProtocolError: A vector is missing, or has no token weights.
     """
     data = response.json()
     values = _in_input_order(response, data, count, start)

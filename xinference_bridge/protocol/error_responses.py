@@ -1,4 +1,4 @@
-"""A failed answer becomes a typed error: what the server said, and the next step. Pure: nothing is asked here."""
+"""Convert a failed response to a typed error with the server's message and the next step. Pure."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ PASSING_STATUS = frozenset({502, 503, 504})
 
 
 def error_from_response(request: Request, response: Response, now: float | None = None) -> e.XinferenceError:
-    """The typed error that an answer with a status of 300 or more stands for; `now` as in `seconds_to_wait`."""
+    """Return the typed error for a response with a status of 300 or more; `now` as in `seconds_to_wait`."""
     if response.status < 400:
         return _redirect(request, response)
     said = what_the_server_said(response.body)
@@ -95,13 +95,13 @@ _BEGAN, _AMID, _WHOLE = "began a stream with an error", "sent an error amid a st
 
 @dataclass(frozen=True, slots=True)
 class _ErrorUnder200(Response):
-    """What an error that HTTP 200 hid said, and how it came."""
+    """An error inside an HTTP 200 response."""
 
     how: str = _BEGAN
 
 
 def error_told(data: Any) -> Any:
-    """Return what a JSON answer of HTTP 200 tells of an error, in whatever shape; None when it is no error.
+    """Return the error in a JSON response with HTTP 200, in any form; None if there is none.
 
     Seen of 4.1.0 are `{"error": "text"}` and `{"error": {…}}`; `{"detail": …}` is FastAPI's, `{"object": "error", …}`
     vLLM's and FastChat's, passed on by gateways.
@@ -261,40 +261,40 @@ def _plain(said: str, request: Request, response: Response) -> str:
     hint = ""
     if response.status in _NO_SUCH_PATH:
         hint = (
-            f" Is {base_of(response.url)} a Xinference server, of a version that has this endpoint, and does "
-            f"server_url hold the path, if any, under which a proxy offers it?{port_hint(response.url)}"
+            f" Check that {base_of(response.url)} is a Xinference server whose version has this endpoint. Behind a "
+            f"proxy, server_url may need a path.{port_hint(response.url)}"
         )
     elif _REPLICA_GONE.search(said):
-        hint = " The replica that was to answer is gone; GET /status lists the workers that are left."
+        hint = " The replica is gone. GET /status lists the remaining workers."
     elif response.request_id and (response.status >= 500 or response.status == 200):
-        hint = f" The server's log has more under request id {response.request_id}."
+        hint = f" See the server's log for request id {response.request_id}."
     return f"{_asked(request, response)}: {said}{hint}"
 
 
 def _authentication(said: str, request: Request, response: Response) -> str:
     return (
-        f"{_asked(request, response)}: {said} The server asks for a credential that it knows: give api_key= (or "
+        f"{_asked(request, response)}: {said} The server requires a valid credential: pass api_key= (or set "
         "XINFERENCE_API_KEY), or username= and password=."
     )
 
 
 def _permission(said: str, request: Request, response: Response) -> str:
     return (
-        f"{_asked(request, response)}: {said} The credential is known, but may not do this: ask the server's "
+        f"{_asked(request, response)}: {said} The credential is valid, but lacks a permission: ask the server's "
         "administrator for the scope or the model, or use another key."
     )
 
 
 def _banned(said: str, request: Request, response: Response) -> str:
     return (
-        f"{_asked(request, response)}: {said} The server refuses this address for up to an hour, because too many "
-        "wrong credentials came from it. It is not retried: correct the credential first, then wait, or restart "
+        f"{_asked(request, response)}: {said} The server has banned this IP address for up to an hour, because too "
+        "many wrong credentials came from it. This is not retried: correct the credential first, then wait, or restart "
         "the server."
     )
 
 
 def _rate_limit(said: str, request: Request, response: Response) -> str:
-    return f"{_asked(request, response)}: {said} Fewer requests at once (max_concurrency=) or more max_retries= help."
+    return f"{_asked(request, response)}: {said} Lower max_concurrency= or raise max_retries=."
 
 
 def _not_found(said: str, request: Request, response: Response) -> str:
@@ -302,13 +302,14 @@ def _not_found(said: str, request: Request, response: Response) -> str:
 
 
 def _loading(said: str, request: Request, response: Response) -> str:
-    return f"{_asked(request, response)}: {said} Wait for it with connection.wait_until_ready({request.model_uid!r})."
+    wait = f"connection.wait_until_ready({request.model_uid!r})"
+    return f"{_asked(request, response)}: {said} Wait for the model with {wait}."
 
 
 def _context(said: str, request: Request, _response: Response) -> str:
     return (
-        f"The prompt is longer than the context of model {request.model_uid!r}: {said} Send less, ask for fewer "
-        "max_tokens, or launch the model with a larger context."
+        f"The prompt is longer than the context of model {request.model_uid!r}: {said} Shorten the prompt, lower "
+        "max_tokens=, or launch the model with a larger context."
     )
 
 
@@ -324,23 +325,23 @@ _SENTENCES: dict[type[e.XinferenceError], Callable[[str, Request, Response], str
 
 
 def _redirect(request: Request, response: Response) -> e.XinferenceError:
-    # Following it would carry the credential and the caller's headers to a host that nobody named.
+    # Following it would send the credential and the caller's headers to another host.
     target = _without_secrets(response.headers.get("location"))
     msg = (
-        f"{_asked(request, response)}: a redirect to {target}, which is not followed, because it would carry the "
-        "credential along. If that is the server, give it as server_url."
+        f"{_asked(request, response)}: a redirect to {target}. It was not followed, because that would send the "
+        "credential there. If that is the server, use it as server_url."
     )
     return e.XinferenceConfigurationError(msg, url=response.url, status_code=response.status, body=target)
 
 
 def _without_secrets(location: str | None) -> str:
-    """Return where a redirect leads, without user, query and fragment: login pages put tokens there."""
+    """Return the target of a redirect, without user, query and fragment, which may contain tokens."""
     try:
         parts = urlsplit((location or "")[:_LONGEST_QUOTE])
     except ValueError:
-        return "an address that is malformed"
+        return "a malformed address"
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", "")) or "an address it does not name"
+    return urlunsplit((parts.scheme, host, parts.path, "", "")) or "an unknown address"
 
 
 def seconds_to_wait(headers: Mapping[str, str], now: float | None) -> float | None:

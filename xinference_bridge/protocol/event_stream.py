@@ -1,4 +1,4 @@
-"""Bytes of a stream → its events, for both transports; an error sent under HTTP 200 becomes the error it stands for."""
+"""Convert the bytes of a stream to events, for both transports. An error event raises the matching error."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from xinference_bridge.protocol.sse import SSEDecoder
 
 
 class StreamEvents:
-    """Bytes of one stream → events; an error event becomes the error it stands for."""
+    """Converts the bytes of one stream to events. An error event raises the matching error."""
 
     def __init__(self, request: Request, url: str, request_id: str) -> None:
         self.done = False
-        """Whether the server said `[DONE]`."""
+        """Whether the server sent `[DONE]`."""
         self._request = request
         self._url = url
         self._decoder = SSEDecoder()

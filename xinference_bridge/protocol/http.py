@@ -1,4 +1,4 @@
-"""What travels: requests and responses as plain values, and the JSON shapes of the server."""
+"""Requests and responses as plain values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import orjson
 from xinference_bridge.errors import XinferenceProtocolError
 from xinference_bridge.protocol.multipart import Form
 
-#: What a call needs of a model. The server's own words for it stand in `models.NEEDED`.
+#: What a call requires of a model.
 Ability = Literal[
     "chat", "generate", "embed", "rerank", "transcribe", "speak", "generate_image", "edit_image", "inpaint", "ocr"
 ]
@@ -21,20 +21,20 @@ JSON = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request, not yet sent: the path below the server's URL, and the JSON body."""
+    """One HTTP request: the path below the server's URL, and the JSON body."""
 
     method: Literal["GET", "POST", "DELETE"]
     path: str
     json: Mapping[str, Any] | None = None
     model_uid: str | None = None
-    """The model that is asked, for errors to name."""
+    """The UID of the model, for errors."""
     ability: Ability | None = None
-    """What the model is asked for, so that an error can name models that could do it."""
+    """The required ability, so that an error can list the models that have it."""
     headers: tuple[tuple[str, str], ...] = ()
     first_input: int = 0
     """The place of the body's first `input` among all inputs of the call, for errors to name."""
     anonymous: bool = False
-    """Sent without a credential: logging in, and asking whether one is needed."""
+    """Whether it is sent without a credential, such as a login."""
     form: Form | None = None
     """What is sent in place of a JSON body where a file goes along."""
     stream_of: Literal["events", "bytes"] = "events"
@@ -43,7 +43,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One whole HTTP answer. `headers` are found by their lower-case names, however the server spelt them."""
+    """One complete HTTP response, with lower-case header names."""
 
     status: int
     body: bytes

@@ -1,4 +1,4 @@
-"""Launching and ending models: arguments → request, answer → how far a launch is. Pure."""
+"""Requests and responses for launching and terminating models. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MODEL_TYPES = ("LLM", "embedding", "rerank", "image", "audio", "video", "flexib
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """One replica of a model: where it runs, its state, and why it failed."""
+    """One replica of a model: its worker, its state and the reason for a failure."""
 
     number: int
     status: str
@@ -30,9 +30,9 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """How a model that was launched fares, ready or not. Source: `GET /v1/models/instances` (administrators).
+    """The state of a launched model, ready or not. Source: `GET /v1/models/instances` (administrators).
 
-    `status` is the server's word: CREATING, READY, ERROR, TERMINATING, TERMINATED.
+    `status` is one of CREATING, READY, ERROR, TERMINATING, TERMINATED.
     """
 
     uid: str
@@ -42,7 +42,7 @@ class ModelStatus:
 
     @property
     def ready(self) -> bool:
-        """Whether it can be called."""
+        """Whether it is ready."""
         return self.status == "READY"
 
     @property
@@ -58,7 +58,7 @@ class ModelStatus:
 
 @dataclass(frozen=True, slots=True)
 class LaunchProgress:
-    """How far a launch is: `fraction` from 0 to 1 as far as the server tells, `stage` in its word, and the status.
+    """The progress of a launch: `fraction` from 0 to 1, the server's `stage`, and the status.
 
     A model that is ready still has the fraction 0.0 where nothing was downloaded (4.1.0): `status` decides.
     """
@@ -87,10 +87,11 @@ def launch_request(
         XinferenceConfigurationError: A UID holds a slash or white space, an LLM has no engine, or the type is unknown.
     """
     if uid is not None and not _UID.fullmatch(uid):
-        msg = f"uid={uid!r} must not hold a slash or white space: the server could neither describe nor end the model"
+        why = "the server could neither describe nor terminate the model"
+        msg = f"uid={uid!r} must not contain a slash or whitespace: {why}"
         raise XinferenceConfigurationError(msg)
     if model_type not in _MODEL_TYPES:
-        msg = f"model_type={model_type!r} is none of {', '.join(_MODEL_TYPES)}"
+        msg = f"model_type={model_type!r} must be one of {', '.join(_MODEL_TYPES)}"
         raise XinferenceConfigurationError(msg)
     if model_type == "LLM" and not engine:
         msg = "to launch a language model, engine= is required: vllm, sglang, transformers, llama.cpp, mlx"

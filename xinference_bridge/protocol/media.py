@@ -1,4 +1,4 @@
-"""Images, sound and video as data URLs: the type told by the first bytes, the size bounded. Pure."""
+"""Images, audio and video as data URLs, with a size limit. The first bytes determine the type. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 
 from xinference_bridge.errors import XinferenceConfigurationError
 
-#: 4.1.0 refuses a larger file.
+#: 4.1.0 rejects a larger file.
 MAX_MEDIA_BYTES = 64 * 2**20
 
 #: What a file begins with → its type. RIFF and ISO containers say theirs a little later.

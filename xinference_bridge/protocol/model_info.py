@@ -1,4 +1,4 @@
-"""Which models run on a server: their descriptions, and a name or UID found among them. Pure."""
+"""Model descriptions, and the lookup by name or UID. Pure."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from xinference_bridge.suggestions import nearest_first
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The server's description of one running model, from `GET /v1/models`; None where the server does not say.
+    """The server's description of one running model, from `GET /v1/models`. Unknown fields are None.
 
-    `type` is the server's word ("LLM", "embedding", "rerank", "image", …); `abilities` are its `model_ability`
+    `type` is the server's type ("LLM", "embedding", "rerank", "image", …); `abilities` are its `model_ability`
     ("generate", "chat", "tools", "vision", "reasoning", "hybrid", …). `context_length` and `max_tokens` count tokens.
     """
 
@@ -53,7 +53,7 @@ class ModelInfo:
                 "inpaint", "ocr", or one of the server's own words, such as "vision".
 
         Returns:
-            True where the server lists the ability, or lists none at all (as 1.17.1 does for some language models).
+            True if the server lists the ability, or lists none at all (as 1.17.1 does for some language models).
         """
         if ability in _TYPE_FOR:
             return self.type == _TYPE_FOR[ability]
@@ -144,37 +144,38 @@ def find_model(uid_or_name: str, running: list[ModelInfo], server_url: str) -> M
 
 def ambiguous(name: str, named: list[ModelInfo], server_url: str) -> XinferenceModelNotFoundError:
     """Return the error for a name that several running models have; it lists the candidates."""
-    msg = f"{len(named)} models named {name!r} run at {server_url}: {_listed(named)}. Give the UID of one of them."
+    msg = f"{len(named)} models named {name!r} run at {server_url}: {_listed(named)}. Pass the UID of one of them."
     return XinferenceModelNotFoundError(msg, url=server_url, model_uid=name)
 
 
 def not_found(
     uid: str, running: list[ModelInfo], server_url: str, ability: Ability | str | None
 ) -> XinferenceModelNotFoundError:
-    """No such model: what runs there of the wanted type, nearest name first, and how to launch one."""
+    """Return the error for an unknown model. It lists the running models, most similar name first."""
     wanted = [model for model in running if ability is None or model.can(ability)]
     what = _WANTED.get(ability or "", "model")
     if wanted:
         order = {name: place for place, name in enumerate(nearest_first(uid, [model.uid for model in wanted]))}
         there = f"Running {what}s: {_listed(sorted(wanted, key=lambda model: order[model.uid]))}."
     elif running:
-        there = f"No {what} runs there; running: {_listed(running)}."
+        there = f"No {what} is running; running models: {_listed(running)}."
     else:
-        there = "Nothing runs there."
+        there = "No models are running."
     kind = _TYPE_FOR.get(ability or "") or MEDIA_ABILITIES.get(ability or "", ("",))[0]
     kind = f" --model-type {kind}" if kind else ""
     msg = (
         f"No model {uid!r} runs at {server_url}. {there} Launch it with `xinference launch -e {server_url}{kind} "
-        f"--model-name … --model-uid {uid}`, or give the UID that `xinference list` prints."
+        f"--model-name … --model-uid {uid}`, or pass a UID that `xinference list` prints."
     )
     return XinferenceModelNotFoundError(msg, url=server_url, model_uid=uid)
 
 
 def wrong_type(model: ModelInfo, running: list[ModelInfo], server_url: str, ability: str) -> XinferenceModelTypeError:
-    """The model is there, but of another type than the call needs: what could do it instead."""
+    """Return the error for a model of the wrong type. It lists the models that fit."""
     able = [other for other in running if other.can(ability)]
     what = _WANTED.get(ability, f"model with the ability {ability!r}")
-    instead = f"Running {what}s: {_listed(able)}." if able else f"No {what} runs there."
+    head, with_, kind = what.partition(" with ")
+    instead = f"Running {head}s{with_}{kind}: {_listed(able)}." if able else f"No {what} runs there."
     article = "an" if what[0] in "aeiouO" else "a"
     told = model.type == "LLM" or ability not in _WANTED or ability in MEDIA_ABILITIES
     has = f" with the abilities {', '.join(model.abilities)}" if told and model.abilities else ""

@@ -1,4 +1,4 @@
-"""The running models as a list that a notebook shows as a table. Pure."""
+"""A list of models that a notebook shows as a table. Pure."""
 
 from __future__ import annotations
 

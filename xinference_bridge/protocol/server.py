@@ -1,4 +1,4 @@
-"""What the server tells of itself: whether it asks for a credential, and its version. Pure."""
+"""Requests for the server's authentication and version. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The errors for an answer of another shape than a Xinference server sends. Pure."""
+"""The errors for invalid responses. Pure."""
 
 from __future__ import annotations
 

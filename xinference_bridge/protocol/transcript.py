@@ -141,5 +141,5 @@ def _clock(seconds: float, point: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return a line as WebVTT takes it: its arrow and its tags are nobody's words."""
+    """Return a line as WebVTT takes it: an arrow and tags in it are not markup."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

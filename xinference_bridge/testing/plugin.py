@@ -85,7 +85,7 @@ def recording_of(item: pytest.Item) -> Path:
     folder = root / item.config.getini("xinference_cassettes")
     stated = marker and (marker.args[0] if marker.args else marker.kwargs.get("path"))
     if stated is not None:
-        return folder / stated
+        return folder / str(stated)
     tests = root / "tests"
     below = tests if item.path.is_relative_to(tests) else root if item.path.is_relative_to(root) else item.path.parent
     return cassette_path(folder, item.path.relative_to(below), item.nodeid.partition("::")[2])

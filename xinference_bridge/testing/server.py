@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 REPLAY_URL = "http://127.0.0.1:9997"
@@ -58,4 +59,5 @@ def server_of_recording(path: Path) -> RecordedServer:
     if not first.startswith(CREDENTIALS_LINE):
         return REPLAY
     had = first.removeprefix(CREDENTIALS_LINE).strip("[]").split(", ")
-    return replace(REPLAY, **{name: "" for name in REPLAY.credentials if name not in had})
+    missing: dict[str, Any] = {name: "" for name in REPLAY.credentials if name not in had}
+    return replace(REPLAY, **missing)

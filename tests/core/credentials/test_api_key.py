@@ -70,7 +70,7 @@ class TestAnApiKey:
         assert len(sent) == 1
         assert len(told) == 320
         assert len(set(map(id, told))) == 320
-        assert all("does not know this API key (401)" in str(error) for error in told)
+        assert all("rejected this API key (401)" in str(error) for error in told)
 
     def test_that_is_wrong_is_sent_once_by_200_tasks_on_two_loops(self):
         gate, sent, told = KeyGate(URL, "xf-wrong"), [], []
@@ -98,7 +98,7 @@ class TestAnApiKey:
         gate = KeyGate(URL, KEY, clock=clock)
         enter(gate).rejected(unauthorized("unknown"))
         clock.pass_(17)
-        with pytest.raises(XinferenceAuthenticationError, match=r"^unknown\. \[not sent again for 43 s\]$") as caught:
+        with pytest.raises(XinferenceAuthenticationError, match=r"^unknown\. \[.*; 43 s left\]$") as caught:
             gate.enter()
         assert caught.value.status_code == 401
         clock.pass_(43)
@@ -223,7 +223,7 @@ class TestWhoWaitsForAProbe:
     def test_is_told_the_refusal_of_the_light_request(self):
         gate = KeyGate(URL, KEY, get=lambda path, authorization: (401, b'{"detail":"no"}', {}))
         chat = enter(gate)
-        with pytest.raises(XinferenceAuthenticationError, match="does not know this API key") as caught:
+        with pytest.raises(XinferenceAuthenticationError, match="rejected this API key") as caught:
             gate.wait(PATIENCE)
         assert caught.value.body == "no"
         assert chat.rejected(unauthorized()) is False

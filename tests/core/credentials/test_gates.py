@@ -172,8 +172,8 @@ class TestErrors:
 
     def test_say_the_next_step(self):
         assert refused_message(URL, "key") == (
-            "http://127.0.0.1:9997 does not know this API key (401). Check api_key / XINFERENCE_API_KEY; it is not "
-            "sent again for 60 s, because ten such failures make the server ban this address for an hour."
+            "http://127.0.0.1:9997 rejected this API key (401). Check api_key / XINFERENCE_API_KEY; it is not "
+            "sent again for 60 s, because ten such failures make the server ban this IP address for an hour."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -9,15 +10,18 @@ import sys
 import threading
 
 import pytest
+from pydantic import SecretStr
 
 from tests.core.asks import MODES, ask, connection_to, recorded
-from tests.core.credentials.fakes import KEY, URL, FakeClock, unauthorized
+from tests.core.credentials.fakes import KEY, PASSWORD, URL, FakeClock, FakeServer, unauthorized
 from tests.support.fault_proxy import fault_server
-from xinference_bridge import XinferenceAuthenticationError
+from xinference_bridge import XinferenceAuthenticationError, XinferenceConnectionError
 from xinference_bridge.client.auth.api_key import KeyGate
 from xinference_bridge.client.auth.gate import Permit
+from xinference_bridge.client.auth.login import LoginGate
 from xinference_bridge.client.auth.shared_refusals import SharedRefusals
 
+USER = "ada"
 #: What one process does: it asks three times, whatever it is told.
 WORKER = """
 import sys
@@ -57,6 +61,16 @@ class TestTheFile:
             clock.pass_(rests[-1] + 1)
         assert rests == [60, 300, 600, 1200, 2400, 3600, 3600]
 
+    def test_is_not_told_otherwise_by_a_late_answer_to_an_earlier_request(self, tmp_path):
+        clock = FakeClock()
+        shared = shared_by(tmp_path, clock)
+        shared.refused("a")
+        shared.accepted("a")
+        assert shared.begin("a").verdict == "resting"
+        clock.pass_(61)
+        shared.accepted("a")
+        assert shared.begin("a").verdict == "go"
+
     def test_counts_refusals_that_were_under_way_together_as_one_step(self, tmp_path):
         shared = shared_by(tmp_path, FakeClock())
         assert [shared.refused("a") for _ in range(5)] == [60] * 5
@@ -83,6 +97,13 @@ class TestTheFile:
     def test_lets_no_more_keys_be_under_way_than_may_be_refused(self, tmp_path):
         shared = shared_by(tmp_path, FakeClock())
         assert [shared.begin(str(key)).verdict for key in range(10)] == ["go"] * 8 + ["wait"] * 2
+
+    def test_is_read_while_another_process_holds_it(self, tmp_path):
+        shared, other = shared_by(tmp_path, FakeClock()), shared_by(tmp_path, FakeClock())
+        other.refused("a")
+        with other._state():
+            assert shared.rest("a") == 60
+        assert not shared.changed()
 
     def test_holds_no_key_and_is_the_users_alone(self, tmp_path):
         shared = shared_by(tmp_path, FakeClock())
@@ -118,6 +139,32 @@ class TestAGate:
         with pytest.raises(XinferenceAuthenticationError, match="Another process"):
             gate.enter()
 
+    def test_does_not_send_it_from_an_event_loop_either(self, tmp_path):
+        mine, other = SharedRefusals(URL, tmp_path), SharedRefusals(URL, tmp_path)
+        gate = KeyGate(URL, KEY, shared=mine)
+
+        async def run() -> None:
+            (await gate.await_permit(1)).accepted()
+            await asyncio.sleep(0)
+            while gate.enter_now() is None:
+                await gate.await_permit(1)
+            other.refused(other.name_of(KEY))
+            assert gate.enter_now() is None
+            with pytest.raises(XinferenceAuthenticationError, match="Another process"):
+                await gate.await_permit(1)
+
+        asyncio.run(run())
+
+    def test_stops_its_own_threads_before_it_writes(self, tmp_path, monkeypatch):
+        shared = SharedRefusals(URL, tmp_path)
+        gate = KeyGate(URL, KEY, shared=shared)
+        gate.wait(1).accepted()
+        permit = gate.wait(1)
+        seen: list[object] = []
+        monkeypatch.setattr(SharedRefusals, "refused", lambda *_: seen.append(gate._proven))
+        permit.rejected(unauthorized())
+        assert seen == [None]
+
     def test_waits_for_the_verdict_that_another_process_awaits(self, tmp_path):
         mine, other = SharedRefusals(URL, tmp_path), SharedRefusals(URL, tmp_path)
         name = other.name_of(KEY)
@@ -135,6 +182,58 @@ class TestAGate:
         gate.wait(1).rejected(unauthorized())
         gate.forget()
         assert other.begin(other.name_of(KEY)).verdict == "go"
+
+
+class TestALogin:
+    def login(self, tmp_path, clock: FakeClock, server: FakeServer, password: str) -> LoginGate:
+        shared = shared_by(tmp_path, clock)
+        return LoginGate(URL, USER, SecretStr(password), post=server.post, clock=clock, shared=shared)
+
+    def test_with_a_wrong_password_is_tried_by_one_process(self, tmp_path, clock: FakeClock, server: FakeServer):
+        for words in (r"\(401\)\..*left\]$", "Another process"):
+            with pytest.raises(XinferenceAuthenticationError, match=words):
+                self.login(tmp_path, clock, server, "wrong").wait(5)
+        assert server.asked == ["/token"]
+        self.login(tmp_path, clock, server, PASSWORD).wait(5)
+        clock.pass_(61)
+        with pytest.raises(XinferenceAuthenticationError):
+            self.login(tmp_path, clock, server, "wrong").wait(5)
+        assert server.asked == ["/token"] * 3
+
+    def test_does_not_use_up_the_refusals_of_keys(self, tmp_path, clock: FakeClock, server: FakeServer):
+        for number in range(9):
+            with pytest.raises(XinferenceAuthenticationError):
+                self.login(tmp_path, clock, server, f"wrong {number}").wait(5)
+        assert shared_by(tmp_path, clock).begin("a key").verdict == "go"
+
+    def test_that_got_no_answer_is_made_by_the_next_process(self, tmp_path, clock: FakeClock, server: FakeServer):
+        server.down = True
+        with pytest.raises(XinferenceConnectionError):
+            self.login(tmp_path, clock, server, PASSWORD).wait(5)
+        server.down = False
+        self.login(tmp_path, clock, server, PASSWORD).wait(5)
+
+    def test_forgets_for_all(self, tmp_path, clock: FakeClock, server: FakeServer):
+        gate = self.login(tmp_path, clock, server, "wrong")
+        with pytest.raises(XinferenceAuthenticationError):
+            gate.wait(5)
+        server.password = "wrong"
+        gate.forget()
+        self.login(tmp_path, clock, server, "wrong").wait(5)
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("mode", MODES)
+def test_a_repeated_refusal_says_once_that_it_is_not_sent_again(mode: str):
+    with fault_server() as server:
+        server.on("/v1/embeddings", recorded("no_credential"))
+        connection = connection_to(server, api_key=KEY)
+        with pytest.raises(XinferenceAuthenticationError):
+            ask(mode, connection, "embeddings")
+        with pytest.raises(XinferenceAuthenticationError) as caught:
+            ask(mode, connection, "embeddings")
+        assert str(caught.value).count("not sent again") == 1
+        assert "s left]" in str(caught.value)
 
 
 @pytest.mark.fault_server

@@ -1,1 +1,1 @@
-"""Credentials: one gate for each, which lets callers pass, makes them wait, or tells them of the last refusal."""
+"""Credentials. Each has a gate that lets callers pass, makes them wait, or raises the last rejection."""

@@ -1,4 +1,4 @@
-"""An API key: one probe, then everybody; after a 401 nobody, until the cool-down is over."""
+"""The gate of an API key: one probe first, then all callers; after a 401 none until the cool-down ends."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from xinference_bridge.client.auth.gate import UNAUTHORIZED, Clock, CredentialGa
 from xinference_bridge.client.auth.refusals import (
     MOST_REFUSALS,
     REFUSAL_WINDOW,
+    TOLD_ELSEWHERE,
     Refusal,
     ServerRefusals,
     refused_message,
 )
-from xinference_bridge.client.auth.shared_refusals import SharedRefusals
+from xinference_bridge.client.auth.shared_refusals import LOOK_AGAIN, SharedRefusals
 from xinference_bridge.environment import in_event_loop
 from xinference_bridge.errors import XinferenceAuthenticationError
 from xinference_bridge.protocol.error_responses import what_the_server_said
@@ -28,17 +29,15 @@ from xinference_bridge.redaction import Secret
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-# A chat may take a minute where a 401 comes at once, so those who wait are not made to wait for the whole chat.
+# A chat may take a minute, a 401 comes immediately: waiting callers need not wait for a whole chat.
 PROBE_PATIENCE = 1.0
-# A probe that is neither settled nor dropped, while the light one got no answer either, loses its turn.
+# A probe that is neither settled nor dropped loses its turn if the light request got no answer either.
 LEADER_PATIENCE = 60.0
-# How often a process looks whether another one's first request has been answered.
-_LOOK_AGAIN = 0.02
 LIGHT_PROBE_PATH = "/v1/models"
 
 
 class Probe:
-    """An unproven key in flight; it does not hold its permit, so that a dropped permit is noticed."""
+    """An unproven key in flight. It holds no reference to its permit, so that a dropped permit is noticed."""
 
     __slots__ = ("abandoned", "events", "settled", "turn", "watched")
 
@@ -48,7 +47,7 @@ class Probe:
         self.abandoned = self.settled = self.watched = False
 
     def nothing_within(self, seconds: float) -> bool:
-        """Wait; False as soon as the turn ended or the permit was dropped."""
+        """Wait. Return False as soon as the turn has ended or the permit was dropped."""
         try:
             self.events.get(timeout=seconds)
         except queue.Empty:
@@ -57,7 +56,7 @@ class Probe:
 
 
 class ProbePermit(Permit):
-    """The permit of the one who sends a key that is not proven yet."""
+    """The permit of the caller that sends an unproven key."""
 
     __slots__ = ("probe",)
 
@@ -66,7 +65,7 @@ class ProbePermit(Permit):
         self.probe = probe
 
     def __del__(self) -> None:
-        # Runs wherever the garbage collector runs, perhaps inside the gate's own lock: it takes no lock, and
+        # Runs wherever the garbage collector runs, possibly inside the gate's own lock. It takes no lock, and
         # SimpleQueue.put is reentrant.
         if not self.probe.settled:
             self.probe.abandoned = True
@@ -76,9 +75,9 @@ class ProbePermit(Permit):
 class KeyGate(CredentialGate):
     """The gate of an API key.
 
-    Whoever waits longer than PROBE_PATIENCE for a probe that is a long request makes the gate send one light request of
-    its own by `get`, on a daemon thread (without `get` they wait on). This also frees a sync caller who blocks the very
-    loop on which the probe is awaited.
+    A caller that waits longer than PROBE_PATIENCE for a slow probe makes the gate send one light request of
+    its own with `get`, on a daemon thread (without `get`, callers keep waiting). This also frees a sync caller that
+    blocks the event event loop on which the probe is awaited.
     """
 
     def __init__(
@@ -101,7 +100,7 @@ class KeyGate(CredentialGate):
         self._probe: Probe | None = None
 
     def enter(self) -> Permit | Future[None]:
-        """Same as `CredentialGate.enter`; for a proven key it takes no lock."""
+        """Like `CredentialGate.enter`, without a lock for a proven key."""
         proven = self._proven
         if proven is None:
             return self._enter_unproven()
@@ -111,28 +110,28 @@ class KeyGate(CredentialGate):
 
     def must_wait(self) -> bool:
         """Same as `CredentialGate.must_wait`: what other processes know of the key stands in a file."""
-        return self._shared is not None and (self._proven is None or self._shared.is_due())
+        return self._shared is not None and (self._proven is None or self._shared.changed())
 
     @cached_property
     def _name(self) -> str:
         return "" if self._shared is None else self._shared.name_of(self._api_key)
 
     def _tell(self, tell: Callable[[SharedRefusals, str], object]) -> None:
-        """Write what was learnt of the key, off the event loop if one runs here: the file may be locked."""
+        """Write the verdict on the key, outside a running event loop because the file may be locked."""
         shared = self._shared
         if shared is None:
             return
         if in_event_loop():
-            with suppress(RuntimeError):  # no thread to be had: other processes learn it for themselves
+            with suppress(RuntimeError):  # no thread available: other processes find out for themselves
                 threading.Thread(target=lambda: tell(shared, self._name), name="xinference-shared").start()
         else:
             tell(shared, self._name)
 
     def _learn_from_other_processes(self, shared: SharedRefusals) -> None:
-        """A key that another process has just seen refused is not sent by this one.
+        """Raise if another process has just had this key rejected.
 
         Raises:
-            XinferenceAuthenticationError: It rests.
+            XinferenceAuthenticationError: The key is in its cool-down.
         """
         rest = shared.rest(self._name)
         if rest:
@@ -141,14 +140,14 @@ class KeyGate(CredentialGate):
                 self._raise_while_resting(self._clock())
 
     def _refused_elsewhere(self, rest: float) -> XinferenceAuthenticationError:
-        message = refused_message(self.server_url, "key", rest) + " Another process of this user was told so."
+        message = refused_message(self.server_url, "key", rest) + TOLD_ELSEWHERE
         return XinferenceAuthenticationError(message, url=self.server_url, status_code=UNAUTHORIZED)
 
     def _wait_for_other_processes(self, shared: SharedRefusals) -> Turn | None:
-        """Return what to wait for while another process sends the same key for the first time; called with the lock.
+        """Return what to wait for while another process sends the same key for the first time. Requires the lock.
 
         Raises:
-            XinferenceAuthenticationError: The key rests, or too many were refused.
+            XinferenceAuthenticationError: The key is in its cool-down, or too many keys were rejected.
         """
         turn = self._other_process
         if turn is not None and not turn.done():
@@ -166,13 +165,13 @@ class KeyGate(CredentialGate):
         turn = self._other_process = Turn()
         try:
             threading.Thread(target=self._look_again, args=(turn,), name="xinference-verdict", daemon=True).start()
-        except RuntimeError:  # no thread to be had: sent without waiting
+        except RuntimeError:  # no thread available: sent without waiting
             turn.end()
             return None
         return turn
 
     def _look_again(self, turn: Turn) -> None:
-        time.sleep(_LOOK_AGAIN)
+        time.sleep(LOOK_AGAIN)
         turn.end()
 
     def _enter_unproven(self) -> Permit | Future[None]:
@@ -210,7 +209,7 @@ class KeyGate(CredentialGate):
         )
 
     def when_accepted(self, permit: Permit) -> None:
-        """Same as `Permit.accepted`."""
+        """Like `Permit.accepted`."""
         if not isinstance(permit, ProbePermit) or permit.probe.settled:
             return
         probe = permit.probe
@@ -222,7 +221,7 @@ class KeyGate(CredentialGate):
         probe.turn.end()
 
     def when_rejected(self, permit: Permit, error: XinferenceAuthenticationError) -> bool:
-        """Same as `Permit.rejected`; False, for there is no other key to try."""
+        """Like `Permit.rejected`. Returns False, because there is no other key to try."""
         probe = permit.probe if isinstance(permit, ProbePermit) else None
         with self._lock:
             if probe is not None:
@@ -230,25 +229,26 @@ class KeyGate(CredentialGate):
                     return False
                 probe.settled = True
             self._refusals.add(self._clock())
-            self._tell(SharedRefusals.refused)
             # A late 401 to a permit that is older than the present proof says nothing about the present.
             if self._proven is permit or (probe is not None and (self._probe is probe or self._proven is not None)):
                 self._fail(error)
+        # After the threads of this process were stopped: writing may wait for another process.
+        self._tell(SharedRefusals.refused)
         if probe is not None:
             probe.turn.end()
         return False
 
     def when_undecided(self, permit: Permit) -> None:
-        """Same as `Permit.undecided`."""
+        """Like `Permit.undecided`."""
         if isinstance(permit, ProbePermit) and not permit.probe.settled:
             self._give_up(permit.probe)
 
     def refused_message(self) -> str:
-        """Same as `refused_message`, for this key."""
+        """Like `refused_message`, for this key."""
         return refused_message(self.server_url, "key", self.cool_down())
 
     def renew_after_fork(self) -> None:
-        """Same as `CredentialGate.renew_after_fork`: a proven key stays proven, a refused one refused."""
+        """Like `CredentialGate.renew_after_fork`. A proven key stays proven, a rejected one rejected."""
         super().renew_after_fork()
         self._probe = self._other_process = None
 
@@ -257,7 +257,7 @@ class KeyGate(CredentialGate):
         self._probe = self._refusal = None
 
     def forget(self) -> None:
-        """Same as `CredentialGate.forget`, for the other processes of this user, too."""
+        """Like `CredentialGate.forget`, also for the user's other processes."""
         super().forget()
         self._tell(SharedRefusals.forget)
 
@@ -275,11 +275,11 @@ class KeyGate(CredentialGate):
 
     def _start_watching(self, probe: Probe) -> None:
         probe.turn.add_done_callback(lambda _: probe.events.put(None))
-        with suppress(RuntimeError):  # no thread to be had: the callers' own timeouts bound the wait
+        with suppress(RuntimeError):  # no thread available: the callers' own timeouts limit the wait
             threading.Thread(target=self._watch, args=(probe,), name="xinference-probe", daemon=True).start()
 
     def _watch(self, probe: Probe) -> None:
-        """Keep those who wait from waiting without end: on a long request, a dropped permit, a stuck caller."""
+        """Keep callers from waiting forever: on a long request, a dropped permit or a stuck caller."""
         if probe.nothing_within(PROBE_PATIENCE):
             self._probe_lightly(probe)
             probe.nothing_within(LEADER_PATIENCE)
@@ -291,7 +291,7 @@ class KeyGate(CredentialGate):
             return
         try:
             status, body, _ = self.get(LIGHT_PROBE_PATH, self._authorization)
-        except Exception:  # noqa: BLE001  no answer shows nothing; the probe itself is still in flight
+        except Exception:  # noqa: BLE001  no answer proves nothing; the probe is still in flight
             return
         with self._lock:
             if self._probe is not probe:

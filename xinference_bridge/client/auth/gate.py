@@ -1,7 +1,7 @@
-"""One gate for each credential: who may send it now, who waits for the verdict, who is told of the last refusal.
+"""One gate for each credential: it decides who may send it, who waits, and who gets the last rejection.
 
-The server bans an address for an hour after ten wrong credentials, so a credential is sent once until the server has
-answered, and not at all for a while after it was refused. `api_key` and `login` are the two kinds.
+The server bans an IP address for an hour after ten wrong credentials. A credential is therefore sent once until the
+server has answered, and not at all for a while after a rejection. `api_key` and `login` are the two kinds.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ Post: TypeAlias = Callable[[str, "dict[str, str]", "str | None"], Answer]
 Clock: TypeAlias = Callable[[], float]
 
 UNAUTHORIZED = 401
-# 429 is answered before the credential is looked at (a ban); the others come from something in front of the server.
+# 429 comes before the credential is checked (a ban); the others come from a proxy in front of the server.
 _PROVES_NOTHING = frozenset({UNAUTHORIZED, 407, 429, 502, 503, 504, *range(300, 400)})
 
 
 def proves_credential(status: int) -> bool:
-    """Whether an answer of this status shows that the server knows the credential that was sent."""
+    """Return whether a response with this status proves that the server accepted the credential."""
     return status not in _PROVES_NOTHING
 
 
 class Turn(Future[None]):
-    """A wait that ends for all at once; whoever waits gets a copy of the error of his own.
+    """A wait that ends for all callers at once. Each caller gets its own copy of the error.
 
-    It counts as running from the start, so that cancelling one who awaits it (by `wrap_future`, with or without
-    `shield`) never cancels it for the others. Without `shield` is better: a shielded wrapper outlives its closed loop
+    It counts as running from the start, so that cancelling one awaiting caller (`wrap_future`, with or without
+    `shield`) never cancels it for the others. Do not use `shield`: a shielded wrapper outlives its closed loop
     and makes `concurrent.futures` log "Event loop is closed".
     """
 
@@ -57,18 +57,18 @@ class Turn(Future[None]):
         self.set_running_or_notify_cancel()
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Same as `Future.exception`, as a copy of one's own."""
+        """Like `Future.exception`, but returns a copy."""
         error = super().exception(timeout)
         return None if error is None else copy_of(error)
 
     def result(self, timeout: float | None = None) -> None:
-        """Same as `Future.result`, raising a copy of one's own."""
+        """Like `Future.result`, but raises a copy."""
         error = self.exception(timeout)
         if error is not None:
             raise error
 
     def end(self, error: BaseException | None = None) -> None:
-        """Everybody goes; ending twice is harmless."""
+        """End the wait for all callers. Idempotent."""
         with suppress(InvalidStateError):
             if error is None:
                 self.set_result(None)
@@ -77,10 +77,10 @@ class Turn(Future[None]):
 
 
 class Permit:
-    """Leave to send now, with this `Authorization` header value (None: without one).
+    """Permission to send now, with this `Authorization` header value (None: without one).
 
-    Settle it by `accepted`, `rejected`, `undecided` or `answered`; the first counts, the others are harmless, so
-    `finally: permit.undecided()` is right. One that is dropped unsettled counts as undecided.
+    Settle it with `accepted`, `rejected`, `undecided` or `answered`. Only the first call counts, so
+    `finally: permit.undecided()` is safe. A permit that is dropped unsettled counts as undecided.
     """
 
     __slots__ = ("_gate", "authorization")
@@ -90,26 +90,26 @@ class Permit:
         self.authorization: str | None = authorization
 
     def accepted(self) -> None:
-        """The server knows the credential; those who wait for the verdict go."""
+        """Record that the server accepted the credential, and release the waiting callers."""
         self._gate.when_accepted(self)
 
     def rejected(self, error: XinferenceAuthenticationError) -> bool:
-        """The server answered 401; True when the caller may try once more, with the credential of a new permit."""
+        """Record a 401. Return True if the caller may retry once with the credential of a new permit."""
         return self._gate.when_rejected(self, error)
 
     def undecided(self) -> None:
-        """No answer came, or one that shows nothing about the credential; the next caller becomes the probe."""
+        """Record that nothing was learned about the credential. The next caller becomes the probe."""
         self._gate.when_undecided(self)
 
     def answered(self, status: int) -> None:
-        """`accepted` or `undecided` by the status of an answer; a 401 is for `rejected`."""
+        """Settle by the status of a response: `accepted` or `undecided`. For a 401 call `rejected`."""
         if proves_credential(status):
             self._gate.when_accepted(self)
         else:
             self._gate.when_undecided(self)
 
     def refused_message(self) -> str:
-        """The message for the error of a 401 to this permit's request; ask before `rejected`."""
+        """Return the message for a 401 to this permit's request. Call it before `rejected`."""
         return self._gate.refused_message()
 
     def __repr__(self) -> str:
@@ -117,7 +117,7 @@ class Permit:
 
 
 class CredentialGate(ABC):
-    """One credential at one server, for all threads, tasks and loops of this process; get it by `gate_for`."""
+    """The gate of one credential at one server, for all threads and event loops of this process; see `gate_for`."""
 
     def __init__(self, server_url: str, refusals: ServerRefusals | None = None, clock: Clock = time.monotonic) -> None:
         self.server_url = server_url
@@ -129,32 +129,32 @@ class CredentialGate(ABC):
 
     @abstractmethod
     def enter(self) -> Permit | Future[None]:
-        """Leave to send now, or something to wait for before entering again.
+        """Return a permit, or something to wait for before entering again.
 
-        Raises a copy of the remembered XinferenceAuthenticationError while a refused credential rests.
+        Raises a copy of the remembered XinferenceAuthenticationError during the cool-down after a rejection.
         """
 
     @abstractmethod
     def when_accepted(self, permit: Permit) -> None:
-        """For `Permit.accepted`."""
+        """Implement `Permit.accepted`."""
 
     @abstractmethod
     def when_rejected(self, permit: Permit, error: XinferenceAuthenticationError) -> bool:
-        """For `Permit.rejected`."""
+        """Implement `Permit.rejected`."""
 
     @abstractmethod
     def when_undecided(self, permit: Permit) -> None:
-        """For `Permit.undecided`."""
+        """Implement `Permit.undecided`."""
 
     @abstractmethod
     def refused_message(self) -> str:
-        """For `Permit.refused_message`."""
+        """Implement `Permit.refused_message`."""
 
     def enter_now(self) -> Permit | None:
-        """Return leave to send where nothing is to be waited for, as nearly always; else None.
+        """Return a permit if there is nothing to wait for, which is the usual case; else None.
 
         Raises:
-            XinferenceAuthenticationError: A refused credential rests.
+            XinferenceAuthenticationError: The credential is in its cool-down after a rejection.
         """
         if in_event_loop() and self.must_wait():
             return None
@@ -162,14 +162,14 @@ class CredentialGate(ABC):
         return turn if isinstance(turn, Permit) else None
 
     def must_wait(self) -> bool:
-        """Return whether entering may read a file, which a caller in an event loop leaves to a thread."""
+        """Return whether entering may read a file, which must happen in a thread in async code."""
         return False
 
     def wait(self, timeout: float | None) -> Permit:
-        """Enter, wait as often as needed, and return the permit.
+        """Enter, wait as long as needed, and return the permit.
 
-        Raises XinferenceTimeoutError after `timeout` seconds (None: no limit), the remembered refusal, or the
-        error for which a login got no answer.
+        Raises XinferenceTimeoutError after `timeout` seconds (None: no limit), the remembered rejection, or the
+        error of a login that got no answer.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
@@ -195,16 +195,16 @@ class CredentialGate(ABC):
                 raise self._too_late(timeout) from None
 
     def forget(self) -> None:
-        """A remembered refusal ends now: the next caller sends the credential again."""
+        """Forget a remembered rejection. The next caller sends the credential again."""
         with self._lock:
             self._refusal = None
 
     def renew_after_fork(self) -> None:
-        """In a forked child: what is known stays known, requests in flight belong to the parent."""
+        """In a forked child: keep the verdicts; requests in flight belong to the parent."""
         self._lock = threading.Lock()
 
     def cool_down(self) -> float:
-        """Seconds for which the credential rests, or would after the next refusal."""
+        """The cool-down in seconds, current or after the next rejection."""
         refusal = self._refusal
         if refusal is None:
             return COOL_DOWN
@@ -212,9 +212,9 @@ class CredentialGate(ABC):
         return left if left > 0 else cool_down_after(self._refused_in_a_row + 1)
 
     def _refuse(self, error: XinferenceError) -> None:
-        """Remember a refusal; called with the lock held."""
+        """Remember a rejection. Requires the lock."""
         remembered = copy_of(error)
-        remembered.__cause__ = None  # its frames may hold the request
+        remembered.__cause__ = None  # its frames may contain the request
         self._refused_in_a_row = 1 if self._refusal is None else self._refused_in_a_row + 1
         rest = cool_down_after(self._refused_in_a_row)
         self._refusal = Refusal(remembered, self._clock() + rest)
@@ -237,26 +237,26 @@ class CredentialGate(ABC):
 
 
 class OpenGate(CredentialGate):
-    """No credential was given: everybody passes, and a 401 is the caller's own; a missing credential bans nobody."""
+    """The gate without a credential: all callers pass. A 401 without a credential does not count towards a ban."""
 
     def __init__(self, server_url: str) -> None:
         super().__init__(server_url)
         self._permit = Permit(self, None)
 
     def enter(self) -> Permit | Future[None]:
-        """Same as `CredentialGate.enter`: always a permit."""
+        """Like `CredentialGate.enter`; always returns a permit."""
         return self._permit
 
     def when_accepted(self, permit: Permit) -> None:
-        """Nothing to remember."""
+        """Do nothing."""
 
     def when_rejected(self, permit: Permit, error: XinferenceAuthenticationError) -> bool:  # noqa: ARG002
-        """Nothing to remember, and nothing else to try."""
+        """Return False: there is no other credential."""
         return False
 
     def when_undecided(self, permit: Permit) -> None:
-        """Nothing to remember."""
+        """Do nothing."""
 
     def refused_message(self) -> str:
-        """Same as `refused_message`, for no credential."""
+        """Like `refused_message`, without a credential."""
         return refused_message(self.server_url, "nothing")

@@ -1,4 +1,4 @@
-"""User and password: one login for all callers, its token renewed ahead of time and never twice at once."""
+"""The gate of a username and password: one login for all callers, whose token is renewed in advance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from xinference_bridge.client.auth.gate import UNAUTHORIZED, Clock, CredentialGate, Permit, Post, Turn
-from xinference_bridge.client.auth.refusals import ServerRefusals, refused_message
+from xinference_bridge.client.auth.refusals import TOLD_ELSEWHERE, ServerRefusals, refused_message
+from xinference_bridge.client.auth.shared_refusals import SharedRefusals
 from xinference_bridge.errors import (
     XinferenceAuthenticationError,
     XinferenceBannedError,
@@ -32,25 +33,25 @@ if TYPE_CHECKING:
 
 LOGIN_PATH = "/token"
 REFRESH_PATH = "/v1/auth/refresh"
-# The token is renewed when a fifth of its life is left, at most two minutes; callers go on with the present one.
+# The token is renewed when a fifth of its lifetime is left, at most two minutes; callers keep using the current one.
 RENEW_SHARE = 0.2
 RENEW_AT_MOST = 120.0
-# It counts as expired a little early: `Date` lags by up to two seconds (`exp` minus `Date` was 1801 for a life of 1800,
-# 4.1.0), and a request needs time to arrive. An expired token counts as a failure towards the ban.
+# It counts as expired slightly early: `Date` lags by up to two seconds (`exp` minus `Date` was 1801 for 1800 s,
+# 4.1.0), and a request needs time to arrive. An expired token counts as a failed attempt towards the ban.
 SLACK_SHARE = 0.05
 SLACK_AT_MOST = 5.0
-# A renewal ahead of time that got no answer is retried after this pause, not by the very next caller.
+# A failed renewal in advance is retried after this pause, not by the next caller.
 RENEWAL_PAUSE = 5.0
-# What an Authorization header can hold; a line break in it would begin a header of its own.
+# Valid characters of an Authorization header. A line break would start another header.
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
 _OK, _TOO_MANY_REQUESTS, _SERVER_ERRORS = 200, 429, 500
-# A server without authentication has no such route; one with the web UI in its place answers 405.
+# A server without authentication has no such route; with the web UI it answers 405.
 _NO_SUCH_ROUTE = frozenset({404, 405})
 _TRY_AGAIN = frozenset({502, 503, 504})
 
 
 def expiry_of(token: str) -> float | None:
-    """When a JWT expires by its own `exp`, by the server's clock; None when it does not say. Not verified."""
+    """Return a JWT's `exp`, in the server's time, without verification; None if it has none."""
     try:
         payload = token.split(".")[1]
         exp = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"]
@@ -60,7 +61,7 @@ def expiry_of(token: str) -> float | None:
 
 
 def server_time(headers: Mapping[str, str]) -> float | None:
-    """The server's clock by its `Date` header, cut to whole seconds; None when it sent none."""
+    """Return the server's time from its `Date` header, in whole seconds; None without the header."""
     for name, value in headers.items():
         if name.lower() == "date":
             try:
@@ -72,7 +73,7 @@ def server_time(headers: Mapping[str, str]) -> float | None:
 
 @dataclass(eq=False)
 class Token:
-    """An access token, by its permit; the times are on the gate's clock. `proven`: the server has taken it once."""
+    """An access token; times are on the gate's clock. `proven`: the server has accepted it once."""
 
     permit: Permit
     renew_at: float
@@ -81,10 +82,10 @@ class Token:
 
 
 class LoginGate(CredentialGate):
-    """The gate of a user and password; `post` is called on one daemon thread at a time.
+    """The gate of a username and password. `post` is called on one daemon thread at a time.
 
-    A fresh token is trusted without a probe. A token that worked and is refused is renewed; one that is refused before
-    it ever worked counts as a refused credential, so that a server which refuses its own tokens meets no loop.
+    A new token is trusted without a probe. A rejected token that worked before is renewed; one that is rejected before
+    it ever worked counts as a rejected credential, which avoids a loop with a server that rejects its own tokens.
     """
 
     def __init__(
@@ -97,20 +98,22 @@ class LoginGate(CredentialGate):
         refusals: ServerRefusals | None = None,
         clock: Clock = time.monotonic,
         wall_clock: Clock = time.time,
+        shared: SharedRefusals | None = None,
     ) -> None:
         super().__init__(server_url, refusals, clock)
         self.post = post
         self._username = username
         self._password = password
         self._wall_clock = wall_clock
+        self._shared = shared
         self._token: Token | None = None
         self._refresh_token: SecretStr | None = None
         self._turn: Turn | None = None
 
     def enter(self) -> Permit | Future[None]:
-        """Same as `CredentialGate.enter`; for a fresh token it takes no lock.
+        """Like `CredentialGate.enter`, without a lock for a fresh token.
 
-        A login that got no answer ends the wait by an error; whoever enters after that makes a new one.
+        A login without an answer ends the wait with an error. The next caller logs in again.
         """
         token = self._token
         if token is not None and self._clock() < token.renew_at:
@@ -131,12 +134,12 @@ class LoginGate(CredentialGate):
             turn = self._turn = Turn()
         try:
             threading.Thread(target=self._renew, args=(turn,), name="xinference-login", daemon=True).start()
-        except RuntimeError as error:  # no thread to be had; nobody must wait for it
+        except RuntimeError as error:  # no thread available; nobody may wait for it
             self._end(turn, error)
         return turn if token is None else token.permit
 
     def when_accepted(self, permit: Permit) -> None:
-        """Same as `Permit.accepted`."""
+        """Like `Permit.accepted`."""
         token = self._token
         if token is not None and token.permit is permit and not token.proven:
             with self._lock:
@@ -144,12 +147,12 @@ class LoginGate(CredentialGate):
                 self._refusal = None
 
     def when_rejected(self, permit: Permit, error: XinferenceAuthenticationError) -> bool:
-        """Same as `Permit.rejected`; True when a newer token is there or will be fetched."""
+        """Like `Permit.rejected`. Returns True if there is a newer token or one will be fetched."""
         with self._lock:
             if permit.authorization is not None:
                 self._refusals.add(self._clock())
             token = self._token
-            # By permit, not by text: 4.1.0 gives out the very same JWT twice within one second.
+            # By permit, not by text: 4.1.0 issues the same JWT twice within one second.
             if token is None or token.permit is not permit:
                 return True
             self._token = None
@@ -160,24 +163,30 @@ class LoginGate(CredentialGate):
             return False
 
     def when_undecided(self, permit: Permit) -> None:
-        """Nobody waits for a request that carries a token."""
+        """Do nothing: no caller waits for a request with a token."""
 
     def refused_message(self) -> str:
-        """Same as `refused_message`, for a token that this login gave out."""
+        """Like `refused_message`, for a token from this login."""
         return refused_message(self.server_url, "token", self.cool_down())
 
+    def forget(self) -> None:
+        """Same as `CredentialGate.forget`, for the other processes of this user, too."""
+        super().forget()
+        if self._shared is not None:
+            self._shared.forget(self._shared.name_of(self._username, self._password.get_secret_value()))
+
     def renew_after_fork(self) -> None:
-        """Same as `CredentialGate.renew_after_fork`: the token stays, the single-use refresh token is the parent's."""
+        """Like `CredentialGate.renew_after_fork`. Keeps the token; the single-use refresh token is the parent's."""
         super().renew_after_fork()
         self._turn = self._refresh_token = None
 
     def _renew(self, turn: Turn) -> None:
-        """Fetch a token and end the turn, whatever happens; runs on a thread of its own."""
+        """Fetch a token and end the turn in any case. Runs on its own thread."""
         error: BaseException | None = None
         try:
             if not self._refresh():
                 self._log_in()
-        except BaseException as raised:  # noqa: BLE001  those who wait get it
+        except BaseException as raised:  # noqa: BLE001  raised in the waiting callers
             error = without_frames(raised)
         self._end(turn, error)
 
@@ -186,7 +195,7 @@ class LoginGate(CredentialGate):
             if isinstance(error, XinferenceAuthenticationError | XinferenceBannedError):
                 self._refuse(error)
                 self._postpone_renewal(self._clock() + self.cool_down())
-                error = None  # those who wait enter again, and are told what is remembered
+                error = None  # waiting callers enter again and get the remembered rejection
             elif error is not None:
                 self._postpone_renewal(self._clock() + RENEWAL_PAUSE)
             if self._turn is turn:
@@ -198,7 +207,7 @@ class LoginGate(CredentialGate):
             self._token.renew_at = min(until, self._token.expires_at)
 
     def _refresh(self) -> bool:
-        """Spend the refresh token; False when there is none that the server takes. Kept when no answer came."""
+        """Use the refresh token. Return False if there is no valid one. It is kept if no answer came."""
         spent = self._refresh_token
         if spent is None:
             return False
@@ -209,11 +218,31 @@ class LoginGate(CredentialGate):
             return True
         if status == _TOO_MANY_REQUESTS or status >= _SERVER_ERRORS:
             raise self._error(REFRESH_PATH, status, body)
-        # 401 "Invalid or expired refresh token": spent, or revoked by a new password.
+        # 401 "Invalid or expired refresh token": used, or revoked by a new password.
         self._refresh_token = None
         return False
 
     def _log_in(self) -> None:
+        shared = self._shared
+        if shared is None:
+            self._log_in_alone()
+            return
+        name = shared.name_of(self._username, self._password.get_secret_value())
+        leave = shared.wait_to_begin(name)
+        if leave.verdict == "resting":
+            message = refused_message(self.server_url, "password", leave.seconds) + TOLD_ELSEWHERE
+            raise XinferenceAuthenticationError(message, url=self.server_url, status_code=UNAUTHORIZED)
+        try:
+            self._log_in_alone()
+        except XinferenceAuthenticationError:
+            shared.refused(name, towards_ban=False)
+            raise
+        except XinferenceError:
+            shared.undecided(name)
+            raise
+        shared.accepted(name)
+
+    def _log_in_alone(self) -> None:
         asked = self._clock()
         status, body, headers = self.post(
             LOGIN_PATH, {"username": self._username, "password": Secret(self._password.get_secret_value())}, None
@@ -243,11 +272,11 @@ class LoginGate(CredentialGate):
         expiry = expiry_of(access)
         life = math.inf if expiry is None else expiry - (self._wall_clock() if now is None else now)
         if life <= 1:
-            # By its own word it was dead on arrival: the clocks cannot be compared. It is used until it is refused.
+            # It was already expired, so the clocks cannot be compared. It is used until it is rejected.
             life = math.inf
         slack = min(SLACK_AT_MOST, SLACK_SHARE * life)
         margin = max(slack, min(RENEW_AT_MOST, RENEW_SHARE * life))
-        # Counted from before the question was sent: late by nothing, early by the way there.
+        # Counted from before the request was sent, so never too late.
         token = Token(Permit(self, Secret("Bearer " + access)), asked + life - margin, asked + life - slack)
         self._take(token, SecretStr(refresh) if isinstance(refresh, str) and refresh else None)
 
@@ -256,15 +285,15 @@ class LoginGate(CredentialGate):
             self._token, self._refresh_token = token, refresh_token
 
     def _error(self, path: str, status: int, body: bytes) -> XinferenceError:
-        """What an answer to a login means. The body is not quoted: validation errors echo the password."""
+        """Return the error for the response to a login. The body is not quoted, because it may echo the password."""
         url = self.server_url + path
         if status == UNAUTHORIZED:
             message = refused_message(self.server_url, "password", self.cool_down())
             return XinferenceAuthenticationError(message, url=url, status_code=status)
         if status == _TOO_MANY_REQUESTS and b"failed attempts" in body:
             return XinferenceBannedError(
-                f"{self.server_url} has banned this address for too many failed attempts (429), for up to an hour. Ask "
-                "its administrator to lift the ban, and check the credentials of every program at this address.",
+                f"{self.server_url} has banned this IP address for up to an hour after too many failed attempts (429). "
+                "Ask its administrator to lift the ban, and check the credentials of every program at this address.",
                 url=url,
                 status_code=status,
             )

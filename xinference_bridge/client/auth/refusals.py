@@ -1,4 +1,4 @@
-"""Refused credentials: what a 401 means, and how long a refused credential rests."""
+"""Rejected credentials: what a 401 means, and how long the cool-down takes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ COOL_DOWN = 60.0
 COOL_DOWN_REPEATED = 300.0
 
 
-# A credential that is refused again and again rests longer and longer.
+# The cool-down grows with each further rejection.
 LONGEST_COOL_DOWN = 3600.0
 
 
 def cool_down_after(refusals: int) -> float:
-    """Return the seconds for which a credential rests after so many refusals in a row."""
+    """Return the cool-down in seconds after this many rejections in a row."""
     if refusals <= 1:
         return COOL_DOWN
     return min(LONGEST_COOL_DOWN, COOL_DOWN_REPEATED * 2.0 ** min(refusals - 2, 10))
@@ -42,54 +42,57 @@ REFUSAL_WINDOW = 300.0
 
 MOST_REFUSALS = 8
 
+#: Ends the message where this process did not send the credential itself.
+TOLD_ELSEWHERE = " Another process of this user was told so."
+
 
 def refused_message(server_url: str, means: Means, cool_down: float = COOL_DOWN) -> str:
-    """What a 401 means to the one who asked by these `means`, and the next step."""
-    ban = "because ten such failures make the server ban this address for an hour"
+    """Return the message for a 401, by the kind of credential, with the next step."""
+    ban = "because ten such failures make the server ban this IP address for an hour"
     if means == "key":
         return (
-            f"{server_url} does not know this API key (401). Check api_key / XINFERENCE_API_KEY; it is not sent again "
+            f"{server_url} rejected this API key (401). Check api_key / XINFERENCE_API_KEY; it is not sent again "
             f"for {cool_down:.0f} s, {ban}."
         )
     if means == "password":
         return (
-            f"{server_url} does not accept this username and password (401). Check username / XINFERENCE_USERNAME and "
+            f"{server_url} rejected this username and password (401). Check username / XINFERENCE_USERNAME and "
             f"password / XINFERENCE_PASSWORD; they are not sent again for {cool_down:.0f} s."
         )
     if means == "token":
         return (
-            f"{server_url} refused the token that its own login gave out (401). Check that all servers behind this URL "
+            f"{server_url} rejected a token that it had issued itself (401). Check that all servers behind this URL "
             f"share one authentication database; no new login is tried for {cool_down:.0f} s, {ban}."
         )
     return (
-        f"{server_url} asks for a credential (401) and none was given. Set api_key / XINFERENCE_API_KEY, or username "
+        f"{server_url} requires a credential (401), but none was given. Set api_key / XINFERENCE_API_KEY, or username "
         "and password / XINFERENCE_USERNAME and XINFERENCE_PASSWORD."
     )
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A refusal that is remembered until `until`, on the gate's clock."""
+    """A rejection that is remembered until `until`, on the gate's clock."""
 
     error: XinferenceError
     until: float
 
     def again(self, now: float) -> XinferenceError:
         """A copy of the error for one who asked while it rests."""
-        return copy_of(self.error).with_note(f"[not sent again for {math.ceil(self.until - now)} s]")
+        return copy_of(self.error).with_note(f"[refused earlier; {math.ceil(self.until - now)} s left]")
 
 
 class ServerRefusals:
-    """The times of the last refusals by one server, whatever the credential."""
+    """The times of the last rejections by one server, for any credential."""
 
     def __init__(self) -> None:
         self._times: deque[float] = deque(maxlen=MOST_REFUSALS)
 
     def add(self, now: float) -> None:
-        """One more 401 came."""
+        """Record a 401."""
         self._times.append(now)
 
     def rest(self, now: float) -> float:
-        """Seconds until one more wrong credential is safe; 0 when it is now."""
+        """Return the seconds until another wrong credential is safe; 0 if it is safe now."""
         times = self._times
         return max(0.0, times[0] + REFUSAL_WINDOW - now) if len(times) == MOST_REFUSALS else 0.0

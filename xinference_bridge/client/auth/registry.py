@@ -1,7 +1,7 @@
-"""Where a connection gets its gate: one for each server and credential of this process.
+"""The registry of gates: one for each server and credential in this process.
 
-The gate outlives the connection that asked for it, so that a program which builds a new connection for each request
-still learns from the refusal of the last one.
+A gate outlives its connection, so that a program that builds a new connection for each request
+still learns from earlier rejections.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from xinference_bridge.errors import XinferenceConfigurationError
 
 __all__ = ["CredentialGate", "Get", "Permit", "Post", "gate_for", "proves_credential", "refused_message", "reset"]
 
-# A service that passes on its users' own keys meets many; the oldest gates go first.
+# A service that forwards its users' keys has many; the oldest gates are dropped first.
 MOST_GATES = 4096
 
 _salt = os.urandom(16)
@@ -39,11 +39,11 @@ def gate_for(
     post: Post,
     get: Get | None = None,
 ) -> CredentialGate:
-    """The gate of this server and credential, the same object for equal arguments.
+    """Return the gate of this server and credential, the same object for equal arguments.
 
-    An API key wins over user and password; without either the gate lets everybody pass. `post` and `get` of the latest
-    caller are used, so they must not end with one connection's session: let them open what they need.
-    Raises XinferenceConfigurationError when only one of user and password is given.
+    An API key takes precedence over username and password. Without either, the gate lets all callers pass. The latest
+    caller's `post` and `get` are used, so they must not depend on one connection's session.
+    Raises XinferenceConfigurationError if only one of username and password is given.
     """
     if api_key is None and (username is None) != (password is None):
         missing = "password / XINFERENCE_PASSWORD" if password is None else "username / XINFERENCE_USERNAME"
@@ -59,7 +59,14 @@ def gate_for(
             if api_key is not None:
                 gate = KeyGate(server_url, api_key, refusals=refusals, shared=SharedRefusals(server_url))
             elif username is not None and password is not None:
-                gate = LoginGate(server_url, username, SecretStr(password), post=post, refusals=refusals)
+                gate = LoginGate(
+                    server_url,
+                    username,
+                    SecretStr(password),
+                    post=post,
+                    refusals=refusals,
+                    shared=SharedRefusals(server_url),
+                )
             else:
                 gate = OpenGate(server_url)
             _gates[name] = gate
@@ -71,14 +78,14 @@ def gate_for(
 
 
 def reset() -> None:
-    """Every gate and verdict of this process is forgotten."""
+    """Forget all gates and verdicts of this process."""
     with _lock:
         _gates.clear()
         _refusals.clear()
 
 
 def reset_after_fork() -> None:
-    """In a forked child: new locks, nobody waiting, and the parent's verdicts kept, for the address is the same."""
+    """In a forked child: create new locks and keep the parent's verdicts, because the IP address is the same."""
     global _lock  # noqa: PLW0603  a lock held by another thread of the parent is never released here
     _lock = threading.Lock()
     for gate in _gates.values():
@@ -86,7 +93,7 @@ def reset_after_fork() -> None:
 
 
 def _digest(*secrets: str | None) -> bytes:
-    """A name for a credential that does not give it away when the registry is printed."""
+    """Return a name for a credential that does not reveal it when the registry is printed."""
     mac = hashlib.blake2b(key=_salt, digest_size=16)
     for secret in secrets:
         encoded = ("" if secret is None else secret).encode("utf-8", "surrogatepass")

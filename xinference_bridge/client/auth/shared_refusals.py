@@ -1,8 +1,8 @@
-"""What the processes of one user on one machine know together of refused credentials: a small file for each server.
+"""Rejections shared between the processes of one user on one machine: a small file for each server.
 
-The server counts refusals by address, so that sixteen workers with one wrong key would be banned together, however
-careful each of them is. The file names a credential by a salted hash, never by itself, and holds times alone. Where
-no such file can be kept, each process is careful for itself.
+The server counts rejections by IP address, so sixteen workers with one wrong key would be banned together, however
+careful each of them is. The file stores salted hashes of credentials and times, never a credential. If the
+file cannot be written, each process works on its own.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from typing import Any, Literal
 
 from xinference_bridge.client.auth.refusals import MOST_REFUSALS, REFUSAL_WINDOW, cool_down_after
 
-#: A 401 comes at once: a first request in flight for so long has not been refused, and nobody waits longer.
+#: A 401 comes immediately: a first request that takes longer was not rejected, and no process waits longer for it.
 VERDICT_PATIENCE = 2.0
-#: Seconds to wait for another process or thread that has the file open; it is open for less than a millisecond.
+#: Seconds to wait for another process or thread that has the file open, normally for less than a millisecond.
 LOCK_PATIENCE = 1.0
+#: How often a process looks whether another one's first request has been answered.
+LOOK_AGAIN = 0.02
 #: How long a key that was accepted counts as proven for processes that start, and a refused one as refused before.
 _MEMORY = 7200.0
 _MOST_KEYS = 512
@@ -32,51 +34,65 @@ _MOST_KEYS = 512
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Whether a credential may be sent now, and if not, for how many seconds."""
+    """Whether a credential may be sent now, and if not, in how many seconds."""
 
     verdict: Literal["go", "wait", "resting", "spent"]
     seconds: float = 0.0
 
 
 class SharedRefusals:
-    """The refusals by one server, shared through a file; safe for threads and processes."""
+    """The rejections by one server, shared through a file. Safe for threads and processes."""
 
     def __init__(self, server_url: str, folder: Path | None = None, clock: Callable[[], float] = time.time) -> None:
         self._folder = folder or folder_of_user()
         self._path = self._folder / f"{hashlib.sha256(server_url.encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
         self._clock = clock
-        self._seen = 0
-        self._looked = time.monotonic()
+        self._seen = (0, 0)  # set where the rest of the credential is looked at, and nowhere else
 
-    def name_of(self, credential: str) -> str:
-        """Return what the file calls a credential: a hash under a salt that stays on this machine."""
+    def name_of(self, *credential: str) -> str:
+        """Return what the file calls a key, or a user and password: a hash under a salt that stays on this machine."""
         salt = b""
         with suppress(OSError):
             salt = self._salt()
-        return hashlib.blake2b(credential.encode("utf-8", "surrogatepass"), key=salt, digest_size=16).hexdigest()
+        text = "\x00".join(credential).encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(text, key=salt, digest_size=16).hexdigest()
+
+    def wait_to_begin(self, name: str) -> Leave:
+        """Return what `begin` does, after the verdict that another process awaits; for a thread that may wait."""
+        while (leave := self.begin(name)).verdict == "wait":
+            time.sleep(LOOK_AGAIN)
+        return leave
 
     def changed(self) -> bool:
-        """Return whether another process has written since the last look."""
+        """Return whether the file was written since `rest` last looked at it."""
         try:
-            return os.stat(self._path).st_mtime_ns != self._seen  # noqa: PTH116 - runs before every request
+            return _stamp(os.stat(self._path)) != self._seen  # noqa: PTH116 - runs before every request
         except OSError:
             return False
 
-    def is_due(self) -> bool:
-        """Return whether the last look is older than a second: how often a caller in an event loop looks."""
-        now = time.monotonic()
-        if now - self._looked < 1.0:
-            return False
-        self._looked = now
-        return True
-
     def rest(self, name: str) -> float:
-        """Return the seconds for which this credential rests."""
-        with self._state() as state:
-            return max(0.0, _time(_of(state, name).get("until")) - self._clock())
+        """Return the seconds for which this credential rests.
+
+        Waits for nobody: at the moment of a revocation each thread of each process asks, and the one that has the
+        refusal to write must not wait for them.
+        """
+        try:
+            with self._path.open("rb") as file:
+                seen = _stamp(os.fstat(file.fileno()))
+                state = _read(file.read())
+        except OSError:
+            return 0.0
+        self._seen = seen
+        if state is None:  # it is being written
+            with self._state() as state:
+                return self._rest_in(state, name)
+        return self._rest_in(state, name)
+
+    def _rest_in(self, state: dict[str, Any], name: str) -> float:
+        return max(0.0, _time(state["keys"].get(name, {}).get("until")) - self._clock())
 
     def begin(self, name: str) -> Leave:
-        """Return whether an unproven credential may be sent; one that may is in flight until `settle`."""
+        """Return whether an unproven credential may be sent. It is then in flight until `settle`."""
         with self._state() as state:
             now, entry = self._clock(), _of(state, name)
             until = _time(entry.get("until"))
@@ -88,7 +104,7 @@ class SharedRefusals:
             if 0 <= since < VERDICT_PATIENCE:
                 return Leave("wait", VERDICT_PATIENCE - since)
             if 0 <= since < _MEMORY and not entry.get("strikes"):
-                entry["proven"] = now  # asked, and not refused: those who still wait need not wait one after another
+                entry["proven"] = now  # not rejected so far: the other processes need not wait one after another
                 return Leave("go")
             refused = [at for at in state["refused"] if now - REFUSAL_WINDOW < at <= now]
             waiting = [other for other in state["keys"].values() if 0 <= _since(other, now) < VERDICT_PATIENCE]
@@ -100,35 +116,45 @@ class SharedRefusals:
             return Leave("go")
 
     def accepted(self, name: str) -> None:
-        """State that the server knows the credential."""
-        with self._state() as state:
-            state["keys"][name] = {"proven": self._clock()}
+        """State that the server knows the credential.
 
-    def refused(self, name: str) -> float:
-        """State that the server refused the credential; return the seconds for which it rests."""
+        While it rests, only the answer to a request that was sent before the refusal comes in, and it says nothing.
+        """
+        with self._state() as state:
+            if self._clock() >= _time(_of(state, name).get("until")):
+                state["keys"][name] = {"proven": self._clock()}
+
+    def refused(self, name: str, *, towards_ban: bool = True) -> float:
+        """State that the server refused the credential; return the seconds for which it rests.
+
+        Args:
+            name: From `name_of`.
+            towards_ban: Whether the server counts it: keys and tokens, not passwords.
+        """
         with self._state() as state:
             now, entry = self._clock(), _of(state, name)
-            state["refused"] = [*[at for at in state["refused"] if now - REFUSAL_WINDOW < at <= now], now]
+            if towards_ban:
+                state["refused"] = [*[at for at in state["refused"] if now - REFUSAL_WINDOW < at <= now], now]
             until, strikes = _time(entry.get("until")), int(_time(entry.get("strikes")))
-            if now < until:  # it was in flight when another was refused: the two are one
+            if now < until:  # it was in flight during an earlier rejection: both count as one
                 return until - now
             rest = cool_down_after(strikes + 1)
             state["keys"][name] = {"strikes": strikes + 1, "until": now + rest}
             return rest
 
     def undecided(self, name: str) -> None:
-        """State that no answer told anything about the credential."""
+        """Record that nothing was learned about the credential."""
         with self._state() as state:
             _of(state, name).pop("pending", None)
 
     def forget(self, name: str) -> None:
-        """State that a remembered refusal does not hold any more."""
+        """Record that a remembered rejection no longer applies."""
         with self._state() as state:
             state["keys"].pop(name, None)
 
     @contextmanager
     def _state(self) -> Iterator[dict[str, Any]]:
-        """The file's content, written back when it was changed, while no other process holds it."""
+        """Lock the file and yield its content. Write it back if it changed."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -139,7 +165,7 @@ class SharedRefusals:
             with suppress(OSError):
                 _lock(file)
             written = file.read()
-            state = _read(written)
+            state = _read(written) or {"refused": [], "keys": {}}
             try:
                 yield state
             finally:
@@ -148,11 +174,9 @@ class SharedRefusals:
                 if text != written:
                     with suppress(OSError):
                         file.seek(0)
-                        file.truncate()
                         file.write(text)
                         file.flush()
-                with suppress(OSError):
-                    self._seen = os.fstat(file.fileno()).st_mtime_ns
+                        file.truncate()
 
     def _prune(self, state: dict[str, Any]) -> None:
         oldest = self._clock() - _MEMORY
@@ -173,23 +197,28 @@ class SharedRefusals:
 
 
 def folder_of_user() -> Path:
-    """Return where the files are: the user's runtime folder, which ends with the session, else the cache folder."""
+    """Return the folder of the files: the user's runtime folder, which ends with the session, or the cache folder."""
     base = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
     try:
         return (Path(base) if base else Path.home() / ".cache") / "xinference-bridge"
-    except RuntimeError:  # a user without a home
+    except RuntimeError:  # a user without a home folder folder
         return Path("/nonexistent/xinference-bridge")
 
 
-def _read(text: bytes) -> dict[str, Any]:
-    """Return the state that a file holds; an empty one when it holds none."""
+def _read(text: bytes) -> dict[str, Any] | None:
+    """Return the state that a file holds; None when it holds none."""
     try:
         state = json.loads(text)
         refused = sorted(_time(at) for at in state["refused"])[-64:]
         keys = {str(name): dict(entry) for name, entry in state["keys"].items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return {"refused": [], "keys": {}}
+        return None
     return {"refused": refused, "keys": keys}
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int]:
+    """What tells one content from the next; the time alone moves in steps of some milliseconds."""
+    return status.st_mtime_ns, status.st_size
 
 
 def _of(state: dict[str, Any], name: str) -> dict[str, Any]:
@@ -198,7 +227,7 @@ def _of(state: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _since(entry: dict[str, Any], now: float) -> float:
-    """Return for how many seconds a first request has been in flight; infinite when none is."""
+    """Return how long a first request has been in flight, in seconds; infinite if there is none."""
     return now - _time(entry["pending"]) if "pending" in entry else math.inf
 
 
@@ -206,7 +235,7 @@ def _time(value: Any) -> float:
     return float(value) if isinstance(value, (int, float)) else 0.0
 
 
-#: Of the threads of this process one at a time has a file open. Renewed in a forked child: the holder is the parent's.
+#: Only one thread of this process has a file open. Recreated in a forked child, because the parent may hold it.
 _threads = threading.Lock()
 
 
@@ -231,9 +260,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def _lock(file: Any) -> None:
-    """Wait until no other process holds the file, but not for one that hangs; closing it lets go.
+    """Lock the file, but do not wait for a hanging process. Closing the file releases the lock.
 
-    Not `flock`, whose lock a forked child inherits with the open file: the child then waited for itself.
+    Not `flock`: a forked child inherits its lock with the open file and would wait for itself.
     """
     if os.name == "nt":
         import msvcrt

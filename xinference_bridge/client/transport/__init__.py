@@ -1,1 +1,1 @@
-"""HTTP itself: one exchange or one stream of bytes, over `requests` for sync callers and aiohttp for async ones."""
+"""HTTP: one exchange or one stream of bytes, with `requests` for sync callers and aiohttp for async ones."""

@@ -1,4 +1,4 @@
-"""What is added to aiohttp's own classes. Imported with aiohttp, when first needed."""
+"""Extensions of aiohttp's classes. Imported with aiohttp on first use."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from aiohttp.http import HttpProcessingError
 from xinference_bridge.client.transport.socket_history import carried_before
 from xinference_bridge.protocol.body import MOST_OVERHEAD
 
-#: The most interim answers (100 Continue, 103 Early Hints) before the real one.
+#: Maximum interim responses (100 Continue, 103 Early Hints) before the final one.
 MOST_INTERIM = 32
 
 
 class Connector(aiohttp.TCPConnector):
-    """A pool of sockets that remember their use, and count what comes that is no body."""
+    """A pool of sockets that know whether they were used, and that count bytes outside of the body."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -34,17 +34,17 @@ class Connector(aiohttp.TCPConnector):
 
 
 class BoundedHandler(ResponseHandler):
-    """A socket on which no flood of blank lines, chunk extensions or trailers goes on without end."""
+    """A socket that limits blank lines, chunk extensions and trailers."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.carried_before = False
         """Whether it has carried an exchange."""
         self.overhead = 0
-        """Bytes received since the last of the body that was read; negative while a body of known length comes."""
+        """Bytes received since the last bytes of the body; negative during a body of known length."""
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, unless it is too much."""
+        """Accept the received bytes, up to the limit."""
         self.overhead += len(data)
         if self.overhead > MOST_OVERHEAD:
             self.abort_with(HttpProcessingError(message=f"more than {MOST_OVERHEAD} bytes around its body"))
@@ -52,7 +52,7 @@ class BoundedHandler(ResponseHandler):
             super().data_received(data)
 
     def abort_with(self, error: Exception) -> None:
-        """End the exchange by this error."""
+        """End the exchange with this error."""
         payload: Any = self._payload
         self.set_exception(error)
         if payload is not None:
@@ -62,14 +62,14 @@ class BoundedHandler(ResponseHandler):
 
 
 class BoundedResponse(aiohttp.ClientResponse):
-    """An answer that no flood of interim answers keeps from coming.
+    """A response with a limit on interim responses.
 
-    aiohttp passes over any number of them, and after the first no longer watches `sock_read`: a server that says
-    100 Continue and then nothing made a call hang without end (3.14.5).
+    aiohttp skips any number of them, and after the first one it no longer enforces `sock_read`: a server that sends
+    100 Continue and then nothing made a call hang forever (3.14.5).
     """
 
     async def start(self, connection: Any) -> aiohttp.ClientResponse:
-        """Read the head of the answer."""
+        """Read the head of the response."""
         protocol = connection.protocol
         read = protocol.read
         left = MOST_INTERIM

@@ -1,4 +1,4 @@
-"""HTTP over aiohttp: the same verbs as `requests_transport`, for async callers."""
+"""HTTP with aiohttp: the same methods as `requests_transport`, for async callers."""
 
 from __future__ import annotations
 
@@ -30,36 +30,36 @@ if TYPE_CHECKING:
     from xinference_bridge.client.transport.call import Call
     from xinference_bridge.client.transport.upload import Sending
 
-#: The server closes idle connections after 5 s; aiohttp would offer one for 15.
+#: The server closes idle connections after 5 s; aiohttp would reuse one for 15 s.
 _KEEP_IDLE_SECONDS = 4.0
-#: How long the end of a stream that has said `[DONE]` is waited for, so that its socket can be kept.
+#: How long to wait for the end of a stream after `[DONE]`, so that its socket can be reused.
 _GRACE_SECONDS = 0.2
-#: A server that had closed a pooled socket is noticed at once; one that hangs up later has read the request.
+#: A pooled socket that was already closed fails immediately. If it fails later, the server has read the request.
 _STALE_WITHIN = 1.0
 
 
 class AiohttpTransport:
-    """The sockets of one connection for async callers, a pool for each running event loop."""
+    """The sockets of one connection for async callers: one pool for each running event loop."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self._settings = settings
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
-        self._lock = threading.Lock()  # loops of several threads add to the pools and look through them
+        self._lock = threading.Lock()  # event loops in several threads change and iterate over the pools
         self._limit = settings.max_response_bytes
         proxy = settings.proxy_to_use()
         self._proxy = Secret(proxy) if proxy else None
 
     async def send(self, call: Call, authorization: str | None) -> Response:
-        """The whole answer, whatever its status. Raises XinferenceConnectionError or XinferenceTimeoutError."""
+        """Return the complete response, with any status. Raise XinferenceConnectionError or XinferenceTimeoutError."""
         stream = await self.stream(call, authorization)
         try:
             return await stream.read()
-        except BaseException:  # a cancelled caller: the socket is closed, and with it the generation ends
+        except BaseException:  # a cancelled caller: the socket is closed
             stream.close()
             raise
 
     async def stream(self, call: Call, authorization: str | None) -> AiohttpStream:
-        """The answer's head, with its bytes to come."""
+        """Return the response's head and the stream of its bytes."""
         pool = self._open_one() or await self._open_pool()
         answer = await self._open(pool, call, authorization)
         try:
@@ -81,19 +81,19 @@ class AiohttpTransport:
             headers=call.headers(authorization),
             allow_redirects=False,
             proxy=self._proxy,
-            # The deadline bounds all of it: the wait for a socket of the pool, and a body that drips.
+            # The deadline limits everything: the wait for a pooled socket, and a slow body.
             timeout=_client_timeout(call.remaining(), call.connect_timeout, call.budget.timeout),
         )
         try:
             return await (opening if sending is None else _while_it_is_taken(opening, sending, call))
-        except aiohttp.ClientResponseError as failure:  # the first line of the answer, or a header, is none
+        except aiohttp.ClientResponseError as failure:  # an invalid status line or header
             what_came = _one_line(failure.message)
         except _failures() as failure:
             if sending is not None and sending.failure is not None:
                 raise sending.failure from None
             stale = carried_before.get() and time.monotonic() - began < _STALE_WITHIN
             raise _while_opening(call, failure, stale=stale) from without_frames(failure)
-        # Raised out here, and without its cause, which carries the request with its headers.
+        # Raised here without its cause, which contains the request with its headers.
         raise connection_errors.not_http(call.url, what_came, request_id=call.request_id)
 
     def _open_one(self) -> _Pool | None:
@@ -101,7 +101,7 @@ class AiohttpTransport:
         return None if pool is None or pool.session.closed else pool
 
     async def _open_pool(self) -> _Pool:
-        # Nothing else of this loop runs meanwhile: opening waits for nothing.
+        # Nothing else in this event loop runs meanwhile, because opening does not await.
         pool = await _Pool.open(self._settings)
         with self._lock:
             self._abandon_closed_loops()
@@ -115,7 +115,7 @@ class AiohttpTransport:
                 del self._pools[loop]
 
     async def aclose(self) -> None:
-        """Close this loop's sockets with a proper goodbye, and abandon those of other loops."""
+        """Shut down this event loop's sockets properly, and abandon those of other loops."""
         with self._lock:
             pool = self._pools.pop(asyncio.get_running_loop(), None)
         if pool is not None:
@@ -123,16 +123,16 @@ class AiohttpTransport:
         self.abandon()
 
     def abandon(self) -> None:
-        """Close every idle socket without waiting for its event loop: what a sync `close()` can do."""
+        """Close every idle socket without waiting for its event loop, for a sync `close()`."""
         with self._lock:
             for loop, pool in list(self._pools.items()):
                 pool.abandon(loop)
             self._pools.clear()
 
     def drop_after_fork(self) -> None:
-        """In a forked child: close its copies of the idle sockets, and touch nothing of the parent's event loops.
+        """In a forked child: close its copies of the idle sockets without touching the parent's event loops.
 
-        A loop's selector is shared with the parent: taking a socket out of it here would take it out there.
+        A loop's selector is shared with the parent: removing a socket here would remove it there.
         """
         for pool in list(self._pools.values()):
             for transport in pool.idle():
@@ -140,10 +140,10 @@ class AiohttpTransport:
 
 
 class _Pool:
-    """An aiohttp session that closes itself when its event loop ends.
+    """An aiohttp session that closes when its event loop ends.
 
-    It lives inside an async generator, which `asyncio.run` closes through `shutdown_asyncgens`. A plain session for
-    each loop gave 600 ResourceWarnings over 50 runs of `asyncio.run`.
+    It lives in an async generator, which `asyncio.run` closes through `shutdown_asyncgens`. A plain session for
+    each loop caused 600 ResourceWarnings in 50 runs of `asyncio.run`.
     """
 
     session: aiohttp.ClientSession
@@ -158,7 +158,7 @@ class _Pool:
     _keeper: AsyncGenerator[aiohttp.ClientSession, None]
 
     async def close(self) -> None:
-        with contextlib.suppress(RuntimeError):  # its loop is closing it already
+        with contextlib.suppress(RuntimeError):  # its event loop is already closing it
             await self._keeper.aclose()
 
     def idle(self) -> list[asyncio.Transport]:
@@ -181,8 +181,8 @@ class _Pool:
         elif _is_running_here(loop):
             self._abort()
         else:
-            # Another thread's loop, or one that rests: transports are its own affair. One that never runs again
-            # closes its sockets when it is collected.
+            # Another thread's loop, or a stopped one, must close its own transports. A loop that never runs again
+            # closes its sockets when it is garbage-collected.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._abort)
 
@@ -207,12 +207,12 @@ def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
 
 
 def _close_below(transport: Any) -> None:
-    """Close the socket under a transport whose loop cannot: `abort` would call the loop."""
+    """Close the socket of a transport whose event loop cannot do it; `abort` would call the loop."""
     inner = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None) or transport
     sock = getattr(inner, "_sock", None)
     if sock is not None:
         sock.close()
-        inner._sock = None  # noqa: SLF001 - else its destructor warns of a socket that is closed
+        inner._sock = None  # noqa: SLF001 - otherwise its destructor warns about the closed socket
 
 
 async def _keep_session(settings: ConnectionSettings) -> AsyncGenerator[aiohttp.ClientSession, None]:
@@ -225,7 +225,7 @@ async def _keep_session(settings: ConnectionSettings) -> AsyncGenerator[aiohttp.
         response_class=BoundedResponse,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
-        auto_decompress=False,  # it knows no limit; BodyReader does
+        auto_decompress=False,  # it has no limit; BodyReader has
         read_bufsize=2**18,
     )
     try:
@@ -249,7 +249,7 @@ def _tls_context(settings: ConnectionSettings) -> ssl.SSLContext | bool:
 def _loaded_tls_context(settings: ConnectionSettings) -> ssl.SSLContext:
     import certifi
 
-    # The same authorities as the sync transport trusts, not the system's.
+    # The same CA bundle as in the sync transport, not the system's.
     bundle = settings.verify if isinstance(settings.verify, str) else certifi.where()
     folder = bundle if Path(bundle).is_dir() else None
     context = ssl.create_default_context(cafile=None if folder else bundle, capath=folder)
@@ -264,7 +264,7 @@ def _loaded_tls_context(settings: ConnectionSettings) -> ssl.SSLContext:
 
 
 class AiohttpStream:
-    """The bytes of one answer as they come. Closing it, or cancelling its reader, closes the socket at once."""
+    """The bytes of one response as they arrive. Closing it or cancelling its reader closes the socket immediately."""
 
     def __init__(self, answer: aiohttp.ClientResponse, call: Call, limit: int | None) -> None:
         self._answer = answer
@@ -273,7 +273,7 @@ class AiohttpStream:
         self.headers = answer.headers
         self.request_id = _request_id(answer, call)
         self._body = BodyReader(answer.headers, limit, call.url, self.request_id)
-        # None when all of it has come, and the socket went back to the pool.
+        # None when the response is complete and the socket went back to the pool.
         self._socket: Any = answer.connection.protocol if answer.connection is not None else None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -289,7 +289,7 @@ class AiohttpStream:
         body.end()
 
     async def read(self) -> Response:
-        """The rest as one answer, whatever its status."""
+        """Return the rest as one response, with any status."""
         return Response(self.status, await self._whole(), self.headers, self._call.url, self.request_id)
 
     async def _whole(self) -> bytes:
@@ -310,7 +310,7 @@ class AiohttpStream:
             await asyncio.wait_for(chunks.__anext__(), _GRACE_SECONDS)
 
     def close(self) -> None:
-        """Same as `RequestsStream.close`: nothing is awaited."""
+        """Like `RequestsStream.close`; awaits nothing."""
         self._answer.close()
 
 
@@ -319,7 +319,7 @@ async def _while_it_is_taken(
 ) -> aiohttp.ClientResponse:
     """Send a form; raise XinferenceTimeoutError when the server takes none of it for the time of a read.
 
-    aiohttp watches what it reads alone (3.14.5): to a server that stopped reading it would write for ever.
+    aiohttp watches what it reads alone (3.14.5): to a server that stopped reading it would write without end.
     """
     task = asyncio.ensure_future(opening)
     taken = -1
@@ -337,7 +337,7 @@ async def _while_it_is_taken(
 
 @lru_cache(maxsize=8)
 def _client_timeout(total: float | None, connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
-    """The same object for the same numbers: without a deadline they are those of every call of a connection."""
+    """Return the same object for equal numbers, which are the same for all calls without a deadline."""
     import aiohttp
 
     return aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=read)

@@ -1,4 +1,4 @@
-"""One call on its way: its request ready to send, its id, and how long it may still take. Serves both transports."""
+"""One call: its request, its id and its remaining time. For both transports."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _SHORTEST_WAIT = 0.001
 
 
 class Budget:
-    """What one verb may take, all that it does included: description, token count, attempts, the explaining look.
+    """The time limits of one operation, including description, token count, attempts and diagnosis.
 
-    Its deadline begins when it is made. `timeout` and `connect_timeout` bound each request of it.
+    The deadline begins when the budget is created. `timeout` and `connect_timeout` limit each request.
     """
 
     __slots__ = ("_deadline_at", "connect_timeout", "deadline", "headers", "max_retries", "timeout")
@@ -46,7 +46,7 @@ class Budget:
 
     @classmethod
     def of(cls, settings: ConnectionSettings, options: CallOptions = DEFAULT_OPTIONS) -> Budget:
-        """Return the budget of one verb: what the call states, and else its connection."""
+        """Return the budget of one operation, from the call's options and the connection's settings."""
         return cls(
             options.timeout if options.timeout is not None else settings.timeout,
             options.connect_timeout if options.connect_timeout is not None else settings.connect_timeout,
@@ -56,11 +56,11 @@ class Budget:
         )
 
     def left(self) -> float | None:
-        """Return the seconds left of the deadline, negative when it has passed; None without one."""
+        """Return the seconds until the deadline, negative if it has passed; None without one."""
         return None if self._deadline_at is None else self._deadline_at - time.monotonic()
 
     def for_a_look(self, seconds: float) -> Budget | None:
-        """Return a budget for one short request within this one, without retries; None when no time is left."""
+        """Return a budget for one short request without retries within this one; None if no time is left."""
         left = self.left()
         if left is not None and left <= 0:
             return None
@@ -70,7 +70,7 @@ class Budget:
 
 
 class Call:
-    """One request under one connection, within a budget."""
+    """One request of one connection, within a budget."""
 
     __slots__ = ("_connection_headers", "body", "budget", "renewed", "request", "request_id", "resent", "upload", "url")
 
@@ -79,17 +79,17 @@ class Call:
         self.url = settings.server_url + request.path
         self.body = encode(request) if request.json is not None else None
         self.upload = FormUpload(request.form) if request.form is not None else None
-        # Named in the server's log and in our errors; the server echoes it, except on its plain-text 500s.
+        # In the server's log and in our errors. The server echoes it, except in its plain-text 500s.
         self.request_id = os.urandom(16).hex()
         self.budget = budget
         self._connection_headers = settings.headers
         self.renewed = False
         """Whether it was sent again with a renewed token."""
         self.resent = False
-        """Whether it was sent again after it met a stale socket."""
+        """Whether it was sent again after a stale socket."""
 
     def headers(self, authorization: str | None) -> dict[str, str]:
-        """Return what is sent beside the body; the connection's headers win over ours, the call's over those."""
+        """Return the headers. The connection's override ours, and the call's override those."""
         headers = {
             "Accept": "application/json, text/event-stream",
             "Accept-Encoding": "identity",
@@ -107,41 +107,41 @@ class Call:
         add_trace_context(headers)
         for pairs in (self._connection_headers, self.budget.headers):
             if pairs:
-                # By any spelling of the name: aiohttp would else send both, `Authorization` and `authorization`.
+                # Case-insensitive: aiohttp would otherwise send both `Authorization` and `authorization`.
                 stated = {name.lower() for name, _ in pairs}
                 headers = {name: value for name, value in headers.items() if name.lower() not in stated}
                 headers.update(pairs)
         return headers
 
     def encoded_url(self) -> URL:
-        """Return the URL for aiohttp, which would else quote a quoted model UID once more."""
+        """Return the URL for aiohttp, which would otherwise quote a quoted model UID again."""
         from yarl import URL
 
         return URL(self.url, encoded=True)
 
     @property
     def connect_timeout(self) -> float | None:
-        """Seconds to wait for the connection itself."""
+        """Maximum seconds to wait for the connection to open."""
         return self.budget.connect_timeout
 
     def connect_patience(self) -> float | None:
-        """Return the seconds to wait for the connection: connect_timeout, or what is left of the deadline."""
+        """Return the seconds to wait for the connection: connect_timeout or the remaining deadline."""
         left = self.remaining()
         patience = self.budget.connect_timeout
         return patience if left is None or (patience is not None and patience < left) else left
 
     def is_late(self) -> bool:
-        """Return whether a wait that has just ended was ended by the deadline."""
+        """Return whether the deadline ended the wait that just ended."""
         left = self.budget.left()
         return left is not None and left <= _SHORTEST_WAIT * 10
 
     @property
     def deadline(self) -> float | None:
-        """The deadline that was stated, in seconds from the verb's beginning."""
+        """The deadline as given, in seconds from the start of the operation."""
         return self.budget.deadline
 
     def remaining(self) -> float | None:
-        """Return the seconds left of the deadline; None without one.
+        """Return the seconds until the deadline; None without one.
 
         Raises:
             XinferenceTimeoutError: None are left.
@@ -154,7 +154,7 @@ class Call:
         return max(left, _SHORTEST_WAIT)
 
     def read_timeout(self) -> float | None:
-        """Return the seconds to wait for the next byte: the timeout, or what is left of the deadline."""
+        """Return the seconds to wait for the next byte: the timeout or the remaining deadline."""
         left = self.remaining()
         timeout = self.budget.timeout
         if left is None or (timeout is not None and timeout < left):
@@ -166,7 +166,7 @@ class Call:
         return connection_errors.deadline_passed(self.url, self.budget.deadline)
 
     def timed_out(self) -> XinferenceTimeoutError:
-        """Return the error for a wait that ended without a byte: the timeout's, or the deadline's."""
+        """Return the error for a wait without a byte: for the timeout or the deadline."""
         if self.is_late():
             return self.deadline_passed()
         return connection_errors.read_timed_out(self.url, self.budget.timeout, request_id=self.request_id)

@@ -1,4 +1,4 @@
-"""Where this program runs: told apart only where an error message must differ."""
+"""Detects containers, for error messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @lru_cache(maxsize=1)
 def inside_container() -> bool:
-    """Return whether this process runs in a Docker, Podman or Kubernetes container, as far as a look can tell."""
+    """Return whether this process seems to run in a Docker, Podman or Kubernetes container."""
     if os.environ.get("KUBERNETES_SERVICE_HOST"):
         return True
     return any(Path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv"))

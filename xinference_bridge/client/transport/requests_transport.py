@@ -1,4 +1,4 @@
-"""HTTP over `requests`: one exchange, or one stream of bytes. No retries, no credentials of its own."""
+"""HTTP with `requests`: one exchange or one stream of bytes, without retries and credentials."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from xinference_bridge.client.transport.call import Call
     from xinference_bridge.client.transport.upload import Sending
 
-#: The most that one read of the socket takes; what comes is passed on at once, however short.
+#: Maximum bytes of one read. Received bytes are passed on immediately, however few.
 _READ_SIZE = 65536
-#: How long the end of a stream that has said `[DONE]` is waited for, so that its socket can be kept.
+#: How long to wait for the end of a stream after `[DONE]`, so that its socket can be reused.
 _GRACE_SECONDS = 0.2
 
 
 class RequestsTransport:
-    """The sockets of one connection for sync callers; safe to use from many threads.
+    """The sockets of one connection for sync callers. Thread-safe.
 
-    Speaks to the adapter below `requests.Session`: a session shared by threads races on its headers and cookies, lets
-    `.netrc` replace `Authorization`, and looks up proxies at every call.
+    Uses the adapter below `requests.Session`: a session shared by threads has races on its headers and cookies, lets
+    `.netrc` replace `Authorization`, and looks up proxies on every call.
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:
@@ -47,11 +47,11 @@ class RequestsTransport:
         self._cert = settings.cert if over_tls else None
         self._limit = settings.max_response_bytes
         proxy = settings.proxy_to_use()
-        # A proxy's URL may hold a password.
+        # A proxy's URL may contain a password.
         self._proxies = {"http": Secret(proxy), "https": Secret(proxy)} if proxy else {}
 
     def send(self, call: Call, authorization: str | None) -> Response:
-        """The whole answer, whatever its status. Raises XinferenceConnectionError or XinferenceTimeoutError."""
+        """Return the complete response, with any status. Raise XinferenceConnectionError or XinferenceTimeoutError."""
         stream = self.stream(call, authorization)
         try:
             return stream.read()
@@ -60,7 +60,7 @@ class RequestsTransport:
             raise
 
     def stream(self, call: Call, authorization: str | None) -> RequestsStream:
-        """The answer's head, with its bytes to come."""
+        """Return the response's head and the stream of its bytes."""
         watch = Watch(call.budget.timeout, call.remaining())
         sending = call.upload.attempt(call.remaining) if call.upload is not None else None
         try:
@@ -80,10 +80,10 @@ class RequestsTransport:
         self._adapter.close()
 
     def drop_after_fork(self) -> None:
-        """In a forked child: close its copies of the idle sockets, which says nothing to the server.
+        """In a forked child: close its copies of the idle sockets without sending anything.
 
-        Takes none of the pools' locks, since another thread of the parent may have held them. A copy that stayed open
-        would keep the server from noticing when the parent closes its own.
+        Takes none of the pools' locks, because another thread of the parent may have held them. An open copy
+        would hide from the server that the parent closed its own.
         """
         pools = getattr(self._adapter.poolmanager.pools, "_container", {})
         for pool in list(pools.values()):
@@ -103,16 +103,16 @@ class RequestsTransport:
             )
         except requests.RequestException as failure:
             raise _while_opening(call, failure, watch) from without_frames(failure)
-        except (ValueError, urllib3.exceptions.HTTPError) as failure:  # a URL or a header that cannot be written
+        except (ValueError, urllib3.exceptions.HTTPError) as failure:  # an invalid URL or header
             raise _unusable(call, failure) from without_frames(failure)
         except TimeoutError as failure:
             raise call.timed_out() from without_frames(failure)
-        except OSError as failure:  # a CA bundle or client certificate that is not there
+        except OSError as failure:  # a missing CA bundle or client certificate
             raise _unusable_file(call, failure) from without_frames(failure)
 
 
 class RequestsStream:
-    """The bytes of one answer as they come. Closing it, or leaving it, closes the socket at once."""
+    """The bytes of one response as they arrive. Closing it closes the socket immediately."""
 
     def __init__(self, answer: requests.Response, call: Call, watch: Watch, limit: int | None) -> None:
         self._answer = answer
@@ -126,7 +126,7 @@ class RequestsStream:
     def __iter__(self) -> Iterator[bytes]:
         raw, watch, body = self._answer.raw, self._watch, self._body
         try:
-            # Not `stream`, which waits for the whole of a chunk, or, without chunks, for a full buffer.
+            # Not `stream`, which waits for a complete chunk or, without chunks, for a full buffer.
             while data := raw.read1(_READ_SIZE, decode_content=False):
                 watch.overhead = 0
                 if content := body.feed(data):
@@ -136,7 +136,7 @@ class RequestsStream:
         body.end()
 
     def read(self) -> Response:
-        """The rest as one answer, whatever its status."""
+        """Return the rest as one response, with any status."""
         return Response(self.status, self._whole(), self.headers, self._call.url, self.request_id)
 
     def _whole(self) -> bytes:
@@ -144,7 +144,7 @@ class RequestsStream:
         try:
             if length is None:
                 return b"".join(self)
-            # Of a length that was found to be within the limit: all of it in one read.
+            # The length is within the limit: one read.
             self._watch.overhead = -length
             return self._answer.raw.read(decode_content=False)
         except _READ_FAILURES as failure:
@@ -153,18 +153,18 @@ class RequestsStream:
             raise connection_errors.out_of_memory(self._call.url, request_id=self.request_id) from None
 
     def finish(self, chunks: Iterator[bytes]) -> None:
-        """Read the end of a stream that has said all, so that its socket can be kept; not for long, and never fail."""
+        """Read the end of a finished stream, so that its socket can be reused. Quick, and never raises."""
         self._watch.end_within(_GRACE_SECONDS)
         with suppress(XinferenceError):
             next(chunks, None)
 
     def close(self) -> None:
-        """Give the socket back when the answer was read to its end, else close it, which ends the generation.
+        """Return the socket to the pool if the response is complete, else close it.
 
-        4.1.0 sees the socket close at once and aborts by itself. Measured: the transformers engine stops at its next
-        token, 0.05 s after the close; llama.cpp goes on to the end (1,535 tokens of 1,501 asked for and 34 of prompt),
-        and `POST …/requests/{id}/abort` changes nothing there, before the close or after it: it answers `NO_OP`. So
-        nothing more is sent than the goodbye.
+        4.1.0 notices the closed socket immediately and aborts on its own. Measured: the transformers engine stops at
+        its next token, 0.05 s after the close; llama.cpp continues to the end (1,535 tokens of 1,501 requested and 34
+        of prompt), and `POST …/requests/{id}/abort` has no effect there, before or after the close: it answers `NO_OP`.
+        So nothing else is sent.
         """
         self._answer.close()
 
@@ -199,7 +199,7 @@ def _while_opening(call: Call, failure: requests.RequestException, watch: Watch)
         return XinferenceConnectionError(f"The proxy on the way to {call.url} does not answer.", url=call.url)
     if isinstance(failure, requests.ConnectionError):
         return _broken(call, _reason(failure), watch)
-    if isinstance(failure, requests.exceptions.InvalidHeader):  # of the answer; ours were checked
+    if isinstance(failure, requests.exceptions.InvalidHeader):  # of the response; ours were checked
         return connection_errors.not_http(call.url, _short(failure), request_id=call.request_id)
     return _unusable(call, failure)
 
@@ -241,7 +241,7 @@ def _unusable_file(call: Call, failure: OSError) -> XinferenceConfigurationError
 
 
 def _reason(failure: BaseException) -> BaseException:
-    """What lies under requests' and urllib3's wrappers."""
+    """Return the cause below the wrappers of requests and urllib3."""
     inner = failure.args[0] if failure.args and isinstance(failure.args[0], BaseException) else failure
     inner = getattr(inner, "reason", None) or inner
     if isinstance(inner, urllib3.exceptions.ProtocolError) and len(inner.args) > 1:

@@ -1,8 +1,8 @@
-"""Whether the socket of the present exchange had carried one before, as aiohttp's connector tells of it."""
+"""Whether the socket of the current exchange was used before, as reported by the aiohttp connector."""
 
 from __future__ import annotations
 
 from contextvars import ContextVar
 
-#: Set by the connector in the task that asks for a socket. Not a trace of aiohttp's, which costs each call 10 µs.
+#: Set by the connector in the task that requests a socket. Not aiohttp's tracing, which costs 10 µs per call.
 carried_before: ContextVar[bool] = ContextVar("xinference_bridge_carried_before", default=False)

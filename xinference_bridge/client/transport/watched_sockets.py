@@ -1,8 +1,8 @@
-"""Sockets of `requests` whose every read is watched: by a deadline, and by how much comes that is no body.
+"""Sockets for `requests` with a deadline and a limit on bytes outside of the body.
 
-urllib3 bounds each read alone, so that a server which sends a byte a second outlives every timeout, in the status
-line, the headers, the size of a chunk or the trailers. All of these are read through one `readinto`, and the watch
-stands there: no thread, and nothing to pay for a call without a deadline but an addition.
+urllib3 limits each read separately, so a server that sends one byte per second never times out, in the status
+line, the headers, the chunk sizes or the trailers. All of these are read through one `readinto`, which is where
+the check is: no thread, and no cost without a deadline except an addition.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from xinference_bridge.protocol.body import MOST_OVERHEAD
 
-#: A server that had closed a pooled socket is noticed at once; one that hangs up later has read the request.
+#: A pooled socket that was already closed fails immediately. If it fails later, the server has read the request.
 _STALE_WITHIN = 1.0
 
 
 class TooMuchOverhead(http.client.HTTPException):
-    """An answer floods its reader with what is no body."""
+    """A response has too many bytes outside of its body."""
 
 
 class Watch:
-    """Bounds the exchange of one call on one socket."""
+    """The limits of one exchange on one socket."""
 
     __slots__ = ("at_end", "began", "ends_at", "overhead", "received", "reused", "timeout")
 
     def __init__(self, timeout: float | None, left: float | None) -> None:
         self.began = time.monotonic()
         self.timeout = timeout
-        """Seconds that one read may take."""
+        """Maximum seconds of one read."""
         self.ends_at = None if left is None else self.began + left
-        """When the last read ends, on the monotonic clock."""
+        """The deadline, on the monotonic clock."""
         self.overhead = 0
-        """Bytes received since the last of the body."""
+        """Bytes received since the last bytes of the body."""
         self.received = False
-        """Whether a byte came."""
+        """Whether a byte arrived."""
         self.at_end = False
         """Whether the server closed its side."""
         self.reused = False
-        """Whether the socket had carried an exchange before this one."""
+        """Whether the socket was used before this exchange."""
 
     def next_wait(self) -> float | None:
-        """Return the seconds that the next read or write may take.
+        """Return the maximum seconds of the next read or write.
 
         Raises:
             TimeoutError: None are left.
@@ -61,34 +61,34 @@ class Watch:
         return left if self.timeout is None or left < self.timeout else self.timeout
 
     def end_within(self, seconds: float) -> None:
-        """Let the reads that are left take no longer than this together."""
+        """Limit the remaining reads to this total."""
         end = time.monotonic() + seconds
         self.ends_at = end if self.ends_at is None else min(end, self.ends_at)
 
     def found_stale(self) -> bool:
-        """Return whether a hang-up now means that the server had closed the pooled socket before the request came."""
+        """Return whether the server had closed the pooled socket before the request arrived."""
         return self.reused and not self.received and time.monotonic() - self.began < _STALE_WITHIN
 
 
 class WatchTimeout(urllib3.Timeout):
-    """What carries a watch through `requests` and urllib3 to the socket."""
+    """Passes the limits through `requests` and urllib3 to the socket."""
 
     def __init__(self, watch: Watch, connect: float | None) -> None:
         super().__init__(connect=connect, read=watch.next_wait())
         self.watch = watch
 
     def clone(self) -> WatchTimeout:
-        """Return one with its own clock, as urllib3 wants for each request."""
+        """Return a copy with its own clock, as urllib3 requires for each request."""
         twin = WatchTimeout(self.watch, self._connect)  # type: ignore[arg-type] # as it was given
         twin._read = self._read
         return twin
 
 
 class WatchedAdapter(HTTPAdapter):
-    """An adapter whose pools watch their sockets; it takes a `WatchTimeout`."""
+    """An adapter whose pools limit their sockets. Accepts a `WatchTimeout`."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make the pools of direct connections."""
+        """Create the pools of direct connections."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
@@ -100,7 +100,7 @@ class WatchedAdapter(HTTPAdapter):
 
 
 class _WatchedPool:
-    """What both pools add to urllib3's. The class of a connection stays theirs: only objects are changed."""
+    """The common code of both pools. It changes only connection objects, not urllib3's classes."""
 
     def _make_request(self, conn: Any, *args: Any, **kwargs: Any) -> Any:
         watch: Watch = kwargs["timeout"].watch
@@ -112,7 +112,7 @@ class _WatchedPool:
     def _validate_conn(self, conn: Any) -> None:
         super()._validate_conn(conn)  # type: ignore[misc]
         if getattr(conn, "sock", None) is not None:
-            # urllib3 would send the request within connect_timeout, which is meant for less than an upload.
+            # urllib3 applies connect_timeout to sending the request too, which is too short for an upload.
             conn.timeout = conn.watch.next_wait()
 
 
@@ -145,11 +145,11 @@ class _WatchedResponse(http.client.HTTPResponse):
     def begin(self) -> None:
         super().begin()
         while 100 <= self.status < 200 and self.status != 101:
-            # http.client passes over 100 alone, and takes 103 Early Hints for the answer.
+            # http.client skips only 100, and treats 103 Early Hints as the final response.
             self.headers = self.msg = None  # type: ignore[assignment]
             super().begin()
         if self._watch.at_end:
-            # Headers that are cut off are all there are to http.client: an answer of no length and no content.
+            # http.client treats truncated headers as complete: a response without length and content.
             raise http.client.IncompleteRead(b"")
 
 

@@ -1,1 +1,1 @@
-"""Chat: from what a caller asks for to the request that the model's engine honours, and from deltas to the answer."""
+"""Chat: from a call to the request that the model's engine supports, and from deltas to the answer."""

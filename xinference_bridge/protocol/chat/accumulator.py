@@ -1,6 +1,6 @@
-"""Chat deltas in, the growing message out: one reader for streamed and whole answers, sync and async.
+"""Converts the chunks of an answer to deltas and the final message, for streamed and complete answers.
 
-A whole answer is read as one long delta, so that the joined deltas of a stream equal the answer that was not streamed.
+A complete answer is read as one chunk, so that the joined deltas of a stream equal the answer without streaming.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from xinference_bridge.protocol.shape_errors import wrong_shape
 
 
 class ChatAccumulator:
-    """Reads the chunks of one answer in order and tells what each adds.
+    """Reads the chunks of one answer in order and returns the delta of each.
 
-    `tools`: those that the model was offered, whose calls may stand in the text; True where only tags are looked for.
+    `tools`: the tools of the request, whose calls may be in the text; True to look only for tags.
     `start`: what an answer without an opening tag begins with (see TagSplitter). `family`: the model's, for its tags.
-    `completion`: reads the chunks of `/v1/completions`, whose text is as the model wrote it.
+    `completion`: whether the chunks are those of `/v1/completions`, whose text is returned unchanged.
     """
 
     __slots__ = (
@@ -59,13 +59,14 @@ class ChatAccumulator:
         self._family = family
         self._completion = completion
         self._tools: bool | tuple[Any, ...] = tools if isinstance(tools, bool) else tuple(tools)
-        self._served_thought = False  # the server told reasoning apart
+        self._served_thought = False  # the server separated the reasoning
         self._splitter = TagSplitter(tools=self._tools, start=start, family=family)
         self._served_channels: ChannelSplitter | None = None
         if self._tools and family == "gpt-oss":
             # The server's parser of channels knows none for calls, and leaves them in the reasoning (4.1.0).
-            self._served_channels = ChannelSplitter(Offered(() if self._tools is True else self._tools), thinking=True)
-        self._plain = completion  # the text needs no look at
+            offered = Offered(self._tools if isinstance(self._tools, tuple) else ())
+            self._served_channels = ChannelSplitter(offered, thinking=True)
+        self._plain = completion  # the text need not be parsed
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._gap = ""
@@ -79,16 +80,16 @@ class ChatAccumulator:
 
     @property
     def text(self) -> str:
-        """The answer's text so far; what is still held back is not in it."""
+        """The answer's text so far, without text that is held back."""
         return "".join(self._text)
 
     def mark_done(self) -> None:
-        """Notes that the server said `[DONE]`."""
+        """Record that the server sent `[DONE]`."""
         self.done = True
 
-    # One function on purpose: it runs once a token, and a call costs as much as four look-ups.
+    # One function on purpose: it runs once per token, and a call costs as much as four lookups.
     def feed(self, event: Mapping[str, Any]) -> ChatDelta | None:  # noqa: C901, PLR0912, PLR0915
-        """What this chunk adds; None when it adds nothing. Raises XinferenceProtocolError on another shape."""
+        """Return the delta of this chunk, or None. Raise XinferenceProtocolError for an invalid chunk."""
         if type(event) is not dict and not isinstance(event, Mapping):
             raise wrong_shape("a chunk", "an object", event)
         self._last = event
@@ -97,12 +98,12 @@ class ChatAccumulator:
             self._calls.answer_id = event.get("id")
         usage = event.get("usage")
         if usage is not None:
-            # Never added up: the transformers engine sends the same usage twice, in its last two chunks.
+            # Not summed: the transformers engine sends the same usage in its last two chunks.
             self._usage = _usage_from_wire(usage) or self._usage
         choices = event.get("choices")
         if type(choices) is not list:
             if choices is None:
-                return None  # a gateway's own chunk, or one of usage alone
+                return None  # a gateway's own chunk, or one with only usage
             raise wrong_shape("choices", "a list", choices)
         if not choices:
             return None  # llama.cpp's last chunk with usage
@@ -110,13 +111,13 @@ class ChatAccumulator:
         if type(choice) is not dict:
             raise wrong_shape("a choice", "an object", choice)
         if choice.get("index"):
-            # Xinference ignores `n`: a second choice would be another server's, and nobody asked for it.
+            # Xinference ignores `n`, so a second choice comes from another server and was not requested.
             choice = _choice_zero(choices)
             if choice is None:
                 return None
         reason = choice.get("finish_reason")
         if reason is not None and self._finish_reason is None:
-            # The first one holds: the transformers engine streams "length", then "stop".
+            # The first one counts: the transformers engine streams "length", then "stop".
             if type(reason) is not str:
                 raise wrong_shape("finish_reason", "a string", reason)
             self._finish_reason = reason or None
@@ -156,14 +157,14 @@ class ChatAccumulator:
             self._text.append(content)
             return ChatDelta(content, "", [], logprobs)
         if delta is not None and "reasoning_content" in delta:
-            # The server looked for reasoning, and says of each piece that it is none.
+            # The server parses reasoning, and marks each piece as not being any.
             pieces = self._splitter.expect_text() + self._splitter.feed(content)
         else:
             pieces = self._splitter.feed(content)
         if len(pieces) == 1:
             piece = pieces[0]
             if piece[0] == "text":
-                if not self._tools:  # with tools, tags are looked for to the end
+                if not self._tools:  # with tools, tags are parsed to the end
                     self._plain = self._splitter.plain
                 self._text.append(piece[1])
                 return ChatDelta(piece[1], "", [], logprobs)
@@ -175,9 +176,9 @@ class ChatAccumulator:
         return out if out.text or out.reasoning or out.tool_calls or logprobs is not None else None
 
     def finish(self) -> ChatDelta:
-        """What was held back, and the whole answer as `final`.
+        """Return the text that was held back, and the complete answer as `final`.
 
-        Raises XinferenceStreamError, with the text so far, when the stream gave neither a finish_reason nor `[DONE]`.
+        Raises XinferenceStreamError with the text so far if the stream had neither a finish_reason nor `[DONE]`.
         """
         out = ChatDelta()
         self._close(out)
@@ -193,13 +194,13 @@ class ChatAccumulator:
         return out
 
     def whole(self, body: Mapping[str, Any], choice: Mapping[str, Any]) -> ChatResult:
-        """The answer that one choice holds, read as if it were the only chunk of a stream."""
+        """Return the answer of one choice, read like the only chunk of a stream."""
         self.feed({**body, "choices": [choice]})
         out = ChatDelta()
         self._close(out)
         result = self._result(out, body, dict(body))
         if self._calls.served:
-            result.text = result.text.strip()  # the newlines that the server's parser leaves about what it cut out
+            result.text = result.text.strip()  # the newlines that the server's parser leaves around what it removed
         return result
 
     def _close(self, out: ChatDelta) -> None:
@@ -220,7 +221,7 @@ class ChatAccumulator:
         reason = self._finish_reason
         calls = self._calls.finish(out.tool_calls, cut=reason == "length")
         if calls and reason in ("stop", "function_call"):
-            reason = "tool_calls"  # what a server says that parsed the calls itself
+            reason = "tool_calls"  # from a server that parsed the calls itself
         first: Mapping[str, Any] = self._first if self._first is not None else {}
         return ChatResult(
             text=self.text,
@@ -239,13 +240,13 @@ class ChatAccumulator:
     def _take_rich(
         self, delta: dict[str, Any], content: Any, logprobs: list[dict[str, Any]] | None
     ) -> ChatDelta | None:
-        """Reads a delta with more than text in it."""
+        """Read a delta with more than text."""
         out = ChatDelta(logprobs=logprobs)
         reasoning = delta.get("reasoning_content") or delta.get("reasoning")
         if reasoning:
             if type(reasoning) is not str:
                 raise wrong_shape("reasoning_content", "a string", reasoning)
-            # The server tells reasoning apart, so that tags in `content` are the answer's own words.
+            # The server separates reasoning, so tags in `content` belong to the answer.
             self._served_thought = True
             self._add(self._splitter.stop_reasoning(), out)
             if self._served_channels is None:
@@ -286,7 +287,7 @@ class ChatAccumulator:
             out.reasoning += kept
 
     def _begun(self, content: str) -> str:
-        """The text without the white space that stands between a thought and the answer."""
+        """Return the text without the whitespace between the reasoning and the answer."""
         if self._after_thought:
             content = content.lstrip()
             self._after_thought = not content
@@ -304,7 +305,7 @@ class ChatAccumulator:
                 self._calls.take_written(piece[1], out.tool_calls)
 
     def _take_logprobs(self, wire: Any) -> list[dict[str, Any]] | None:
-        """The entries of this chunk, one a token; None when it has none."""
+        """Return the entries of this chunk, one per token; None if it has none."""
         if type(wire) is not dict:
             raise wrong_shape("logprobs", "an object", wire)
         entries = wire.get("content")
@@ -324,9 +325,9 @@ class ChatAccumulator:
 def chat_result_from_wire(
     body: Mapping[str, Any], *, tools: bool | Iterable[Any], start: Start = "text", family: str | None = None
 ) -> ChatResult:
-    """The answer of a chat call that was not streamed.
+    """Return the answer of a chat call without streaming.
 
-    Raises XinferenceProtocolError when it has no choice, or another shape.
+    Raises XinferenceProtocolError if it has no choice or is invalid.
     """
     choice = _only_choice(body)
     message = choice.get("message")
@@ -357,7 +358,7 @@ def _choice_zero(choices: list[Any]) -> dict[str, Any] | None:
 
 
 def _either(first: Mapping[str, Any], last: Mapping[str, Any], key: str, kinds: tuple[type, ...]) -> Any:
-    """The first chunk's value, or the last one's; None unless it is of a kind that the field can have."""
+    """Return the first chunk's value, or the last one's; None if its type is wrong."""
     for source in (first, last):
         value = source.get(key)
         if type(value) in kinds:
@@ -366,7 +367,7 @@ def _either(first: Mapping[str, Any], last: Mapping[str, Any], key: str, kinds: 
 
 
 def _usage_from_wire(wire: Any) -> Usage | None:
-    """The counts, or None when the server did not count: Xinference writes -1 for tokens that it does not know."""
+    """Return the counts, or None without any: Xinference sends -1 for unknown numbers of tokens."""
     if type(wire) is not dict:
         raise wrong_shape("usage", "an object", wire)
     prompt, completion = _count(wire.get("prompt_tokens")), _count(wire.get("completion_tokens"))
@@ -392,7 +393,7 @@ def _inner(wire: dict[str, Any], outer: str, inner: str) -> Any:
 
 
 def _legacy_logprobs(wire: dict[str, Any]) -> Any:
-    """The entries that a chat gives, out of the parallel lists of `/v1/completions`; [] when there are none."""
+    """Convert the parallel lists of `/v1/completions` to a chat's entries; [] if there are none."""
     tokens, values, tops = wire.get("tokens"), wire.get("token_logprobs"), wire.get("top_logprobs")
     if type(tokens) is not list or type(values) is not list or len(tokens) != len(values):
         return []

@@ -1,4 +1,4 @@
-"""Tool calls that a model writes into its text, cut out of it while it streams. Pure."""
+"""Extract tool calls from streamed text. Pure."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def _tags(family: str | None) -> tuple[re.Pattern[str], tuple[str, ...], int]:
 
 
 class CallSplitter:
-    """Cuts calls out of text that comes in pieces; what is told, joined, is the same however the text was cut.
+    """Extracts calls from text that arrives in pieces. The joined result does not depend on how the text was split.
 
-    A tag is text where it is quoted in code, and where no call follows it. White space that touches a call belongs to
-    the layout. A call is told once it is whole.
+    A tag is text if it is quoted in code or if no call follows it. Whitespace next to a call belongs to
+    the layout. A call is returned once it is complete.
     """
 
     __slots__ = (

@@ -1,4 +1,4 @@
-"""Whether a prompt can be longer than a model's context, known without asking where it plainly cannot. Pure."""
+"""Checks whether a prompt can exceed a model's context, without a request if it clearly cannot. Pure."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from xinference_bridge.protocol.chat.request import ChatCall, prompt_bytes
 from xinference_bridge.protocol.engines import engine_named
 from xinference_bridge.protocol.model_info import ModelInfo
 
-#: A count that is refused says nothing of the call itself, which goes on.
+#: A failed token count does not affect the call itself.
 NOT_COUNTED = (XinferenceBadRequestError, XinferencePermissionError, XinferenceUnsupportedError)
-#: A prompt of fewer bytes fits every model that is served in earnest; its model need not be known for that.
+#: A prompt with fewer bytes fits every real model, so its description is not needed.
 SHORT_BYTES = 1500
-#: What a chat template adds at most, in tokens: its preamble (Qwen's for tools is the longest seen, about 200), and
+#: Maximum tokens that a chat template adds: its preamble (the longest one seen is Qwen's for tools, about 200), and
 #: the marks around each message.
 _TEMPLATE_TOKENS = 320
 _MARKS_A_MESSAGE = 8
-#: The transformers engine keeps this many tokens free beside max_tokens before it cuts the prompt.
+#: The transformers engine reserves this many tokens besides max_tokens before it truncates the prompt.
 _SPARE_TOKENS = 8
 #: Bytes of prompt for each token of the context, from where on it is likely not to fit: English has about 4.2 a token.
 _LIKELY_BYTES = 4
 
 
 def must_count(call: ChatCall, model: ModelInfo | None, size: int) -> bool:
-    """Whether the tokens have to be counted: the engine would cut the prompt in silence, and it may be too long."""
+    """Return whether to count the tokens: the engine silently truncates prompts, and this one may be too long."""
     length = _length(call, model)
     if model is None or length is None or not engine_named(model.engine).truncates_silently:
         return False
@@ -41,14 +41,14 @@ def must_count(call: ChatCall, model: ModelInfo | None, size: int) -> bool:
 
 
 def refuse_overflow(call: ChatCall, model: ModelInfo, tokens: int | None) -> None:
-    """Raise XinferenceContextOverflowError, naming both sizes, when this many tokens do not fit; None is not known."""
+    """Raise XinferenceContextOverflowError with both sizes if this many tokens do not fit; None is unknown."""
     length = _length(call, model) or 0
     if tokens is not None and tokens > _room(call.parameters, length):
         raise overflow(model, length, tokens, call.parameters.get("max_tokens"))
 
 
 def explained_by_size(error: XinferenceServerError, call: ChatCall, model: ModelInfo | None) -> XinferenceError:
-    """The failure of a call whose prompt is so long that nothing else is likelier; else the error itself.
+    """Return a context overflow error for a failed call with a very long prompt; else the error itself.
 
     llama.cpp refuses a prompt that does not fit, and 4.1.0 says of it no more than "The chat completion request failed.
     Check the server logs for details.": as a 500, and streamed as an error under 200. It counts no tokens for others.
@@ -74,14 +74,14 @@ def explained_by_size(error: XinferenceServerError, call: ChatCall, model: Model
 
 
 def _length(call: ChatCall, model: ModelInfo | None) -> int | None:
-    """Return the tokens that a request may hold: as the caller states them, else as the server describes them."""
+    """Return the maximum tokens of a request, from the caller or else from the server's description."""
     if call.context_length is not None:
         return call.context_length
     return model.context_length if model is not None else None
 
 
 def overflow(model: ModelInfo, length: int, tokens: int | None, max_tokens: Any) -> XinferenceContextOverflowError:
-    """The error that names the prompt's size and the context's."""
+    """Return the error with the sizes of the prompt and the context."""
     size = f"of {tokens} tokens" if tokens is not None else "sent"
     kept = f", {max_tokens} of them kept for the answer" if isinstance(max_tokens, int) else ""
     msg = (

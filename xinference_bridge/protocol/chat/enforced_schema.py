@@ -1,4 +1,4 @@
-"""Schemas as they are sent to an engine that enforces them: closed, whole, and one for a choice among tools. Pure."""
+"""Prepare schemas for an engine that enforces them: closed objects, valid references, one for all tools. Pure."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _resolve(reference: str, root: Any) -> Any:
 
 
 def refuse_dangling(schema: Any, where: str) -> None:
-    """Refuse a schema with a `$ref` that names nothing in it: llama.cpp (4.1.0) answers a 500 without a reason.
+    """Check that every `$ref` of a schema can be resolved: llama.cpp (4.1.0) answers an unexplained 500 otherwise.
 
     Raises:
         XinferenceBadRequestError: Such a reference; the message has it, and `where` the schema stands.

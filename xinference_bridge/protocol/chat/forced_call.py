@@ -1,4 +1,4 @@
-"""A forced tool call that an engine enforced as JSON, `{"name": …, "arguments": {…}}`: a tool call again. Pure.
+"""Convert a forced tool call that an engine enforced as JSON, `{"name": …, "arguments": {…}}`, to a tool call. Pure.
 
 llama.cpp (4.1.0) enforces a schema from the first token, and `tool_choice` not at all: SmolLM2 wrote 500 tokens of
 prose under "required", and held the schema every time.
@@ -37,13 +37,13 @@ For each function call, return a json object with function name and arguments:
 
 
 def with_call_instruction(messages: Sequence[WireMessage], tools: Sequence[WireTool]) -> list[WireMessage]:
-    """Return the messages with the tools told in words: a schema alone says nothing of them to the model."""
+    """Return the messages with a description of the tools, because the model does not see the schema."""
     written = "\n".join(json.dumps(tool, ensure_ascii=False, default=str) for tool in tools)
     return with_system_words(messages, _INSTRUCTION.format(tools=written))
 
 
 def with_system_words(messages: Sequence[WireMessage], words: str) -> list[WireMessage]:
-    """Return the messages with these words at the end of the first system message, or in one of their own."""
+    """Return the messages with this text at the end of the first system message, or in a new one."""
     first = messages[0] if messages else None
     if first is not None and first["role"] == "system":
         said = first.get("content") or ""
@@ -53,7 +53,7 @@ def with_system_words(messages: Sequence[WireMessage], words: str) -> list[WireM
 
 
 def read_call(result: ChatResult, *, reasoning_is_answer: bool) -> None:
-    """Turn the JSON of a whole answer into its tool call, in place; an answer that is none stays as it is.
+    """Convert the JSON of a complete answer to its tool call, in place. Any other answer does not change.
 
     Args:
         result: The answer as it was read.
@@ -74,7 +74,7 @@ def read_call(result: ChatResult, *, reasoning_is_answer: bool) -> None:
 
 
 def _call_id(answer_id: str | None) -> str:
-    # Derived, as a parsed call's is: a random one would differ at every replay of a recording.
+    # Derived from the call, because a random id would differ in every replay of a recording.
     return f"call_{answer_id}_0" if answer_id else "call_0"
 
 
@@ -110,7 +110,7 @@ class GrowingAnswer(Protocol):
         """The text so far."""
 
     def mark_done(self) -> None:
-        """Note that the server said `[DONE]`."""
+        """Record that the server sent `[DONE]`."""
 
     def feed(self, event: Mapping[str, Any]) -> ChatDelta | None:
         """Return what this chunk adds."""
@@ -136,7 +136,7 @@ class ForcedCallAnswer:
         return self._said
 
     def mark_done(self) -> None:
-        """Note that the server said `[DONE]`."""
+        """Record that the server sent `[DONE]`."""
         self._answer.mark_done()
 
     def feed(self, event: Mapping[str, Any]) -> ChatDelta | None:

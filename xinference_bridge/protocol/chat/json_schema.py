@@ -1,7 +1,7 @@
-"""Whether a value is what a JSON schema says: for the answers of engines that hold a model to nothing. Pure.
+"""Check a value against a JSON schema, for engines that do not enforce it. Pure.
 
-Reads what the frameworks write into schemas (types, required, properties, items, enum, const, anyOf, allOf, $ref,
-additionalProperties); a keyword that it does not know forbids nothing.
+Supports the keywords that the frameworks use (types, required, properties, items, enum, const, anyOf, allOf, $ref,
+additionalProperties) and ignores others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def violation(value: Any, schema: Mapping[str, Any]) -> str | None:
-    """Where and how the value breaks the schema, in words; None when it does not."""
+    """Describe where and how the value violates the schema; None if it does not."""
     return _at("", value, schema, schema)
 
 

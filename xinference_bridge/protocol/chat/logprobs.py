@@ -1,4 +1,4 @@
-"""The probabilities of an answer's tokens, checked before a framework takes them apart. Pure."""
+"""Check the log probabilities of an answer's tokens. Pure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from xinference_bridge.protocol.shape_errors import wrong_shape
 
 
 def check_logprobs(entries: list[Any]) -> None:
-    """Check the entries of `logprobs.content`, one a token.
+    """Check the entries of `logprobs.content`, one per token.
 
     Raises:
-        XinferenceProtocolError: One is of another shape than a token with its logarithm and its likely neighbours.
+        XinferenceProtocolError: An entry is not a token with its log probability and alternatives.
     """
     for entry in entries:
         _check(entry, "an entry of logprobs")

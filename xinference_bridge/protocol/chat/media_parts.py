@@ -1,4 +1,4 @@
-"""Pictures, sound and video in the form that the model's engine reads. Pure; as seen on 4.1.0.
+"""Images, audio and video in the form that the model's engine reads. Pure. Tested on 4.1.0.
 
 | part | llama.cpp | transformers | vLLM |
 |---|---|---|---|
@@ -27,7 +27,7 @@ _DATA_URL = re.compile(r"data:audio/([a-z0-9.+-]+)[^,]*;base64,", re.IGNORECASE)
 
 
 def for_engine(messages: Sequence[WireMessage], engine: Engine) -> Sequence[WireMessage]:
-    """Return the messages with each sound as this engine reads it; the very same where they hold none.
+    """Return the messages with audio in the form that this engine reads; the same object if there is none.
 
     Raises:
         XinferenceUnsupportedError: A part that an engine drops in silence, or a sound by a URL that llama.cpp does not
@@ -49,7 +49,7 @@ def _part(part: JSON, engine: Engine) -> JSON:
     kind = part.get("type")
     if kind not in _READ:
         msg = (
-            f"A content part of type {kind!r} cannot be sent: the transformers engine drops it in silence. It takes "
+            f"A content part of type {kind!r} cannot be sent: the transformers engine silently drops it. It accepts "
             f"{', '.join(_READ)}."
         )
         raise XinferenceUnsupportedError(msg)
@@ -61,7 +61,7 @@ def _part(part: JSON, engine: Engine) -> JSON:
 
 
 def _url(part: JSON) -> str | None:
-    """Return where a sound is, inline or not, out of any of its forms."""
+    """Return the URL or data of an audio part in any form."""
     inner: Any = part.get("input_audio")
     if isinstance(inner, dict) and isinstance(inner.get("data"), str):
         return f"data:audio/{inner.get('format') or 'wav'};base64,{inner['data']}"

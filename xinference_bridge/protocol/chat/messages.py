@@ -1,4 +1,4 @@
-"""The messages of a chat as they travel, built in one way for both bridges: one history, the same bytes. Pure."""
+"""Wire messages, built the same way for both bridges. Pure."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
+from xinference_bridge.protocol.chat.tool_forms.written import why_unreadable
 from xinference_bridge.protocol.http import JSON
 
 
 class WireFunctionCall(TypedDict):
-    """The function of a tool call; `arguments` is JSON as text."""
+    """The function of a tool call; `arguments` is JSON text."""
 
     name: str
     arguments: str
 
 
 class WireToolCall(TypedDict):
-    """A tool call in an assistant message that is sent back."""
+    """A tool call in an assistant message of the history."""
 
     id: str
     type: Literal["function"]
@@ -25,7 +26,7 @@ class WireToolCall(TypedDict):
 
 
 class WireMessage(TypedDict, total=False):
-    """One message of a chat; `role` is always there, `content` is text or a list of parts."""
+    """One message of a chat. `role` is required; `content` is text or a list of parts."""
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str | list[JSON] | None
@@ -36,7 +37,7 @@ class WireMessage(TypedDict, total=False):
 
 
 class WireFunction(TypedDict, total=False):
-    """What a tool is: a name, a description, and a JSON schema of its parameters."""
+    """A tool's name, description and JSON schema of parameters."""
 
     name: str
     description: str
@@ -45,7 +46,7 @@ class WireFunction(TypedDict, total=False):
 
 
 class WireTool(TypedDict):
-    """A tool as the server takes it."""
+    """A tool in the server's form."""
 
     type: Literal["function"]
     function: WireFunction
@@ -54,7 +55,7 @@ class WireTool(TypedDict):
 def assistant_message(
     content: str, tool_calls: Sequence[WireToolCall] = (), reasoning: str | None = None
 ) -> WireMessage:
-    """An answer sent back as history; its content is never null, which chat templates that search it fail at."""
+    """Return an answer as a message of the history. Its content is never null, which some chat templates fail on."""
     message: WireMessage = {"role": "assistant", "content": content}
     if reasoning:
         message["reasoning_content"] = reasoning
@@ -64,14 +65,15 @@ def assistant_message(
 
 
 def tool_message(content: str | list[JSON], tool_call_id: str) -> WireMessage:
-    """What a tool answered to the call of this id."""
+    """Return a tool's result for the call with this id."""
     return {"role": "tool", "tool_call_id": tool_call_id, "content": content}
 
 
 def with_tool_names(messages: Sequence[WireMessage]) -> list[WireMessage]:
-    """Return the messages, those of tools with the `name` of the call that they answer; a name that is there stays.
+    """Return the messages with the `name` of the call in each tool message that lacks it.
 
-    The templates of qwen1.5-chat and qwen2-instruct, among others, refuse a tool message without one: an opaque 500.
+    The templates of qwen1.5-chat and qwen2-instruct, among others, reject a tool message without one: an unexplained
+    500.
     """
     names: dict[str, str] = {}
     named: list[WireMessage] = []
@@ -84,13 +86,19 @@ def with_tool_names(messages: Sequence[WireMessage]) -> list[WireMessage]:
 
 
 def tool_call_to_wire(call_id: str, name: str, arguments: Mapping[str, Any] | str) -> WireToolCall:
-    """A tool call of the history; arguments that are JSON text already stay as they are."""
+    """A tool call of the history; arguments that are the JSON text of an object already stay as they are.
+
+    Others travel as a string in an object, to the letter: llama.cpp parses the arguments of a history, and answers an
+    opaque 500 to half a call (4.1.0).
+    """
     text = arguments if isinstance(arguments, str) else arguments_to_json(arguments)
-    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": text}}
+    if isinstance(arguments, str) and why_unreadable(arguments) is not None:
+        text = arguments_to_json({"invalid": arguments})
+    return {"id": call_id, "type": "function", "function": {"name": name or "invalid", "arguments": text}}
 
 
 def arguments_to_json(arguments: Mapping[str, Any]) -> str:
-    """Arguments as JSON text, spaced as models write it and as chat templates print it.
+    """Return arguments as JSON text, with the spacing that models and chat templates use.
 
     The transformers engine hands this text to the template as it is: other spacing would be words that the model
     never said.
@@ -99,14 +107,14 @@ def arguments_to_json(arguments: Mapping[str, Any]) -> str:
 
 
 def content_of_parts(parts: Sequence[JSON], joint: str = "\n") -> str | list[JSON]:
-    """The content of a message: texts alone as one text, which every chat template takes, and else the parts."""
+    """Return the content of a message: one text if all parts are text, because every chat template accepts that."""
     if all(part["type"] == "text" for part in parts):
         return joint.join(str(part["text"]) for part in parts)
     return list(parts)
 
 
 def text_part(text: str) -> JSON:
-    """Text beside other parts."""
+    """Return a text part."""
     return {"type": "text", "text": text}
 
 
@@ -114,13 +122,13 @@ _MediaKind = Literal["image_url", "audio_url", "video_url"]
 
 
 def media_part(kind: _MediaKind, url: str, **more: Any) -> JSON:
-    """An image, a sound or a film, by its URL or as a `data:` URL; `more` goes beside it where it is not None.
+    """Return an image, audio or video part with a URL or a `data:` URL. `more` has further fields, without None.
 
-    4.1.0 reads sound from `audio_url` alone: OpenAI's `input_audio` it drops, with a line in its own log.
+    4.1.0 reads audio only from `audio_url`; it drops OpenAI's `input_audio`, with a line in its log.
     """
     return {"type": kind, kind: {"url": url, **{name: value for name, value in more.items() if value is not None}}}
 
 
 def data_url(mimetype: str, base64_text: str) -> str:
-    """A URL that holds the bytes themselves."""
+    """Return a URL that contains the bytes."""
     return f"data:{mimetype};base64,{base64_text}"

@@ -1,4 +1,4 @@
-"""What is asked of a chat model → the request that this model's engine really honours. Pure."""
+"""Convert a call to the request that the model's engine supports. Pure."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ChatPlan:
-    """The request, and how its answer is to be read and checked."""
+    """The request, and how to read and check its answer."""
 
     request: Request
     reads_tools: bool
     start: Start
     forced: ToolChoice | None = None
-    """A choice of tool that the caller forced, to be found in the answer."""
+    """The forced tool choice that the answer must contain."""
     engine: str = ""
     model: ModelInfo | None = None
-    """What was known of the model."""
+    """The model's description."""
     call_as_json: bool = False
-    """Whether the engine was made to answer with the JSON of a tool call."""
+    """Whether the engine must answer with the JSON of a tool call."""
 
     def reading(self, answer: GrowingAnswer) -> GrowingAnswer:
         """Return what reads the stream: the accumulator, made to tell JSON as a tool call where it is one."""
@@ -68,7 +68,7 @@ class ChatPlan:
 
     @property
     def tools(self) -> Sequence[Any] | bool:
-        """The tools that the model was offered, if calls are read from its text."""
+        """The tools of the request, if calls are parsed from the text."""
         return (self.request.json or {}).get("tools") or True if self.reads_tools else False
 
     def starts(self, model: ModelInfo | None) -> Start:
@@ -84,7 +84,7 @@ class ChatPlan:
         return f"The engine {self.engine} does not enforce a choice of tool; {enforcing} do."
 
     def check(self, result: ChatResult) -> None:
-        """Raise XinferenceUnsupportedError when a forced tool was not called: it is never ignored in silence."""
+        """Raise XinferenceUnsupportedError if a forced tool was not called."""
         if self.forced is None:
             return
         called = [call.name for call in result.tool_calls]
@@ -101,7 +101,7 @@ class ChatPlan:
 
 
 def needs_description(call: ChatCall, *, stream: bool) -> bool:
-    """Whether the way to ask depends on the model, so that its description must be known first.
+    """Return whether the request depends on the model, so that its description is needed first.
 
     A stream does, for where a reasoning model's first text belongs: it cannot be taken back once it was given.
     """
@@ -112,7 +112,7 @@ def needs_description(call: ChatCall, *, stream: bool) -> bool:
 def plan_chat(
     uid: str, call: ChatCall, model: ModelInfo | None, *, stream: bool, stream_usage: bool = True
 ) -> ChatPlan:
-    """The request for this model. Raises XinferenceUnsupportedError for what its engine or abilities cannot do."""
+    """Return the request for this model. Raise XinferenceUnsupportedError if the model does not support it."""
     engine = engine_named(model.engine if model is not None else None)
     if model is not None:
         _refuse_media(call.messages, model)
@@ -142,7 +142,7 @@ def plan_chat(
 
 
 def _choose_tools(parameters: JSON, call: ChatCall, engine: Engine) -> tuple[ToolChoice | None, Sequence[WireTool]]:
-    """Put tools and choice on the wire as this engine honours them.
+    """Add the tools and the choice in the form that this engine supports.
 
     Returns:
         The choice that is left to check afterwards, and the tools that a schema was made of instead of being sent.
@@ -154,7 +154,7 @@ def _choose_tools(parameters: JSON, call: ChatCall, engine: Engine) -> tuple[Too
             raise XinferenceBadRequestError(msg)
         return None, ()
     if choice == "none":
-        # llama.cpp and transformers leave the tools in the prompt and may call one all the same: they are not sent.
+        # llama.cpp and transformers leave the tools in the prompt and may call one anyway, so they are not sent.
         return None, ()
     tools: Sequence[WireTool] = call.tools
     if isinstance(choice, NamedTool):
@@ -292,7 +292,7 @@ _warned: set[tuple[str, str]] = set()
 
 
 def _warn_of_ignored(parameters: Mapping[str, Any], engine: Engine) -> None:
-    """Say once, for each engine and format, that an explicit response_format has no effect there."""
+    """Warn once per engine and format that an explicit response_format has no effect."""
     wanted = parameters.get("response_format")
     if wanted is None:
         return
@@ -304,6 +304,6 @@ def _warn_of_ignored(parameters: Mapping[str, Any], engine: Engine) -> None:
 
 
 def chat_request(uid: str, messages: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]) -> Request:
-    """One turn of a chat; absent parameters stay out of the JSON, so that the server's default holds."""
+    """Return the body of a chat request. Absent parameters are left out, so that the server's defaults apply."""
     body = {"model": uid, "messages": messages, **parameters}
     return Request("POST", "/v1/chat/completions", body, model_uid=uid, ability="chat")

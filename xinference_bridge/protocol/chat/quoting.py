@@ -1,4 +1,4 @@
-"""Whether a place in an answer stands in code: a fenced block, or a span between backticks. Pure."""
+"""Detects whether a position in an answer is in code: a fenced block or a span between backticks. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an answer is to be read: what its model's family says of the first text, and when that must be known. Pure."""
+"""How to read the beginning of an answer, by the model's family, and when the family must be known. Pure."""
 
 from __future__ import annotations
 
@@ -58,6 +58,7 @@ def depends_on_model(body: Any, *, tools: bool) -> bool:
         if isinstance(text, str) and (
             ANY_TAG.search(text)
             or text.lstrip().startswith(BARE_BEGINNINGS)
+            or "assistantfinal" in text
             or (tools and _ANY_CALL.search(text) is not None)
         ):
             return True

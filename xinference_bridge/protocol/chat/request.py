@@ -1,4 +1,4 @@
-"""One turn of a chat as it is asked for, before it is known which engine answers. Pure."""
+"""A chat call, before the engine is known. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ StructuredMethod = Literal["json_schema", "function_calling", "json_mode"]
 
 @dataclass(frozen=True, slots=True)
 class NamedTool:
-    """The choice of one tool by its name."""
+    """A tool choice by name."""
 
     name: str
 
@@ -26,9 +26,9 @@ ToolChoice = Literal["auto", "none", "required"] | NamedTool
 
 
 def tool_choice_from(value: Any, names: Collection[str]) -> ToolChoice | None:
-    """What the frameworks' users write as a tool choice, understood: a word, a tool's name, or OpenAI's object.
+    """Parse a tool choice: a keyword, a tool's name, or OpenAI's object.
 
-    Raises XinferenceBadRequestError that lists the tools when it names none of them.
+    Raises XinferenceBadRequestError with the list of tools if it names none of them.
     """
     if value is None or isinstance(value, NamedTool):
         return value
@@ -42,18 +42,18 @@ def tool_choice_from(value: Any, names: Collection[str]) -> ToolChoice | None:
     choice = _CHOICES.get(value) if isinstance(value, str) else None
     if choice is None:
         given = ", ".join(sorted(names)) or "none was given"
-        msg = f"tool_choice={value!r} is neither auto, none, required nor the name of a tool: {given}."
+        msg = f"tool_choice={value!r} must be auto, none, required or the name of a tool: {given}."
         raise XinferenceBadRequestError(msg)
     return choice
 
 
-#: "any" is LangChain's and Anthropic's word, and invalid at the server.
+#: "any" is LangChain's and Anthropic's keyword, which the server does not accept.
 _CHOICES: dict[str, ToolChoice] = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 
 
 @dataclass(frozen=True, slots=True)
 class StructuredOutput:
-    """An answer wanted as JSON of this schema; `method` None leaves the way to what the engine enforces."""
+    """A requested JSON answer with this schema. With `method=None` the engine decides the method."""
 
     name: str
     schema: JSON
@@ -64,19 +64,19 @@ class StructuredOutput:
 
 @dataclass(frozen=True, slots=True)
 class ChatCall:
-    """One turn of a chat, before it is known which engine answers."""
+    """A chat call, before the engine is known."""
 
     messages: Sequence[WireMessage]
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    """Sampling and other parameters under their wire names; absent is the server's default."""
+    """Parameters by their wire names. An absent one has the server's default."""
     tools: Sequence[WireTool] = ()
     tool_choice: ToolChoice | None = None
     structured: StructuredOutput | None = None
     context_length: int | None = None
-    """Tokens that one request may hold, where the caller knows better than the model's description."""
+    """Maximum tokens of one request. It overrides the model's description."""
 
 
-#: Part of a message → the ability that a model needs for it.
+#: Type of a message part → the required ability.
 _MEDIA_ABILITY = {
     "image_url": "vision",
     "input_audio": "audio",
@@ -97,7 +97,7 @@ def _media(messages: Sequence[WireMessage]) -> set[str]:
 
 
 def without_media(messages: Sequence[WireMessage]) -> Sequence[WireMessage]:
-    """The messages with their text alone; the very same where they hold nothing else."""
+    """Return the messages with only their text; the same object if they have nothing else."""
     if not _media(messages):
         return messages
     kept: list[WireMessage] = []

@@ -1,7 +1,8 @@
-"""The answer of a chat or completion: whole, and as one chunk adds to it. Pure."""
+"""The answer of a chat or completion, and its deltas. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from xinference_bridge.protocol.chat.tool_calls import ToolCall, ToolCallDelta
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens counted by the server; None for what it does not count."""
+    """Token counts from the server; None for unknown counts."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -21,7 +22,7 @@ class Usage:
 
 @dataclass(slots=True)
 class ChatResult:
-    """The whole answer, streamed or not.
+    """The complete answer, streamed or not.
 
     `logprobs` has one entry a token, as the server sent it. `raw` is the answer's JSON, or of a stream what the last
     chunk said beside its choices.
@@ -39,12 +40,14 @@ class ChatResult:
     system_fingerprint: str | None
     raw: dict[str, Any]
     request_id: str | None = None
-    """The id of the HTTP request, as the server's log has it."""
+    """The id of the HTTP request in the server's log."""
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """The HTTP response's headers, with lower-case names."""
 
 
 @dataclass(slots=True)
 class ChatDelta:
-    """What one chunk adds; `final` is the whole answer, and only `ChatAccumulator.finish` gives it."""
+    """The content of one chunk. `final` is the complete answer, only in the last delta."""
 
     text: str = ""
     reasoning: str = ""

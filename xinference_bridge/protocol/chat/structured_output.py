@@ -1,4 +1,4 @@
-"""A structured answer, read: the JSON that a model gave as a tool call or as text, whichever its engine made it do."""
+"""Parse a structured answer: JSON in a tool call or in the text. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_PLACES = 50
 
 
 def json_of_answer(text: str, calls: Sequence[tuple[str, str]], wanted: StructuredOutput) -> str:
-    """Return the JSON text to validate: the arguments of the call that was wanted, else the JSON that the text holds.
+    """Return the JSON text to validate: the arguments of the requested call, or the JSON in the text.
 
     Args:
         text: The answer's text. What stands around its JSON, a fence or words, is left out.
@@ -63,14 +63,14 @@ def _fits(found: str, wanted: StructuredOutput) -> bool:
 
 
 def what_was_said(text: str, calls: Iterable[tuple[str, str]]) -> str:
-    """Return what the model said, for an error: its text and its calls, those that could not be read included."""
+    """Return the model's text and its calls, including invalid ones, for an error."""
     return " ".join(filter(None, [text, *(f"{name or '?'}({arguments})" for name, arguments in calls)]))
 
 
 def not_structured(
     shown: str, wanted: StructuredOutput, why: str, finish_reason: str | None = None
 ) -> XinferenceUnsupportedError:
-    """Return the error for an answer that is not what was wanted; it says whether the answer was cut short."""
+    """Return the error for an answer that does not match. It says whether the answer was truncated."""
     cut = " It was cut at max_tokens: allow more." if finish_reason == "length" else ""
     msg = (
         f"The answer is not a {wanted.name}: {why}.{cut} The model said {shown[:300]!r}. The engines that hold a model "

@@ -27,7 +27,7 @@ _WORDS = re.compile(r"\S")
 
 
 class TagSplitter:
-    """Cuts reasoning and tool calls out of text that comes in pieces.
+    """Extracts reasoning and tool calls from text that arrives in pieces.
 
     The pieces of a kind, joined, are the same however the text was cut. `start` says what an answer without an opening
     tag begins with: "text"; "reasoning", where the chat template has written the tag already; "opened", where it has
@@ -46,6 +46,7 @@ class TagSplitter:
         "_drops",
         "_family",
         "_held",
+        "_lead",
         "_offered",
         "_opener",
         "_skip",
@@ -74,6 +75,7 @@ class TagSplitter:
         self._space = ""  # white space before `_tail`: layout if a tag follows, content if words do
         self._held = ""  # an answer of which nobody knows yet what it is
         self._skip = start == "reasoning"  # a tag was just passed: white space is layout
+        self._lead = ""  # white space before a thought that may yet turn out to be the answer
         self._opener = ""  # the tag that opened this thought; "" where it stood in the prompt
         self._thought: list[str] = []  # what of it was told
 
@@ -122,8 +124,7 @@ class TagSplitter:
             thought = "".join(self._thought)
             self._thought.clear()
             if thought and (finished or not self._opener):
-                # "analysis" alone opens a thought of gpt-oss, and may as well be the answer's first word.
-                self._text((self._opener if self._opener.isalpha() else "") + thought, out)
+                self._text(self._lead + thought, out)
         elif self._state == _START:
             self._text((("" if self._skip else self._space) + tail), out)
         elif tail:
@@ -162,7 +163,7 @@ class TagSplitter:
             self._channels.expect_text()
         elif self._state == _UNDECIDED:
             self._begin_text(out)
-        elif self._state == _START and not self._opener:
+        elif self._state == _START and not self._opener and self._start != "text":
             self._start = "text"
             self._skip = False
         return out
@@ -177,9 +178,10 @@ class TagSplitter:
 
     def _read_channels(self, text: str) -> list[Piece]:
         out: list[Piece] = []
-        channels = self._channels
-        for begin in range(0, len(text) if channels is not None else 0, SLICE):
-            self._tell_channels(channels.feed(text[begin : begin + SLICE]), out)
+        if self._channels is None:
+            return out
+        for begin in range(0, len(text), SLICE):
+            self._tell_channels(self._channels.feed(text[begin : begin + SLICE]), out)
         return out
 
     def _tell_channels(self, told: list[Said], out: list[Piece]) -> None:
@@ -264,6 +266,7 @@ class TagSplitter:
             return words[len(opener) :]
         if self._start == "reasoning":
             self._state = _REASONING
+            self._lead = "" if self._opener else self._space
             return words
         space, self._space = ("" if self._skip else self._space), ""
         self._skip = False

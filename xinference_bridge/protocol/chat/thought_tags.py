@@ -1,4 +1,4 @@
-"""The tags around reasoning, by family. Pure."""
+"""The tags of reasoning by model family. Pure."""
 
 from __future__ import annotations
 

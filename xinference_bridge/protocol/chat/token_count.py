@@ -1,4 +1,4 @@
-"""A chat's messages as the server's endpoint that counts takes them, which is Anthropic's. Pure.
+"""Convert a chat's messages for the token count endpoint, which has Anthropic's format. Pure.
 
 4.1.0 turns them back into a chat's, and counts what the model's template makes of those.
 """
@@ -48,7 +48,7 @@ def _text(message: Mapping[str, Any]) -> str:
         return content or ""
     for part in content:
         if part.get("type") != "text":
-            msg = f"A server counts no tokens of a content block of type {part.get('type')!r}."
+            msg = f"The server cannot count the tokens of a content block of type {part.get('type')!r}."
             raise XinferenceUnsupportedError(msg)
     return "".join(part["text"] for part in content)
 
@@ -67,7 +67,7 @@ def _use(call: Mapping[str, Any]) -> JSON:
 
 
 def count_tokens_request(uid: str, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] | None) -> Request:
-    """How many tokens the prompt has: exact on transformers, vLLM and SGLang; 501 on llama.cpp."""
+    """Return the request for the prompt's token count: exact on transformers, vLLM and SGLang, 501 on llama.cpp."""
     body: JSON = {"model": uid, "messages": counted_messages(messages)}
     if tools:
         body["tools"] = tools
@@ -77,7 +77,7 @@ def count_tokens_request(uid: str, messages: Sequence[Mapping[str, Any]], tools:
 
 
 def token_count_from_response(response: Response) -> int:
-    """The number of tokens."""
+    """Return the number of tokens."""
     data = response.json()
     count = data.get("input_tokens") if isinstance(data, Mapping) else None
     if not isinstance(count, int):

@@ -1,4 +1,4 @@
-"""Tool calls, put together from the fragments that a server parsed or from what the model wrote into its text."""
+"""Assemble tool calls from the server's fragments or from the model's text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xinference_bridge.protocol.shape_errors import wrong_shape
 
 @dataclass(slots=True)
 class ToolCallDelta:
-    """A fragment of a tool call: the first one of an index carries `id` and `name`, later ones None for both."""
+    """A fragment of a tool call. The first one of an index has `id` and `name`, later ones have None for both."""
 
     index: int
     id: str | None
@@ -25,9 +25,9 @@ class ToolCallDelta:
 
 @dataclass(slots=True)
 class ToolCall:
-    """A whole tool call: `arguments` is the JSON text of an object, unless `error` says why it is not.
+    """A complete tool call. `arguments` is the JSON text of an object, unless `error` says why it is not.
 
-    `name` is "" when the model gave none. With an `error`, `arguments` is what the model wrote, to the letter.
+    `name` is "" if the model wrote none. With an `error`, `arguments` is the model's exact text.
     """
 
     id: str
@@ -104,7 +104,7 @@ class ToolCallReader:
             told[call.index] = ToolCallDelta(call.index, call.id, call.name, "".join(call.arguments))
 
     def take_written(self, written: WrittenCall, out: list[ToolCallDelta]) -> None:
-        """Take a call that the model wrote into the text."""
+        """Add a call from the model's text."""
         number = len(self._calls)
         call = _Call(
             number, self._derived_id(number), written.name, [written.arguments], told=True, error=written.error

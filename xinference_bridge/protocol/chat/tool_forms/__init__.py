@@ -1,1 +1,1 @@
-"""The forms in which models write tool calls into their text, each read as the server's own parser reads it. Pure."""
+"""The text formats of tool calls. Each is parsed like in the server's own parser. Pure."""

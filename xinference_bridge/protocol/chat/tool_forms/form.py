@@ -1,4 +1,4 @@
-"""What every form has: how a call begins and ends in the text, and how it is read. Pure."""
+"""The interface of a format: where a call begins and ends in the text, and how to parse it. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which forms are looked for in an answer: those of the model's family, or all of them where it is not known. Pure."""
+"""The formats to look for in an answer: those of the model's family, or all if it is unknown. Pure."""
 
 from __future__ import annotations
 

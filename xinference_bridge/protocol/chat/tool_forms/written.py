@@ -1,4 +1,4 @@
-"""One call as a model wrote it, and the JSON in it: exact where it is JSON, repaired where it is nearly JSON. Pure."""
+"""Parse a call from the model's text. Nearly valid JSON is repaired. Pure."""
 
 from __future__ import annotations
 

@@ -1,0 +1,60 @@
+"""What the readers share: the file that LlamaIndex names, and the documents made of what was read in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from llama_index.core.schema import Document
+
+from xinference_bridge.errors import XinferenceConfigurationError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+#: Times and names that are found with a text, and say nothing of its meaning.
+_NOT_EMBEDDED = ("start", "end", "language")
+
+
+@contextmanager
+def opened(
+    file: str | os.PathLike[str] | bytes, fs: AbstractFileSystem | None
+) -> Iterator[str | os.PathLike[str] | bytes | BinaryIO]:
+    """Yield a file as the models take it: by its path, or opened on the file system that it lies on."""
+    if isinstance(file, (str, bytes, os.PathLike)):
+        if fs is None or isinstance(file, bytes):
+            yield file
+            return
+        with fs.open(os.fspath(file), "rb") as remote:
+            yield remote
+        return
+    msg = f"file must be a path or bytes, got {type(file).__name__}"
+    raise XinferenceConfigurationError(msg)
+
+
+def document(text: str, file: Any, extra_info: Mapping[str, Any] | None, **found: Any) -> Document:
+    """Return a document with what is known of its file; `found` goes beside it where it is not None."""
+    metadata: dict[str, Any] = {"file_path": os.fspath(file)} if isinstance(file, (str, os.PathLike)) else {}
+    if metadata:
+        metadata["file_name"] = PurePath(metadata["file_path"]).name
+    metadata |= dict(extra_info or {})
+    metadata |= {name: value for name, value in found.items() if value is not None}
+    made = Document(text=text, metadata=metadata)
+    # As SimpleDirectoryReader does for every document: LlamaIndex keeps what it knows of files out of the embedding.
+    made.excluded_embed_metadata_keys = [name for name in (*_NOT_EMBEDDED, *_FILES) if name in metadata]
+    made.excluded_llm_metadata_keys = [name for name in _FILES if name in metadata]
+    return made
+
+
+_FILES = (
+    "file_path",
+    "file_name",
+    "file_type",
+    "file_size",
+    "creation_date",
+    "last_modified_date",
+    "last_accessed_date",
+)

@@ -1,0 +1,151 @@
+"""Recordings of speech as documents."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
+
+from llama_index.core.bridge.pydantic import Field
+from llama_index.core.readers.base import BasePydanticReader
+from llama_index.core.schema import Document
+from typing_extensions import Unpack
+
+from llamaindex_xinference_bridge._base import ServedModelFields
+from llamaindex_xinference_bridge._constructor_kwargs import AudioReaderSettings
+from llamaindex_xinference_bridge._reading import document, opened
+from xinference_bridge.models.audio import AudioHandle
+from xinference_bridge.protocol.http import JSON
+from xinference_bridge.protocol.transcript import Transcription
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+
+class XinferenceAudioReader(ServedModelFields, BasePydanticReader):
+    """A speech-to-text model that runs on a Xinference server, as a reader of recordings.
+
+    `SimpleDirectoryReader` takes it by suffix, as `file_extractor`. With `timestamps` a recording becomes one document
+    per segment or word, whose metadata has `start` and `end` in seconds.
+
+    Raises:
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+
+    Examples:
+        ```python
+        from llama_index.core import SimpleDirectoryReader
+
+        reader = XinferenceAudioReader(model_uid="whisper-large-v3", connection=conn, timestamps="segment")
+        talks = SimpleDirectoryReader("talks", file_extractor={".wav": reader, ".mp3": reader})
+        ```
+    """
+
+    timestamps: Literal["segment", "word"] | None = None
+    """What becomes a document: a segment, a word, or (None) the whole recording."""
+    task: Literal["transcribe", "translate"] = "transcribe"
+    """Whether the text is what is said, or what it means in English."""
+    language: str | None = None
+    """The language spoken, such as "fr". None: the model finds out."""
+    prompt: str | None = None
+    """Names and words that may occur, for models that take it."""
+    is_remote: bool = True
+    """Whether the data comes from elsewhere: the files are sent to the server."""
+    model_kwargs: JSON = Field(default_factory=dict)
+    """Further parameters of the model, passed through unchecked."""
+
+    def __init__(
+        self, model_uid: str | None = None, base_url: str | None = None, **settings: Unpack[AudioReaderSettings]
+    ) -> None:
+        super().__init__(model_uid=model_uid, base_url=base_url, **settings)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Return the name used in serialised objects.
+
+        Returns:
+            The name of this class.
+        """
+        return "XinferenceAudioReader"
+
+    def load_data(
+        self,
+        file: str | os.PathLike[str] | bytes,
+        extra_info: dict[str, Any] | None = None,
+        fs: AbstractFileSystem | None = None,
+    ) -> list[Document]:
+        """Return what is said in a recording.
+
+        Args:
+            file: A path, or the bytes of a recording.
+            extra_info: Metadata for each document.
+            fs: The file system that the path lies on. None: this machine's.
+
+        Returns:
+            One document, or one a segment or word where `timestamps` is set; none for a recording without speech then.
+
+        Raises:
+            XinferenceConfigurationError: The file is empty or not audio.
+            XinferenceModelTypeError: The model does not transcribe.
+            XinferenceError: The request failed.
+        """
+        handle = self._handle(AudioHandle)
+        hear = handle.translate if self.task == "translate" else handle.transcribe
+        with opened(file, fs) as content:
+            return self._documents(hear(content, **self._asked()), file, extra_info)
+
+    async def aload_data(
+        self,
+        file: str | os.PathLike[str] | bytes,
+        extra_info: dict[str, Any] | None = None,
+        fs: AbstractFileSystem | None = None,
+    ) -> list[Document]:
+        """Async version of `load_data`."""
+        handle = self._handle(AudioHandle)
+        hear = handle.atranslate if self.task == "translate" else handle.atranscribe
+        with opened(file, fs) as content:
+            return self._documents(await hear(content, **self._asked()), file, extra_info)
+
+    def lazy_load_data(
+        self,
+        file: str | os.PathLike[str] | bytes,
+        extra_info: dict[str, Any] | None = None,
+        fs: AbstractFileSystem | None = None,
+    ) -> Iterable[Document]:
+        """Yield the documents of `load_data`; a file is read as a whole.
+
+        Args:
+            file: As for `load_data`.
+            extra_info: As for `load_data`.
+            fs: As for `load_data`.
+
+        Yields:
+            Documents.
+        """
+        yield from self.load_data(file, extra_info, fs)
+
+    async def alazy_load_data(
+        self,
+        file: str | os.PathLike[str] | bytes,
+        extra_info: dict[str, Any] | None = None,
+        fs: AbstractFileSystem | None = None,
+    ) -> Iterable[Document]:
+        """Async version of `lazy_load_data`: await it, then iterate."""
+        return await self.aload_data(file, extra_info, fs)
+
+    def _asked(self) -> dict[str, Any]:
+        return {
+            "language": self.language,
+            "prompt": self.prompt,
+            "timestamps": self.timestamps,
+            "parameters": self.model_kwargs,
+        }
+
+    def _documents(self, heard: Transcription, file: Any, extra_info: dict[str, Any] | None) -> list[Document]:
+        language = heard.language
+        if self.timestamps == "segment":
+            parts = [(part.text, part.start, part.end) for part in heard.segments]
+        elif self.timestamps == "word":
+            parts = [(part.word, part.start, part.end) for part in heard.words]
+        else:
+            return [document(heard.text, file, extra_info, language=language)]
+        return [document(text, file, extra_info, start=start, end=end, language=language) for text, start, end in parts]

@@ -1,0 +1,132 @@
+"""Scanned pages and images of text as documents."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core.bridge.pydantic import Field
+from llama_index.core.readers.base import BasePydanticReader
+from llama_index.core.schema import Document
+from typing_extensions import Unpack
+
+from llamaindex_xinference_bridge._base import ServedModelFields
+from llamaindex_xinference_bridge._constructor_kwargs import OCRReaderSettings
+from llamaindex_xinference_bridge._reading import document, opened
+from xinference_bridge.models.image import ImageHandle
+from xinference_bridge.protocol.http import JSON
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+
+class XinferenceOCRReader(ServedModelFields, BasePydanticReader):
+    """An OCR model that runs on a Xinference server, as a reader of images and PDFs.
+
+    `SimpleDirectoryReader` takes it by suffix, as `file_extractor`.
+
+    Raises:
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+
+    Examples:
+        ```python
+        from llama_index.core import SimpleDirectoryReader
+
+        reader = XinferenceOCRReader(model_uid="jina-ocr", connection=conn)
+        scans = SimpleDirectoryReader("scans", file_extractor={".png": reader, ".pdf": reader})
+        ```
+    """
+
+    prompt: str | None = None
+    """What to read, for models that take a prompt."""
+    pages: list[int] | None = None
+    """The pages of a PDF to read, from 1. None: all. An image is read whole."""
+    is_remote: bool = True
+    """Whether the data comes from elsewhere: the files are sent to the server."""
+    model_kwargs: JSON = Field(default_factory=dict)
+    """Further parameters of the model, passed through unchecked."""
+
+    def __init__(
+        self, model_uid: str | None = None, base_url: str | None = None, **settings: Unpack[OCRReaderSettings]
+    ) -> None:
+        super().__init__(model_uid=model_uid, base_url=base_url, **settings)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Return the name used in serialised objects.
+
+        Returns:
+            The name of this class.
+        """
+        return "XinferenceOCRReader"
+
+    def load_data(
+        self,
+        file: str | os.PathLike[str] | bytes,
+        extra_info: dict[str, Any] | None = None,
+        fs: AbstractFileSystem | None = None,
+    ) -> list[Document]:
+        """Return the text of an image or a PDF.
+
+        Args:
+            file: A path, or the bytes of a file.
+            extra_info: Metadata for the document.
+            fs: The file system that the path lies on. None: this machine's.
+
+        Returns:
+            One document.
+
+        Raises:
+            XinferenceConfigurationError: The file is empty, or no image or PDF.
+            XinferenceModelTypeError: The model does not read images.
+            XinferenceError: The request failed.
+        """
+        with opened(file, fs) as content:
+            text = self._handle(ImageHandle).ocr(
+                content, prompt=self.prompt, pages=self._pages_of(file), **self.model_kwargs
+            )
+        return [document(text, file, extra_info)]
+
+    async def aload_data(
+        self,
+        file: str | os.PathLike[str] | bytes,
+        extra_info: dict[str, Any] | None = None,
+        fs: AbstractFileSystem | None = None,
+    ) -> list[Document]:
+        """Async version of `load_data`."""
+        handle = self._handle(ImageHandle)
+        with opened(file, fs) as content:
+            text = await handle.aocr(content, prompt=self.prompt, pages=self._pages_of(file), **self.model_kwargs)
+        return [document(text, file, extra_info)]
+
+    def lazy_load_data(
+        self,
+        file: str | os.PathLike[str] | bytes,
+        extra_info: dict[str, Any] | None = None,
+        fs: AbstractFileSystem | None = None,
+    ) -> Iterable[Document]:
+        """Yield the documents of `load_data`; a file is read as a whole.
+
+        Args:
+            file: As for `load_data`.
+            extra_info: As for `load_data`.
+            fs: As for `load_data`.
+
+        Yields:
+            Documents.
+        """
+        yield from self.load_data(file, extra_info, fs)
+
+    async def alazy_load_data(
+        self,
+        file: str | os.PathLike[str] | bytes,
+        extra_info: dict[str, Any] | None = None,
+        fs: AbstractFileSystem | None = None,
+    ) -> Iterable[Document]:
+        """Async version of `lazy_load_data`: await it, then iterate."""
+        return await self.aload_data(file, extra_info, fs)
+
+    def _pages_of(self, file: str | os.PathLike[str] | bytes) -> list[int] | None:
+        is_pdf = file.startswith(b"%PDF-") if isinstance(file, bytes) else os.fspath(file).lower().endswith(".pdf")
+        return self.pages if is_pdf else None

@@ -1,0 +1,1 @@
+"""LangChain's own tests of its agents, run on ChatXinference: `make test-langchain-agents`."""

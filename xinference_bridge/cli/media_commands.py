@@ -1,0 +1,136 @@
+"""The commands for speech, images and documents; what each does stands in a module of its own."""
+
+# No postponed annotations here: typer reads them.
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xinference_bridge.cli.options import Common, with_common_options
+
+_Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", metavar="UID", help="The model's UID, or its unique name; else the only one that can."
+    ),
+]
+_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+
+
+@with_common_options
+def transcribe(
+    common: Common,
+    *,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Recordings: wav, mp3, flac, m4a, mp4, …")],
+    model: _Model = None,
+    translate: Annotated[bool, typer.Option("--translate", help="Say in English what is spoken.")] = False,
+    language: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The language spoken, such as fr; else the model finds out.")
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Names and words that may occur, for models that take it.")
+    ] = None,
+    srt: Annotated[bool, typer.Option("--srt", help="Write SubRip subtitles.")] = False,
+    vtt: Annotated[bool, typer.Option("--vtt", help="Write WebVTT subtitles.")] = False,
+    words: Annotated[bool, typer.Option("--words", help="Write each word with its start and end in seconds.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="PATH", help="A file, or a folder for a file of each; else the terminal."),
+    ] = None,
+) -> None:
+    """Write down what is said in recordings, as text or as subtitles."""
+    from xinference_bridge.cli.model_argument import chosen_model
+    from xinference_bridge.cli.transcribe import Listening, form_of, transcribe_files
+    from xinference_bridge.models.audio import AudioHandle
+
+    how = Listening(form_of(srt=srt, vtt=vtt, words=words, as_json=as_json), translate, language, prompt)
+    with common.connection() as connection:
+        handle = AudioHandle(connection, chosen_model(connection, model, "transcribe"))
+        transcribe_files(handle, files, how, out)
+
+
+@with_common_options
+def speak(
+    common: Common,
+    *,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to say. `-` is standard input.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The audio file. `-` is standard output.")],
+    model: _Model = None,
+    voice: Annotated[str | None, typer.Option(metavar="NAME", help="One of the model's voices.")] = None,
+    speed: Annotated[float, typer.Option(metavar="NUMBER", help="How fast; 1 is the voice's own pace.")] = 1.0,
+    audio_format: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="mp3, wav, flac, …; else as the file's name says.")
+    ] = None,
+    overwrite: _Overwrite = False,
+) -> None:
+    """Read a text aloud into an audio file."""
+    from xinference_bridge.cli.model_argument import chosen_model
+    from xinference_bridge.cli.output_files import refuse_existing
+    from xinference_bridge.cli.speak import format_of, refuse_speed, speak_into, text_of
+    from xinference_bridge.models.audio import AudioHandle
+
+    words, chosen = text_of(text), format_of(out, audio_format)
+    refuse_speed(speed)
+    refuse_existing(out, overwrite=overwrite)
+    with common.connection() as connection:
+        handle = AudioHandle(connection, chosen_model(connection, model, "speak"))
+        speak_into(handle, words, out, audio_format=chosen, voice=voice, speed=speed, overwrite=overwrite)
+
+
+@with_common_options
+def image(
+    common: Common,
+    *,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the image should show.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The image file. `-` is standard output.")],
+    model: _Model = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Width and height in pixels, such as 512x512.")
+    ] = None,
+    n: Annotated[
+        int, typer.Option("--n", min=1, metavar="NUMBER", help="How many images; the files are numbered.")
+    ] = 1,
+    negative_prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="What the image should not show.")] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, metavar="NUMBER", help="Steps of the model: fewer are faster.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="NUMBER", help="For the same image again.")] = None,
+    overwrite: _Overwrite = False,
+) -> None:
+    """Draw an image of a prompt; prints the file that was written."""
+    from xinference_bridge.cli.images import draw_into
+    from xinference_bridge.cli.model_argument import chosen_model
+    from xinference_bridge.models.image import ImageHandle
+
+    with common.connection() as connection:
+        handle = ImageHandle(connection, chosen_model(connection, model, "generate_image"))
+        stated = {"size": size, "negative_prompt": negative_prompt, "num_inference_steps": steps, "seed": seed}
+        wanted = {name: value for name, value in stated.items() if value is not None}
+        draw_into(handle, prompt, out, n=n, overwrite=overwrite, **wanted)
+
+
+@with_common_options
+def ocr(
+    common: Common,
+    *,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Images, or PDFs.")],
+    model: _Model = None,
+    prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="What to read, for models that take it.")] = None,
+    pages: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Pages of a PDF, such as 1,3-5; else all of them.")
+    ] = None,
+) -> None:
+    """Read the text of images and PDFs."""
+    from xinference_bridge.cli.images import pages_of, read_files
+    from xinference_bridge.cli.model_argument import chosen_model
+    from xinference_bridge.models.image import ImageHandle
+
+    numbers = pages_of(pages)
+    with common.connection() as connection:
+        handle = ImageHandle(connection, chosen_model(connection, model, "ocr"))
+        read_files(handle, files, prompt=prompt, pages=numbers)
+
+
+#: In the order of the help.
+MEDIA_COMMANDS = (transcribe, speak, image, ocr)

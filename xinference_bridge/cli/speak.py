@@ -1,0 +1,53 @@
+"""A text read aloud into a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from xinference_bridge.cli.options import UsageError
+from xinference_bridge.cli.output_files import STDOUT, refuse_existing, write_bytes
+from xinference_bridge.models.audio import AudioHandle
+from xinference_bridge.protocol.audio import SPEECH_FORMATS
+
+
+def text_of(argument: str) -> str:
+    """Return the text to speak: the argument, or what is piped in for `-`.
+
+    Raises:
+        UsageError: There is none.
+    """
+    text = sys.stdin.read() if argument == "-" else argument
+    if not text.strip():
+        raise UsageError("TEXT is empty: give words to speak, or pipe them in with `-`")
+    return text
+
+
+def format_of(out: Path, stated: str | None) -> str:
+    """Return the audio format that was stated, or that the file's suffix names.
+
+    Raises:
+        UsageError: Neither names one.
+    """
+    if stated is not None:
+        return stated
+    suffix = out.suffix.lower().removeprefix(".")
+    if out == STDOUT or not suffix:
+        return "mp3"
+    if suffix not in SPEECH_FORMATS:
+        raise UsageError(f"--out {out}: {suffix!r} is no audio format; it takes {', '.join(SPEECH_FORMATS)}")
+    return suffix
+
+
+def refuse_speed(speed: float) -> None:
+    """Raise UsageError for a speed at which nothing is spoken."""
+    if not speed > 0:
+        raise UsageError(f"--speed must be more than 0, got {speed:g}")
+
+
+def speak_into(
+    model: AudioHandle, text: str, out: Path, *, audio_format: str, voice: str | None, speed: float, overwrite: bool
+) -> None:
+    """Have the text read aloud, and write the audio file."""
+    refuse_existing(out, overwrite=overwrite)
+    write_bytes(out, model.speak(text, voice=voice, format=audio_format, speed=speed))
