@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from tests.core.asks import connection_to
-from tests.core.media_calls import ENGLISH, FRENCH, MODES, call
+from tests.core.media_calls import ENGLISH, FRENCH, MODES, call, recorded_body
 from tests.support.fault_proxy import http
 from xinference_bridge import XinferenceBadRequestError, XinferenceConnection, XinferenceProtocolError
 from xinference_bridge.protocol.transcript import Segment
@@ -30,15 +30,7 @@ WORDS = {
         {"word": " Paris.", "start": 1.42, "end": 2.3},
     ],
 }
-SEGMENT = {"id": 0, "seek": 0, "start": 0.0, "end": 2.0, "text": " The capital of France is Paris.", "tokens": []}
-SEGMENTS = {
-    "task": "transcribe",
-    "language": "english",
-    "duration": 2.0,
-    "text": SEGMENT["text"],
-    "segments": [SEGMENT],
-}
-
+SEGMENTS = orjson.loads(recorded_body("test_whisper_gives_segments_with_their_times"))
 _WHISPER = {"id": "whisper", "model_type": "audio", "model_name": "whisper", "model_ability": ["audio2text"]}
 
 
