@@ -72,10 +72,10 @@ class XinferenceImages(XinferenceFields, RunnableSerializable[Any, list[ImageCon
             XinferenceError: The request failed.
 
         Examples:
-            >>> images = XinferenceImages(model="tiny-sd", size="64x64", model_kwargs={"num_inference_steps": 1})
-            >>> [block] = images.invoke("a cat")
-            >>> block["type"], block["mime_type"]
-            ('image', 'image/jpeg')
+            >>> images = XinferenceImages(model="tiny-sd")
+            >>> images.invoke("a cat", size="-64x64")  # doctest: +IGNORE_EXCEPTION_DETAIL
+            Traceback (most recent call last):
+            XinferenceConfigurationError: size must be positive, got -64x64
         """
 
         def make(value: Any) -> list[ImageContentBlock]:
@@ -95,9 +95,10 @@ class XinferenceImages(XinferenceFields, RunnableSerializable[Any, list[ImageCon
 
         Examples:
             >>> import asyncio
-            >>> images = XinferenceImages(model="tiny-sd", size="64x64", model_kwargs={"num_inference_steps": 1})
-            >>> len(asyncio.run(images.ainvoke("a cat", n=2)))
-            2
+            >>> images = XinferenceImages(model="tiny-sd")
+            >>> asyncio.run(images.ainvoke("a cat", size="-64x64"))  # doctest: +IGNORE_EXCEPTION_DETAIL
+            Traceback (most recent call last):
+            XinferenceConfigurationError: size must be positive, got -64x64
         """
 
         async def make(value: Any) -> list[ImageContentBlock]:
