@@ -47,7 +47,7 @@ class ServerTokenizer:
             text: The text; special tokens of the chat template are not counted.
 
         Raises:
-            XinferenceError: The server could not be asked.
+            XinferenceError: The request failed.
         """
         with self._lock:
             if text in self._counts:
@@ -88,9 +88,9 @@ class TokenCounting(ServedModelFields):
         return ServerTokenizer(self.connection, self.model_uid)
 
     def count_tokens(self, messages: Sequence[ChatMessage] | str, tools: Sequence[BaseTool] = ()) -> int:
-        """Count the tokens of a prompt made of these messages and tools, chat template included.
+        """Count the tokens of a prompt with these messages and tools, including the chat template.
 
-        Exact where the server counts: on transformers, vLLM and SGLang. Elsewhere, and with images or audio, the number
+        The count is exact on transformers, vLLM and SGLang. On other engines, and with images or audio, the number
         is an estimate of four characters per token, announced by an EstimateWarning.
 
         Args:
@@ -101,7 +101,7 @@ class TokenCounting(ServedModelFields):
             The number of tokens.
 
         Raises:
-            XinferenceError: The server could not be asked.
+            XinferenceError: The request failed.
         """
         asked, wire = self._asked(messages), [tool_to_wire(tool) for tool in tools]
         try:

@@ -472,7 +472,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, StructuredPredic
                 **kwargs,
             )
 
-    # llama-index-core looks at `metadata` in these, inside the event loop
+    # llama-index-core reads `metadata` in these, inside the event loop
 
     async def apredict_and_call(  # noqa: PLR0917 - as in llama-index-core
         self,

@@ -1,6 +1,6 @@
 """The commands for speech, images and documents; what each does stands in a module of its own."""
 
-# No postponed annotations here: typer reads them.
+# No postponed annotations: typer reads them at run time.
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +33,7 @@ def transcribe(
     srt: Annotated[bool, typer.Option("--srt", help="Write SubRip subtitles.")] = False,
     vtt: Annotated[bool, typer.Option("--vtt", help="Write WebVTT subtitles.")] = False,
     words: Annotated[bool, typer.Option("--words", help="Write each word with its start and end in seconds.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="PATH", help="A file, or a folder for a file of each; else the terminal."),
