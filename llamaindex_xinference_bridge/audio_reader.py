@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class XinferenceAudioReader(ServedModelFields, BasePydanticReader):
-    """A speech-to-text model that runs on a Xinference server, as a reader of recordings.
+    """A speech-to-text model on a Xinference server, as a reader of audio files.
 
-    `SimpleDirectoryReader` takes it by suffix, as `file_extractor`. With `timestamps` a recording becomes one document
-    per segment or word, whose metadata has `start` and `end` in seconds.
+    Pass it to `SimpleDirectoryReader` as `file_extractor`, by suffix. With `timestamps`, a recording becomes one document
+    per segment or word, with `start` and `end` in seconds in the metadata.
 
     Raises:
         XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
@@ -36,22 +36,22 @@ class XinferenceAudioReader(ServedModelFields, BasePydanticReader):
         from llama_index.core import SimpleDirectoryReader
 
         reader = XinferenceAudioReader(model_uid="whisper-large-v3", connection=conn, timestamps="segment")
-        talks = SimpleDirectoryReader("talks", file_extractor={".wav": reader, ".mp3": reader})
+        talks = SimpleDirectoryReader("examples/data", file_extractor={".wav": reader, ".mp3": reader})
         ```
     """
 
     timestamps: Literal["segment", "word"] | None = None
-    """What becomes a document: a segment, a word, or (None) the whole recording."""
+    """The unit of a document: a segment, a word, or (None) the whole recording."""
     task: Literal["transcribe", "translate"] = "transcribe"
-    """Whether the text is what is said, or what it means in English."""
+    """Whether to transcribe, or to translate to English."""
     language: str | None = None
-    """The language spoken, such as "fr". None: the model finds out."""
+    """The spoken language, such as "fr". None: detected by the model."""
     prompt: str | None = None
-    """Names and words that may occur, for models that take it."""
+    """Names and words that may occur, for models that support it."""
     is_remote: bool = True
     """Whether the data comes from elsewhere: the files are sent to the server."""
     model_kwargs: JSON = Field(default_factory=dict)
-    """Further parameters of the model, passed through unchecked."""
+    """Other parameters of the model, passed through unchanged."""
 
     def __init__(
         self, model_uid: str | None = None, base_url: str | None = None, **settings: Unpack[AudioReaderSettings]

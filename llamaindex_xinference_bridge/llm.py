@@ -439,7 +439,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, StructuredPredic
         error_on_tool_error: bool = False,
         **kwargs: Any,
     ) -> AgentChatResponse:
-        """Let the model call tools, carry the calls out, and return what the tools say.
+        """Run the tool calls that the model makes, and return the results.
 
         Args:
             tools: The tools on offer.
