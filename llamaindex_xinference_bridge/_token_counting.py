@@ -1,4 +1,4 @@
-"""How many tokens a text or a conversation has, for LlamaIndex's splitters, memories and token counters."""
+"""Token counts for LlamaIndex's splitters, memories and token counters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_TEXTS = 4096
 
 
 class ServerTokenizer:
-    """A stand-in for a tokenizer, which LlamaIndex only takes to count: its lists are as long as the server counts.
+    """A replacement for a tokenizer, which LlamaIndex uses only to count: its lists have the server's token count.
 
     Counts are exact on engines that count (transformers, vLLM, SGLang), else estimated at four characters per token,
     with one EstimateWarning. Each new text is a request to the server, and blocks; results are kept. The items are
@@ -41,7 +41,7 @@ class ServerTokenizer:
         self._lock = Lock()
 
     def __call__(self, text: str, *_: Any, **__: Any) -> list[int]:
-        """Return as many numbers as the text has tokens.
+        """Return a list as long as the text's token count.
 
         Args:
             text: The text; special tokens of the chat template are not counted.
@@ -80,7 +80,7 @@ class ServerTokenizer:
 
 
 class TokenCounting(ServedModelFields):
-    """Counts without ever downloading a tokenizer, which LlamaIndex's default does."""
+    """Token counting that never downloads a tokenizer, as LlamaIndex's default does."""
 
     @property
     def tokenizer(self) -> ServerTokenizer:

@@ -1,4 +1,4 @@
-"""Recordings of speech as documents."""
+"""`XinferenceAudioReader`: transcription for LlamaIndex's readers."""
 
 from __future__ import annotations
 
@@ -25,18 +25,16 @@ if TYPE_CHECKING:
 class XinferenceAudioReader(ServedModelFields, BasePydanticReader):
     """A speech-to-text model on a Xinference server, as a reader of audio files.
 
-    Pass it to `SimpleDirectoryReader` as `file_extractor`, by suffix. With `timestamps`, a recording becomes one document
-    per segment or word, with `start` and `end` in seconds in the metadata.
+    Pass it to `SimpleDirectoryReader` as `file_extractor`, by suffix. With `timestamps`, a recording becomes one
+    document per segment or word, with `start` and `end` in seconds in the metadata.
 
     Raises:
-        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelled or invalid.
 
     Examples:
         ```python
-        from llama_index.core import SimpleDirectoryReader
-
         reader = XinferenceAudioReader(model_uid="whisper-large-v3", connection=conn, timestamps="segment")
-        talks = SimpleDirectoryReader("examples/data", file_extractor={".wav": reader, ".mp3": reader})
+        extractors = {".wav": reader, ".mp3": reader}  # for SimpleDirectoryReader(folder, file_extractor=extractors)
         ```
     """
 
@@ -60,7 +58,7 @@ class XinferenceAudioReader(ServedModelFields, BasePydanticReader):
 
     @classmethod
     def class_name(cls) -> str:
-        """Return the name used in serialised objects.
+        """Return the class name for serialized objects.
 
         Returns:
             The name of this class.
@@ -73,15 +71,15 @@ class XinferenceAudioReader(ServedModelFields, BasePydanticReader):
         extra_info: dict[str, Any] | None = None,
         fs: AbstractFileSystem | None = None,
     ) -> list[Document]:
-        """Return what is said in a recording.
+        """Return the transcript of a recording as documents.
 
         Args:
             file: A path, or the bytes of a recording.
             extra_info: Metadata for each document.
-            fs: The file system that the path lies on. None: this machine's.
+            fs: The file system of the path. None: the local one.
 
         Returns:
-            One document, or one a segment or word where `timestamps` is set; none for a recording without speech then.
+            One document, or with `timestamps` one per segment or word (none without speech).
 
         Raises:
             XinferenceConfigurationError: The file is empty or not audio.

@@ -91,9 +91,9 @@ def test_a_model_that_does_not_hear_is_named_with_one_that_does(lab):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--srt", "--vtt"], "--srt and --vtt contradict each other"),
-        ([ENGLISH, "--srt"], "several files take --out FOLDER"),
-        ([ENGLISH, "--out", "all.txt"], "several files take --out FOLDER"),
+        (["--srt", "--vtt"], "--srt and --vtt exclude each other"),
+        ([ENGLISH, "--srt"], "several files need --out FOLDER"),
+        ([ENGLISH, "--out", "all.txt"], "several files need --out FOLDER"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(listener, arguments, words):
@@ -122,7 +122,7 @@ def test_a_file_that_is_no_recording_is_named_and_not_sent(listener, tmp_path, c
 def test_without_a_speech_to_text_model_it_says_so(server):
     ran = run("transcribe", "-e", xinference(server, model("c")).url, ENGLISH)
     assert ran.status == 1
-    assert "no speech-to-text model runs at" in ran.err
+    assert "no speech-to-text model is running at" in ran.err
 
 
 @pytest.mark.fault_server

@@ -1,4 +1,4 @@
-"""Images and recordings that go along with the next message of a conversation."""
+"""Images and recordings attached to the next message of a conversation."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ def unquoted(argument: str) -> Path:
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1]
     if not text:
-        raise XinferenceConfigurationError("it takes the name of a file")
+        raise XinferenceConfigurationError("it needs a file name")
     return Path(text.replace("\\ ", " ")).expanduser()

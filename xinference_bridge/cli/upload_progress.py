@@ -1,4 +1,4 @@
-"""How far a long upload is, on standard error, where somebody looks."""
+"""The progress bar of a long upload, on standard error if that is a terminal."""
 
 from __future__ import annotations
 

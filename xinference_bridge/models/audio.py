@@ -52,7 +52,7 @@ class AudioHandle(ModelHandle):
         parameters: Mapping[str, Any] | None = None,
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> Transcription:
-        """Return what is said in a recording.
+        """Return the transcript of a recording as documents.
 
         Args:
             file: A path, bytes, a file object opened in binary mode, or a data URL. A path is sent from disk piece by
@@ -155,7 +155,7 @@ class AudioHandle(ModelHandle):
         parameters: Mapping[str, Any] | None = None,
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> bytes:
-        """Return a text read aloud.
+        """Return a text as speech.
 
         Args:
             text: What to say.
@@ -223,7 +223,7 @@ class AudioHandle(ModelHandle):
         parameters: Mapping[str, Any] | None = None,
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> Generator[bytes, None, None]:
-        """Yield a text read aloud, piece by piece; the pieces joined are one file that plays on.
+        """Yield a text as speech, in pieces. Joined, they are one playable file.
 
         A whole text is streamed by the server where the model can. Where the model refuses, as Kokoro does, and for a
         text that comes in pieces, each sentence is spoken as soon as it is there. A stream of WAV leaves its length
@@ -240,7 +240,7 @@ class AudioHandle(ModelHandle):
             options: What this call states differently from its connection; its deadline bounds all of the stream.
 
         Yields:
-            Bytes of sound.
+            Bytes of audio.
 
         Raises:
             XinferenceStreamError: The stream broke off after it had begun.
