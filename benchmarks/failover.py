@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
@@ -81,15 +82,17 @@ def _run(fallback: XinferenceConnection) -> tuple[list[Outcome], dict[str, float
 
 
 def _bring_back(server: Server, who: dict[str, str]) -> None:
-    """Start the server with its old home and launch its models again, one after another."""
+    """Start the server with its old home and launch its models again, side by side."""
     server = restart_server(server, ensure_environment(server.version))
     wait_until_it_answers(server)
     login = {"username": who["XINFERENCE_USERNAME"], "password": who["XINFERENCE_PASSWORD"]}
     rest = Rest(server.endpoint, Rest(server.endpoint).post("/token", login)["access_token"])
-    for launch in LAUNCHES:
-        if launch.uid in MODELS:
-            rest.post("/v1/models", launch.payload(), timeout=600)
-            wait_until_ready(rest, launch)
+    launches = [launch for launch in LAUNCHES if launch.uid in MODELS]
+    with ThreadPoolExecutor(len(launches)) as pool:
+        for done in [pool.submit(rest.post, "/v1/models", launch.payload(), 600) for launch in launches]:
+            done.result()
+    for launch in launches:
+        wait_until_ready(rest, launch)
 
 
 class _Watch:

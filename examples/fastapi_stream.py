@@ -38,8 +38,7 @@ def make_app() -> FastAPI:
     async def ask(question: str) -> StreamingResponse:
         chunks = model.astream(question)
         try:
-            # An error before the first token can still set the status. After that, only the end of the text can
-            # report it.
+            # An error before the first token can still set the status; later, only the text can report it.
             first = await anext(chunks)
         except XinferenceError as error:
             log.exception("no answer")

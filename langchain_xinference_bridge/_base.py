@@ -16,6 +16,7 @@ from xinference_bridge.integration.connection_argument import connection_from
 from xinference_bridge.integration.constructor_keywords import Keywords, require_model
 from xinference_bridge.integration.parameter_types import unusable_fields
 from xinference_bridge.models.base import ModelHandle
+from xinference_bridge.version import __version__
 
 Handle = TypeVar("Handle", bound=ModelHandle)
 
@@ -89,6 +90,14 @@ class XinferenceFields(Serializable):
         if self.connection is None:
             self._show(connection)
         self._resolved = (self._stated(), connection)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Record this package's version for traces, where langchain-core records its own."""
+        # Without this method, pydantic's own for private attributes would hide that of langchain-core.
+        super().model_post_init(context)
+        add_version = getattr(self, "_add_version", None)
+        if add_version is not None:  # older versions of langchain-core have no such method
+            add_version("xinference-bridge", __version__)
 
     def _show(self, connection: XinferenceConnection) -> None:
         """Set the server and the key as fields, so that the serialized model has its server and a secret."""
@@ -220,18 +229,20 @@ class XinferenceFields(Serializable):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """The serialized form of the connection: its server's URL, and whether it has a key.
+        """What the serialized form has beside the fields: the model as `model`, and the connection's URL and key.
 
         Examples:
             >>> from langchain_xinference_bridge import ChatXinference, XinferenceConnection
             >>> connection = XinferenceConnection("http://example.org:9997", api_key="sk-secret")
             >>> ChatXinference(model="m", connection=connection).lc_attributes
-            {'server_url': 'http://example.org:9997', 'api_key': SecretStr('**********')}
+            {'model': 'm', 'server_url': 'http://example.org:9997', 'api_key': SecretStr('**********')}
         """
+        # OpenLLMetry reads the model from here, under this name.
+        attributes: dict[str, Any] = {"model": self.model_uid}
         if self.connection is None:
-            return {}
+            return attributes
         connection = self._connection()
-        attributes: dict[str, Any] = {"server_url": connection.server_url}
+        attributes["server_url"] = connection.server_url
         if connection.api_key is not None:
             attributes["api_key"] = connection.api_key
         return attributes

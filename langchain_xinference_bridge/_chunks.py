@@ -23,10 +23,11 @@ class ChunkWriter:
     concatenates strings: `stopstop`.
     """
 
-    __slots__ = ("_blocks", "_numbers", "_uid", "_usage")
+    __slots__ = ("_blocks", "_headers", "_numbers", "_uid", "_usage")
 
-    def __init__(self, uid: str, *, blocks: bool, usage: bool = True) -> None:
+    def __init__(self, uid: str, *, blocks: bool, usage: bool = True, headers: bool = False) -> None:
         self._uid = uid
+        self._headers = headers
         self._usage = usage
         self._blocks = blocks
         self._numbers: dict[object, int] = {}
@@ -93,6 +94,8 @@ class ChunkWriter:
     def _last(self, final: ChatResult) -> AIMessageChunk:
         metadata = metadata_from_wire(final, self._uid)
         metadata.pop("logprobs", None)  # sent with each token
+        if self._headers:
+            metadata["headers"] = dict(final.headers)
         return self._message(
             response_metadata=metadata,
             usage_metadata=usage_from_wire(final.usage) if self._usage else None,

@@ -48,6 +48,7 @@ class ChatSettings(LanguageModelSettings, total=False):
 
     streaming: bool | None
     stream_usage: bool
+    include_response_headers: bool
     context_length: int | None
     inline_media: InlineMediaLike
     disable_streaming: bool | Literal["tool_calling"]

@@ -6,7 +6,7 @@ Anthropic's `source` objects.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
@@ -41,6 +41,19 @@ def parts_of(message: BaseMessage) -> list[JSON]:
             raise _unsupported(block, message)
         parts.append(convert(block, message))
     return parts
+
+
+def refuse_media(messages: Sequence[BaseMessage]) -> None:
+    """Raise XinferenceUnsupportedError for media, which LangChain drops when it joins messages to one prompt."""
+    for place, message in enumerate(messages):
+        for block in message.content if isinstance(message.content, list) else ():
+            kind = block.get("type") if isinstance(block, Mapping) else "text"
+            if kind in _MEDIA:
+                msg = (
+                    f"The content block of type {kind!r} in message {place} cannot be sent: this model completes text. "
+                    "Use ChatXinference with a model that accepts it."
+                )
+                raise XinferenceUnsupportedError(msg)
 
 
 def reasoning_of(message: BaseMessage) -> str | None:
@@ -120,6 +133,9 @@ _BY_TYPE: dict[str, Callable[[Mapping[str, Any], BaseMessage], JSON]] = {
     "video_url": _openai_media,
     "input_audio": _input_audio,
 }
+
+
+_MEDIA = frozenset(_BY_TYPE) - {"text", "text-plain"}
 
 
 def _given_url(block: Mapping[str, Any]) -> str | None:

@@ -155,9 +155,11 @@ def message_from_wire(result: ChatResult, uid: str, *, blocks: bool = False) -> 
     return message
 
 
-def result_from_wire(result: ChatResult, uid: str, *, blocks: bool = False) -> LangChainResult:
-    """Return the complete answer as LangChain's `ChatResult`."""
+def result_from_wire(result: ChatResult, uid: str, *, blocks: bool = False, headers: bool = False) -> LangChainResult:
+    """Return the complete answer as LangChain's `ChatResult`; with `headers`, those of the response are told."""
     message = message_from_wire(result, uid, blocks=blocks)
+    if headers:
+        message.response_metadata["headers"] = dict(result.headers)
     info = generation_info_from_wire(result)
     if isinstance(message.content, str):
         generation = unchecked(ChatGeneration, message=message, text=message.content, generation_info=info)
@@ -177,12 +179,18 @@ def generation_info_from_wire(result: ChatResult) -> dict[str, Any]:
 def llm_output_from_wire(result: ChatResult, uid: str) -> dict[str, Any]:
     """Return the model and the token usage, under the names that tracing tools read."""
     output: dict[str, Any] = {"model_name": uid, "model_provider": PROVIDER}
-    if result.usage is not None:
+    if result.id is not None:
+        output["id"] = result.id
+    if (usage := result.usage) is not None:
         output["token_usage"] = {
-            "prompt_tokens": result.usage.prompt_tokens,
-            "completion_tokens": result.usage.completion_tokens,
-            "total_tokens": result.usage.total_tokens,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "total_tokens": usage.total_tokens,
         }
+        if usage.cached_tokens is not None:
+            output["token_usage"]["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens}
+        if usage.reasoning_tokens is not None:
+            output["token_usage"]["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
     return output
 
 

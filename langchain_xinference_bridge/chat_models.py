@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
+from dataclasses import asdict, is_dataclass
 from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -31,6 +32,7 @@ from xinference_bridge.integration.sampling_fields import SamplingFields
 from xinference_bridge.models.base import ModelHandle
 from xinference_bridge.models.chat import ChatHandle
 from xinference_bridge.protocol.chat.request import StructuredMethod
+from xinference_bridge.protocol.chat.result import ChatResult as WireResult
 
 
 class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatModel):
@@ -64,6 +66,8 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
     """Whether `invoke` streams internally. None: only if a callback needs the tokens."""
     stream_usage: bool = True
     """Whether the last chunk of a stream includes the token usage."""
+    include_response_headers: bool = False
+    """Whether `response_metadata["headers"]` has the headers of the HTTP response."""
     context_length: int | None = None
     """Maximum tokens of one request. None: from the server's description; llama.cpp may allow fewer."""
     inline_media: InlineMedia = None
@@ -141,6 +145,14 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
             context_length=self.context_length,
         )
 
+    def _result(self, answer: WireResult, uid: str) -> ChatResult:
+        blocks = self.output_version == "v1"
+        return result_from_wire(answer, uid, blocks=blocks, headers=self.include_response_headers)
+
+    def _writer(self, asked: PreparedCall) -> ChunkWriter:
+        blocks = self.output_version == "v1"
+        return ChunkWriter(asked.uid, blocks=blocks, usage=asked.stream_usage, headers=self.include_response_headers)
+
     @override
     def _generate(
         self,
@@ -152,7 +164,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         with translated_errors:
             asked = self._prepared(messages, stop, kwargs).with_inlined_media(self.inline_media)
             answer = self._handle(ChatHandle, asked.uid).chat(asked.call, asked.options)
-        return result_from_wire(answer, asked.uid, blocks=self.output_version == "v1")
+        return self._result(answer, asked.uid)
 
     @override
     async def _agenerate(
@@ -165,7 +177,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         with translated_errors:
             asked = await self._prepared(messages, stop, kwargs).awith_inlined_media(self.inline_media)
             answer = await self._handle(ChatHandle, asked.uid).achat(asked.call, asked.options)
-        return result_from_wire(answer, asked.uid, blocks=self.output_version == "v1")
+        return self._result(answer, asked.uid)
 
     @override
     def _stream(
@@ -178,7 +190,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
         # LangChain reports each chunk to its callbacks; reporting them here too would do it twice.
         with translated_errors:
             asked = self._prepared(messages, stop, kwargs).with_inlined_media(self.inline_media)
-            writer = ChunkWriter(asked.uid, blocks=self.output_version == "v1", usage=asked.stream_usage)
+            writer = self._writer(asked)
             deltas = self._handle(ChatHandle, asked.uid).stream_chat(
                 asked.call, asked.options, stream_usage=asked.stream_usage
             )
@@ -196,7 +208,7 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
     ) -> AsyncIterator[ChatGenerationChunk]:
         with translated_errors:
             asked = await self._prepared(messages, stop, kwargs).awith_inlined_media(self.inline_media)
-            writer = ChunkWriter(asked.uid, blocks=self.output_version == "v1", usage=asked.stream_usage)
+            writer = self._writer(asked)
             deltas = self._handle(ChatHandle, asked.uid).astream_chat(
                 asked.call, asked.options, stream_usage=asked.stream_usage
             )
@@ -339,6 +351,15 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
             "server_url": self._connection().server_url,
             **self.stated_parameters(),
         }
+
+    @override
+    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        params = super()._get_invocation_params(stop, **kwargs)
+        wanted = params.get(STRUCTURED)
+        if is_dataclass(wanted) and not isinstance(wanted, type):
+            # Callbacks write it down as JSON, where an object would be a string of Python.
+            params[STRUCTURED] = asdict(wanted)
+        return params
 
     @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:

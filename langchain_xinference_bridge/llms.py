@@ -11,12 +11,14 @@ from typing import Any, ClassVar
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseLLM, LangSmithParams, LanguageModelInput
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
+from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_core.runnables import Runnable
 from pydantic import Field, SecretStr
 from typing_extensions import Unpack, override
 
 from langchain_xinference_bridge._base import XinferenceFields, taken_uid
 from langchain_xinference_bridge._constructor_kwargs import LLMSettings
+from langchain_xinference_bridge._content import refuse_media
 from langchain_xinference_bridge._messages import metadata_from_wire
 from langchain_xinference_bridge._token_counting import TokenCounting
 from langchain_xinference_bridge.errors import translated_errors
@@ -80,6 +82,14 @@ class XinferenceLLM(XinferenceFields, SamplingFields, TokenCounting, BaseLLM):
         with translated_errors:
             check_values(kwargs, type(self).__name__)
         return super().bind(**kwargs)
+
+    @override
+    def _convert_input(self, model_input: LanguageModelInput) -> PromptValue:
+        prompt = super()._convert_input(model_input)
+        if isinstance(prompt, ChatPromptValue):
+            with translated_errors:
+                refuse_media(prompt.messages)
+        return prompt
 
     def _prepared(
         self, stop: list[str] | None, keywords: dict[str, Any]

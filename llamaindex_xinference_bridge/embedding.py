@@ -14,7 +14,7 @@ from typing_extensions import Self, Unpack
 from llamaindex_xinference_bridge._base import ServedModelFields
 from llamaindex_xinference_bridge._constructor_kwargs import EmbeddingSettings
 from llamaindex_xinference_bridge._embedding_reports import Progress, Reports
-from llamaindex_xinference_bridge._query_cache import QueryCache
+from llamaindex_xinference_bridge._instructed_cache import InstructedCache
 from llamaindex_xinference_bridge._rate_limit import RateLimited
 from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.models.batching import (
@@ -102,17 +102,34 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
         Returns:
             `dimensions` floats.
         """
-        return super(XinferenceEmbedding, self._with_cache_of_queries()).get_query_embedding(query)
+        return super(XinferenceEmbedding, self._with_cache_of(self.query_instruction)).get_query_embedding(query)
 
     async def aget_query_embedding(self, query: str) -> Embedding:
         """Async version of `get_query_embedding`."""
-        return await super(XinferenceEmbedding, self._with_cache_of_queries()).aget_query_embedding(query)
+        model = self._with_cache_of(self.query_instruction)
+        return await super(XinferenceEmbedding, model).aget_query_embedding(query)
 
-    def _with_cache_of_queries(self) -> Self:
-        """Return this model with a separate cache for queries, because an instruction changes the vector."""
-        if self.embeddings_cache is None or (self.query_instruction or "") == (self.text_instruction or ""):
+    def get_text_embedding(self, text: str) -> Embedding:
+        """Return the vector of a text of the index.
+
+        Args:
+            text: The text; `text_instruction` is put before it.
+
+        Returns:
+            `dimensions` floats.
+        """
+        return super(XinferenceEmbedding, self._with_cache_of(self.text_instruction)).get_text_embedding(text)
+
+    async def aget_text_embedding(self, text: str) -> Embedding:
+        """Async version of `get_text_embedding`."""
+        model = self._with_cache_of(self.text_instruction)
+        return await super(XinferenceEmbedding, model).aget_text_embedding(text)
+
+    def _with_cache_of(self, instruction: str | None) -> Self:
+        """This model, with the part of its cache that belongs to an instruction."""
+        if self.embeddings_cache is None or not instruction:
             return self
-        return self.model_copy(update={"embeddings_cache": QueryCache(self.embeddings_cache)})
+        return self.model_copy(update={"embeddings_cache": InstructedCache(self.embeddings_cache, instruction)})
 
     def _get_query_embedding(self, query: str) -> Embedding:
         self._let_pass()
@@ -279,11 +296,11 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
         return vectors.finish()
 
     def _answers(self, texts: Iterable[str]) -> Generator[tuple[Batch, list[Embedding]], None, None]:
-        same = self._same()
+        same, cached = self._same(), self._with_cache_of(self.text_instruction)
 
         def send(batch: Batch) -> list[Embedding]:
             if self.embeddings_cache is not None:
-                return self._get_text_embeddings_cached(batch.texts)
+                return cached._get_text_embeddings_cached(batch.texts)  # noqa: SLF001 - the same class
             return self._embed([_instructed(self.text_instruction, text) for text in batch.texts], batch.start)
 
         with Reports(self.callback_manager, self.to_payload()) as reports:
@@ -295,13 +312,13 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
                     yield batch, answer
 
     async def _aanswers(self, texts: Iterable[str]) -> AsyncGenerator[tuple[Batch, list[Embedding]], None]:
-        same = self._same()
+        same, cached = self._same(), self._with_cache_of(self.text_instruction)
 
         async def send(batch: Batch) -> list[Embedding]:
             if self.rate_limiter is not None:
                 await self.rate_limiter.async_acquire()
             if self.embeddings_cache is not None:
-                return await self._aget_text_embeddings_cached(batch.texts)
+                return await cached._aget_text_embeddings_cached(batch.texts)  # noqa: SLF001 - the same class
             return await self._aembed([_instructed(self.text_instruction, text) for text in batch.texts], batch.start)
 
         with Reports(self.callback_manager, self.to_payload()) as reports:

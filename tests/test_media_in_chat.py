@@ -27,6 +27,7 @@ from llama_index.core.base.llms.types import (
 )
 
 from langchain_xinference_bridge import ChatXinference
+from langchain_xinference_bridge import XinferenceLLM as CompletionModel
 from langchain_xinference_bridge._messages import messages_to_wire as from_langchain
 from llamaindex_xinference_bridge import XinferenceLLM
 from llamaindex_xinference_bridge._messages import messages_to_wire as from_llamaindex
@@ -180,6 +181,17 @@ def test_a_model_that_completes_text_refuses_the_images_of_messages():
     message = ChatMessage(blocks=[TextBlock(text="What is this?"), ImageBlock(image=PNG)])
     with pytest.raises(XinferenceError, match="ImageBlock of message 0"):
         llm.chat([message])
+
+
+@pytest.mark.parametrize(
+    "block", [openai("image_url", IMAGE), v1("audio", WAV, "audio/wav"), {"type": "image", "url": WEB}]
+)
+@pytest.mark.parametrize("method", ["invoke", "stream", "batch"])
+def test_a_model_that_completes_text_refuses_the_images_of_langchain_too(method, block):
+    llm = CompletionModel(model_uid="m", server_url="http://127.0.0.1:1")
+    messages = [HumanMessage([{"type": "text", "text": "What is this?"}, block])]
+    with pytest.raises(XinferenceError, match=f"{block['type']}' in message 0 cannot be sent"):
+        list(getattr(llm, method)([messages] if method == "batch" else messages))
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_vectors_of_another_length_in_a_later_batch_are_refused(bridge, mode, se
         return plain(item, body)
 
     server._vector = grow
-    with pytest.raises(XinferenceProtocolError, match="4 dimensions from input 4 on, and of 3 before"):
+    with pytest.raises(XinferenceProtocolError, match="3 dimensions, but of 4 from input 4 on"):
         embedded(bridge, mode, server, ["a", "b", "c", "d", "e"])
 
 
@@ -465,6 +465,27 @@ def test_a_query_and_a_text_of_the_same_words_are_cached_apart_under_instruction
     again = called(mode, model, "get_query_embedding", "cat"), called(mode, model, "get_text_embedding", "cat")
     assert again == (query, text)
     assert len(server.bodies("/v1/embeddings")) == 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("verb", ["get_text_embedding", "get_query_embedding", "get_text_embedding_batch"])
+def test_a_cache_that_was_written_under_another_instruction_is_not_read(mode, server, verb):
+    cache = SimpleKVStore()
+    told = []
+    for instruction in (None, "one:", "three:"):
+        model = li.XinferenceEmbedding(
+            "texts",
+            server.url,
+            query_instruction=instruction,
+            text_instruction=instruction,
+            embeddings_cache=cache,
+        )
+        asked = ["cat"] if verb.endswith("batch") else "cat"
+        first, again = called(mode, model, verb, asked), called(mode, model, verb, asked)
+        assert first == again
+        told.append(first[0][0] if verb.endswith("batch") else first[0])
+    assert told == [3.0, 8.0, 10.0]
+    assert len(server.bodies("/v1/embeddings")) == 3
 
 
 @pytest.mark.parametrize(

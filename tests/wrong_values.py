@@ -29,6 +29,8 @@ WRONG: list[tuple[str, Any]] = [
     ("stop_token_ids", "5"),
     ("guided_choice", "yes"),
     ("guided_json", 5),
+    ("cache_salt", 5),
+    ("guided_whitespace_pattern", 5),
     ("n", 2),
     ("n", "one"),
     ("n", True),
@@ -47,6 +49,18 @@ CHAT_WRONG: list[tuple[str, Any]] = [
 WAITING: list[tuple[str, Any]] = [
     *((name, value) for name in ("timeout", "connect_timeout", "deadline") for value in ("5", 0, -1, [5], True)),
     *(("max_retries", value) for value in ("2", 1.5, -1, True)),
+]
+#: Fields of the classes that are no parameters of a request.
+FIELDS: list[tuple[str, Any]] = [
+    *((name, value) for name in ("context_length", "context_window") for value in ("4096", 0, True, 1.5)),
+    *((name, value) for name in ("max_concurrency", "num_workers", "dimensions") for value in ("5", 0, True, 1.5)),
+    *((name, value) for name in ("batch_size", "embed_batch_size") for value in ("5", 0, True, [5])),
+    *(
+        (name, value)
+        for name in ("query_instruction", "document_instruction", "text_instruction")
+        for value in (5, b"")
+    ),
+    *(("truncate", value) for value in ("yes", 1.5)),
 ]
 DOORS = ("", "model_kwargs", "generate_config", "extra_body")
 OPEN_WRONG: list[tuple[str, Any]] = [(door, value) for door in DOORS[1:] for value in (5, "x", ["a"])]

@@ -164,6 +164,22 @@ def _refuse_misspelled(settings: Mapping[str, Any], model: type[BaseModel]) -> N
             raise XinferenceConfigurationError(msg)
 
 
+#: Settings that pydantic would make out of text, and of True: a caller who writes that is mistaken.
+_EXACT: Mapping[str, tuple[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("timeout", "connect_timeout", "deadline"), ("a number", (int, float))),
+    **dict.fromkeys(("max_retries", "max_concurrency", "pool_size", "max_response_bytes"), ("an integer", (int,))),
+    "verify": ("true, false or a path", (bool, str)),
+}
+
+
+def _refuse_wrong_types(settings: Mapping[str, Any]) -> None:
+    for name, (words, kinds) in _EXACT.items():
+        value = settings.get(name)
+        if value is not None and type(value) not in kinds:
+            msg = f"XinferenceConnection: {name} must be {words}, got {type(value).__name__}"
+            raise XinferenceConfigurationError(msg)
+
+
 def _fallbacks_of(settings: Mapping[str, Any]) -> tuple[ConnectionSettings, ...]:
     given = settings["fallbacks"]
     if isinstance(given, (str, ConnectionSettings)) or not isinstance(given, Iterable):
@@ -266,6 +282,7 @@ class ConnectionSettings(BaseModel):
                 raise XinferenceConfigurationError(msg)
             settings["server_url"] = server_url
         _refuse_misspelled(settings, type(self))
+        _refuse_wrong_types(settings)
         if settings.get("fallbacks"):
             settings["fallbacks"] = _fallbacks_of(settings)
         try:

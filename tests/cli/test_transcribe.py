@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from tests.cli.tools import model, run, says, to_lab, xinference
+from tests.cli.tools import model, run, says, to_lab, without_colours, xinference
 from xinference_bridge.cli.upload_progress import upload_progress
 
 DATA = Path(__file__).parents[1] / "data"
@@ -134,3 +136,17 @@ def test_what_was_said_cannot_steer_the_terminal(listener):
 def test_progress_is_shown_to_a_person_alone():
     with upload_progress("talk.wav") as show:
         assert show is None
+
+
+def test_a_person_sees_how_far_a_long_upload_is(monkeypatch):
+    out = StringIO()
+    console = Console(file=out, force_terminal=True, width=100)
+    monkeypatch.setattr("xinference_bridge.cli.upload_progress.messages", lambda: console)
+    with upload_progress("talk\x1b.wav") as show:
+        assert show is not None
+        show(2**20, 8 * 2**20)
+        show(8 * 2**20, 8 * 2**20)
+    printed = without_colours(out.getvalue())
+    assert "waiting for talk" in printed
+    assert "8.4/8.4 MB" in printed
+    assert "talk\x1b.wav" not in out.getvalue()

@@ -117,6 +117,20 @@ def test_a_value_that_cannot_be_meant_is_refused_without_repeating_it(name: str,
         assert value not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "takes"),
+    [
+        *((name, "a number") for name in ("timeout", "connect_timeout", "deadline")),
+        *((name, "an integer") for name in ("max_retries", "max_concurrency", "pool_size", "max_response_bytes")),
+    ],
+)
+@pytest.mark.parametrize("value", ["5", True, [5], b"5"])
+def test_a_number_that_is_another_type_is_refused_by_name(name: str, takes: str, value):
+    for build in (XinferenceConnection, full().derive):
+        with pytest.raises(XinferenceConfigurationError, match=f"{name} must be {takes}, got {type(value).__name__}"):
+            build(**{name: value})
+
+
 def test_a_key_out_of_a_file_loses_its_newline():
     key = XinferenceConnection(api_key=f" {KEY}\n").api_key
     assert key is not None

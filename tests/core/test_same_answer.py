@@ -66,9 +66,9 @@ def read_in_all_ways(family: str, abilities: tuple[str, ...], message: dict[str,
     start, known = start_of(model, {}, engine_named(model.engine)), family_of(model)
     wire = body(message, reason)
     whole = shown(chat_result_from_wire(wire, tools=tools, start=start, family=known))
-    described = depends_on_model(wire, tools=bool(tools))  # then the description is asked for
-    before = whole if described else shown(chat_result_from_wire(wire, tools=tools))
-    readings = {"before the description": before}
+    readings = {}
+    if not depends_on_model(wire, tools=bool(tools)):  # else the description is asked for first
+        readings["before the description"] = shown(chat_result_from_wire(wire, tools=tools))
     text, beside = message["content"], {key: value for key, value in message.items() if key != "content"}
     for size in (1, 7, len(text) or 1):
         reader = ChatAccumulator(tools=tools, start=start, family=known)

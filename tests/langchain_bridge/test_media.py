@@ -25,10 +25,11 @@ from langchain_xinference_bridge import (
     XinferenceTranscriber,
 )
 from langchain_xinference_bridge.errors import XinferenceConfigurationError, XinferenceModelTypeError
-from tests.core.media_calls import BLUE, ENGLISH, FRENCH, PDF, RED
+from tests.core.media_calls import BLUE, ENGLISH, PDF, RED
 from xinference_bridge.models.audio import AudioHandle
 from xinference_bridge.models.image import ImageHandle
 from xinference_bridge.protocol.image import GeneratedImage
+from xinference_bridge.protocol.transcript import Segment, Transcription, Word
 
 SAID = "The capital of France is Paris."
 NOWHERE = "http://nowhere.invalid:9997"
@@ -37,7 +38,7 @@ NOWHERE = "http://nowhere.invalid:9997"
 @pytest.fixture
 def patient(connection):
     """The lab's connection, for models that take their time on a busy machine."""
-    return connection.model_copy(update={"timeout": 900.0})
+    return connection.model_copy(update={"timeout": 1500.0})
 
 
 def test_the_classes_are_langchain_s_own_kinds():
@@ -48,49 +49,53 @@ def test_the_classes_are_langchain_s_own_kinds():
 
 
 @pytest.mark.server
-async def test_a_recording_is_one_document(patient):
-    transcriber = XinferenceTranscriber(model="whisper", connection=patient)
-    blob = Blob.from_path(ENGLISH, metadata={"author": "espeak-ng"})
-    [document] = transcriber.lazy_parse(blob)
+def test_a_segment_is_heard_as_a_document_with_its_times(patient):
+    transcriber = XinferenceTranscriber(model="whisper", connection=patient, timestamps="segment")
+    [document] = transcriber.lazy_parse(Blob.from_path(ENGLISH, metadata={"author": "espeak-ng"}))
     assert document.page_content == SAID
-    assert document.metadata == {"source": str(ENGLISH), "author": "espeak-ng"}
-    assert await transcriber.aparse(blob) == [document]
+    assert document.metadata == {"source": str(ENGLISH), "author": "espeak-ng", "start": 0.0, "end": 2.0}
 
 
 @pytest.mark.server
-async def test_a_segment_is_a_document_with_its_times(patient):
-    transcriber = XinferenceTranscriber(model="whisper", connection=patient, timestamps="segment", language="en")
-    blob = Blob.from_data(ENGLISH.read_bytes())
-    [document] = transcriber.parse(blob)
-    assert document.page_content == SAID
-    assert document.metadata == {"language": "en", "start": 0.0, "end": 2.0}
-    assert await transcriber.aparse(blob) == [document]
+async def test_a_recording_becomes_subtitles(patient):
+    transcriber = XinferenceTranscriber(model="whisper", connection=patient, format="srt")
+    [document] = await transcriber.aparse(Blob.from_data(ENGLISH.read_bytes()))
+    assert document.page_content == f"1\n00:00:00,000 --> 00:00:02,000\n{SAID}\n"
 
 
-@pytest.mark.server
-def test_a_word_is_a_document_with_its_times(patient):
-    transcriber = XinferenceTranscriber(model="whisper", connection=patient, timestamps="word")
-    documents = transcriber.parse(Blob.from_path(ENGLISH))
-    assert [document.page_content for document in documents] == SAID.split()
-    assert all(document.metadata["start"] <= document.metadata["end"] for document in documents)
+HEARD = Transcription(SAID, "en", 2.3, [Segment(0.0, 2.0, SAID)], [Word("The", 0.0, 0.14), Word("capital", 0.14, 0.6)])
 
 
-@pytest.mark.server
-@pytest.mark.parametrize(("form", "begins"), [("srt", "1\n00:00:00,000 --> "), ("vtt", "WEBVTT\n\n00:00:00.000 --> ")])
-def test_a_recording_becomes_subtitles(patient, form, begins):
-    [document] = XinferenceTranscriber(model="whisper", connection=patient, format=form).parse(Blob.from_path(ENGLISH))
-    assert document.page_content.startswith(begins)
-    assert SAID in document.page_content
+@pytest.mark.parametrize(
+    ("settings", "contents", "metadata"),
+    [
+        ({}, [SAID], {"language": "en", "duration": 2.3}),
+        ({"timestamps": "segment"}, [SAID], {"language": "en", "start": 0.0, "end": 2.0}),
+        ({"timestamps": "word"}, ["The", "capital"], {"language": "en", "start": 0.0, "end": 0.14}),
+        ({"format": "srt"}, [HEARD.to_srt()], {"language": "en", "duration": 2.3}),
+        ({"format": "vtt", "timestamps": "word"}, [HEARD.to_vtt()], {"language": "en", "duration": 2.3}),
+    ],
+    ids=["text", "segments", "words", "srt", "vtt"],
+)
+@pytest.mark.parametrize("task", ["transcribe", "translate"])
+async def test_what_was_heard_becomes_documents(monkeypatch, *, task, settings, contents, metadata):
+    asked = []
 
+    async def heard(_self, _file, **keywords):
+        asked.append(keywords["timestamps"])
+        return HEARD
 
-@pytest.mark.server
-async def test_french_is_translated(patient):
-    transcriber = XinferenceTranscriber(model="whisper", connection=patient, task="translate")
-    heard = transcriber.transcribe(FRENCH)
-    assert heard.text.startswith("the capital of")
-    assert (
-        await XinferenceTranscriber(model="whisper", connection=patient).atranscribe(FRENCH, task="translate") == heard
+    monkeypatch.setattr(
+        AudioHandle, task, lambda _self, _file, **keywords: asked.append(keywords["timestamps"]) or HEARD
     )
+    monkeypatch.setattr(AudioHandle, f"a{task}", heard)
+    transcriber = XinferenceTranscriber(NOWHERE, "m", task=task, **settings)
+    documents = transcriber.parse(Blob.from_data(b"RIFF"))
+    assert [document.page_content for document in documents] == contents
+    assert documents[0].metadata == metadata
+    assert await transcriber.aparse(Blob.from_data(b"RIFF")) == documents
+    wanted = settings.get("timestamps") or ("segment" if "format" in settings else None)
+    assert asked == [wanted] * 2
 
 
 @pytest.mark.server

@@ -170,3 +170,48 @@ async def test_a_stream_that_is_left_is_closed(chat):
     astream = chat.astream("Count from 1 to 10.")
     assert (await anext(astream)).text
     await astream.aclose()
+
+
+class _Starts(BaseCallbackHandler):
+    """Keeps what a run is said to be when it starts."""
+
+    def __init__(self):
+        self.told = []
+
+    def on_chat_model_start(self, serialized, messages, **told):
+        self.told.append((serialized, told))
+
+
+@pytest.mark.server
+def test_a_structured_run_shows_its_schema_as_json(connection):
+    starts = _Starts()
+    asked = chat_on("tiny-chat", connection).with_structured_output(Person)
+    assert asked.invoke("Ada Lovelace was 36 years old.", {"callbacks": [starts]}) == Person(
+        name="Ada Lovelace", age=36
+    )
+    ((_, told),) = starts.told
+    shown = json.loads(json.dumps(told["invocation_params"]))["structured_output"]
+    assert (shown["name"], set(shown["schema"]["properties"])) == ("Person", {"name", "age"})
+
+
+@pytest.mark.server
+def test_a_run_says_its_model_where_tracing_tools_look(connection):
+    starts = _Starts()
+    chat = chat_on("tiny-chat", connection)
+    (answer,) = chat.generate([[HumanMessage("What is the capital of France?")]], callbacks=[starts]).flatten()
+    ((serialized, told),) = starts.told
+    assert serialized["kwargs"]["model"] == told["invocation_params"]["model"] == "tiny-chat"
+    assert "xinference-bridge" in told["metadata"].get("lc_versions", {"xinference-bridge": "as of langchain-core 1.8"})
+    assert answer.llm_output["id"].startswith("chatcmpl-")
+    assert answer.llm_output["token_usage"]["prompt_tokens_details"]["cached_tokens"] >= 0
+
+
+@pytest.mark.server
+async def test_the_headers_of_a_response_are_told_where_they_are_asked_for(connection):
+    chat = chat_on("tiny-chat", connection, include_response_headers=True)
+    question = "What is the capital of France?"
+    streamed = [chunk for chunk in chat.stream(question) if chunk.response_metadata]
+    awaited = [chunk async for chunk in chat.astream(question) if chunk.response_metadata]
+    for answer in (chat.invoke(question), await chat.ainvoke(question), streamed[-1], awaited[-1]):
+        assert "x-request-id" in answer.response_metadata["headers"]
+    assert "headers" not in chat_on("tiny-chat", connection).invoke(question).response_metadata

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from langchain_xinference_bridge import ChatXinference, XinferenceEmbeddings, XinferenceLLM, XinferenceRerank
-from tests.wrong_values import ADDRESSES, CHAT_WRONG, DOORS, OPEN_WRONG, WAITING, WRONG, one_each, through
+from tests.wrong_values import ADDRESSES, CHAT_WRONG, DOORS, FIELDS, OPEN_WRONG, WAITING, WRONG, one_each, through
 from xinference_bridge import XinferenceConfigurationError
 
 NOWHERE = "http://127.0.0.1:9"  # nothing listens there: a request would fail with another error
@@ -79,6 +79,15 @@ def test_a_wrong_setting_is_named_at_construction(kind):
             kind(model="m", connection=wrong)
     with pytest.raises(XinferenceConfigurationError, match="model_uid"):
         kind(server_url=NOWHERE, model=5)
+
+
+@pytest.mark.parametrize("kind", [ChatXinference, XinferenceLLM, XinferenceEmbeddings])
+def test_a_wrong_field_is_named_at_construction(kind):
+    mine = [(name, value) for name, value in FIELDS if name in kind.model_fields]
+    for name, value in mine:
+        with pytest.raises(XinferenceConfigurationError, match=f"{name} must be .*, got {type(value).__name__}"):
+            model_of(kind, **{name: value})
+    assert mine
 
 
 @pytest.mark.parametrize("kind", [ChatXinference, XinferenceLLM, XinferenceEmbeddings, XinferenceRerank])

@@ -130,7 +130,7 @@ def test_an_instruction_is_put_before_queries_or_texts(connection, embed_model):
 @pytest.mark.server
 def test_dimensions_that_the_server_ignores_are_noticed(connection):
     assert len(XinferenceEmbedding("minilm", connection=connection, dimensions=384).get_text_embedding("a")) == 384
-    with pytest.raises(XinferenceProtocolError, match="asked for vectors of 128 dimensions and gave 384"):
+    with pytest.raises(XinferenceProtocolError, match="vectors of 384 dimensions instead of 128"):
         XinferenceEmbedding("minilm", connection=connection, dimensions=128).get_text_embedding("a")
 
 

@@ -25,10 +25,10 @@ VERBOSE = {
     "language": "en",
     "segments": [
         {"start": 0.0, "end": 1.2, "text": " The capital of France"},
-        {"start": 1.2, "end": 2, "text": " is Paris."},
+        {"start": 1.2, "end": 2.0, "text": " is Paris."},
     ],
     "words": [{"word": " The", "start": 0.0, "end": 0.2}, {"word": " capital", "start": 0.2, "end": 0.6}],
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_they_are_readers_of_llamaindex():
         assert isinstance(reader, BaseReader)
         assert pickle.loads(pickle.dumps(reader)).connection == reader.connection
         assert "sk-secret" not in reader.to_json()
-        with pytest.raises(XinferenceConfigurationError, match="needs model_uid="):
+        with pytest.raises(XinferenceConfigurationError, match="requires model_uid="):
             kind()
         with pytest.raises(XinferenceConfigurationError, match=r"languge|pagess"):
             kind(model_uid="m", **{"languge" if kind is XinferenceAudioReader else "pagess": 1})

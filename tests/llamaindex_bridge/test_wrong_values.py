@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from llamaindex_xinference_bridge import XinferenceEmbedding, XinferenceLLM, XinferenceRerank
 from llamaindex_xinference_bridge._requests import chat_call
-from tests.wrong_values import ADDRESSES, CHAT_WRONG, DOORS, OPEN_WRONG, WAITING, WRONG, one_each, through
+from tests.wrong_values import ADDRESSES, CHAT_WRONG, DOORS, FIELDS, OPEN_WRONG, WAITING, WRONG, one_each, through
 from xinference_bridge import XinferenceConfigurationError
 
 NOWHERE = "http://127.0.0.1:9"  # nothing listens there: a request would fail with another error
@@ -62,6 +62,15 @@ def test_a_wrong_wait_of_a_call_is_named(how: str):
     for name, value in WAITING:
         with pytest.raises(XinferenceConfigurationError, match=f"{name} must be"):
             CALLS[how](llm_of(), {name: value})
+
+
+@pytest.mark.parametrize("kind", [XinferenceLLM, XinferenceEmbedding])
+def test_a_wrong_field_is_named_at_construction(kind):
+    mine = [(name, value) for name, value in FIELDS if name in kind.model_fields]
+    for name, value in mine:
+        with pytest.raises(XinferenceConfigurationError, match=f"{name} must be .*, got {type(value).__name__}"):
+            kind(model="m", server_url=NOWHERE, **{name: value})
+    assert mine
 
 
 @pytest.mark.parametrize("kind", [XinferenceLLM, XinferenceEmbedding, XinferenceRerank])

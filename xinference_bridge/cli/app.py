@@ -43,6 +43,10 @@ def _all(
 def doctor(
     common: Common,
     model: Annotated[str | None, typer.Option("--model", "-m", metavar="UID", help="The model to check.")] = None,
+    context: Annotated[
+        bool,
+        typer.Option("--context", help="Measure how many tokens one request to the model can hold."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check each step, from the address to a model's first answer, and show how to fix the first problem.
@@ -52,7 +56,7 @@ def doctor(
     from xinference_bridge.cli.doctor import Examination
     from xinference_bridge.cli.report import print_steps, steps_as_json
 
-    examination = Examination(common, model)
+    examination = Examination(common, model, context=context)
     if as_json:
         text, well = steps_as_json(examination)
         typer.echo(text)

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from xinference_bridge.cli import diagnosis
+from xinference_bridge.cli.context_probe import measure_context, why_not_measured
 from xinference_bridge.cli.first_answer import ask_one_thing
 from xinference_bridge.cli.network_checks import Reach, look_within
 from xinference_bridge.cli.option_names import with_option_names
@@ -42,6 +43,8 @@ _STATUS = Request("GET", "/status", anonymous=True)
 _DEFAULT_PORT = urlsplit(DEFAULT_SERVER_URL).port or 9997
 #: A model that was just launched may need a long time for its first token.
 _TRY_SECONDS = 60.0
+#: A prompt as long as the context, on a CPU.
+_LONG_PROMPT_SECONDS = 600.0
 _MOST_LISTED = 8
 
 
@@ -59,8 +62,11 @@ class Step:
 class Examination:
     """A run of all checks: the settings as given, and what the checks have found so far."""
 
-    def __init__(self, common: Common, model: str | None = None, reach: Reach | None = None) -> None:
+    def __init__(
+        self, common: Common, model: str | None = None, reach: Reach | None = None, *, context: bool = False
+    ) -> None:
         self._common = common
+        self._measures_context = context
         self._wanted = model
         self._reach = reach if reach is not None else Reach()
         self._connection = XinferenceConnection.model_construct()
@@ -105,6 +111,7 @@ class Examination:
             ("type and engine", self._type),
             ("enforced", self._enforced),
             ("answer", self._answer),
+            *((("context", self._context),) if self._measures_context else ()),
         )
 
     # Reaching the server
@@ -313,6 +320,26 @@ class Examination:
         what = ask_one_thing(self._connection, self._model, options)
         took = (time.perf_counter() - begun) * 1000
         return Step(name, "ok", f"{what} in {took:.0f} ms", facts={"latency_ms": round(took, 1)})
+
+    def _context(self, name: str) -> Step:
+        if (why := why_not_measured(self._model)) is not None:
+            return Step(name, "skipped", why)
+        options = self._look if self._seconds is not None else CallOptions(timeout=_LONG_PROMPT_SECONDS, max_retries=0)
+        found = measure_context(self._connection, self._model, options)
+        described = self._model.context_length
+        facts = {"described": described, "answered": found.answered, "refused": found.refused, "slots": found.slots}
+        if found.refused is None:
+            return Step(name, "ok", f"one request may hold all of the {described} tokens", facts=facts)
+        limit = described // found.slots if described and found.slots else found.answered
+        divided = f": the engine divides {described} tokens among {found.slots} slots" if found.slots else ""
+        return Step(
+            name,
+            "warning",
+            f"one request may hold {limit} tokens, not {described}{divided}",
+            f"State it where you build the model, context_length={limit} (LlamaIndex: context_window={limit}), or "
+            "launch the model with n_parallel=1, so that one request has all of it.",
+            facts,
+        )
 
     def _facts(self) -> dict[str, Any]:
         return {"uid": self._model.uid, "name": self._model.name, "type": self._model.type}

@@ -58,7 +58,7 @@ def read_deltas(
             yield from answer.read(chunk)
         if answer.done:
             opened.stream.finish(opened.chunks)
-        yield answer.finish(opened.call.request_id)
+        yield answer.finish(opened.call.request_id, opened.stream.headers)
     except XinferenceError as error:
         requests.learn_from(error, opened.call)
         told = answer.failed(error)
@@ -84,7 +84,7 @@ async def aread_deltas(
                 yield delta
         if answer.done:
             await opened.stream.finish(opened.chunks)
-        yield answer.finish(opened.call.request_id)
+        yield answer.finish(opened.call.request_id, opened.stream.headers)
     except XinferenceError as error:
         requests.learn_from(error, opened.call)
         told = answer.failed(error)

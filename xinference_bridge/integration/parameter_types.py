@@ -77,6 +77,16 @@ _TAKES: dict[str, str] = {
     "deadline": "a number above 0",
     "max_retries": "an integer of 0 or more",
     "context_length": "an integer of 1 or more",
+    # Fields of the classes alone.
+    **dict.fromkeys(
+        ("context_window", "max_concurrency", "batch_size", "embed_batch_size", "num_workers", "dimensions"),
+        "an integer of 1 or more",
+    ),
+    **dict.fromkeys(
+        ("model_uid", "model_name", "server_url", "query_instruction", "document_instruction", "text_instruction"),
+        "a string",
+    ),
+    "truncate": "true, false or an integer",
 }
 
 

@@ -111,6 +111,7 @@ class ChatHandle(ModelHandle):
         with naming_request(response, self.uid):
             result = chat_result_from_wire(body, tools=plan.tools, start=plan.starts(model), family=family_of(model))
             result.request_id = response.request_id
+            result.headers = response.headers
             plan.read(result)
             plan.check(result)
             return result

@@ -77,7 +77,7 @@ class KeyGate(CredentialGate):
 
     A caller that waits longer than PROBE_PATIENCE for a slow probe makes the gate send one light request of
     its own with `get`, on a daemon thread (without `get`, callers keep waiting). This also frees a sync caller that
-    blocks the event event event event loop on which the probe is awaited.
+    blocks the event event event event event loop on which the probe is awaited.
     """
 
     def __init__(

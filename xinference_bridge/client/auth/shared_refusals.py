@@ -201,7 +201,7 @@ def folder_of_user() -> Path:
     base = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
     try:
         return (Path(base) if base else Path.home() / ".cache") / "xinference-bridge"
-    except RuntimeError:  # a user without a home folder folder folder folder
+    except RuntimeError:  # a user without a home folder folder folder folder folder
         return Path("/nonexistent/xinference-bridge")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from xinference_bridge.errors import XinferenceError, XinferenceStreamError
 from xinference_bridge.protocol.chat.forced_call import GrowingAnswer
@@ -36,7 +36,7 @@ class AnswerStream:
         """Yield the deltas that are complete with these bytes."""
         return self._deltas(self._events.read(chunk))
 
-    def finish(self, request_id: str) -> ChatDelta:
+    def finish(self, request_id: str, headers: Mapping[str, str]) -> ChatDelta:
         """Return the last delta, with the complete answer as `final`.
 
         Raises:
@@ -49,6 +49,7 @@ class AnswerStream:
         self._ended = True
         if last.final is not None:
             last.final.request_id = request_id
+            last.final.headers = headers
             if self._check is not None:
                 self._check(last.final)
         return last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,8 @@ class ChatResult:
     raw: dict[str, Any]
     request_id: str | None = None
     """The id of the HTTP request in the server's log."""
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """The HTTP response's headers, with lower-case names."""
 
 
 @dataclass(slots=True)

@@ -1,0 +1,103 @@
+"""Whisper on the lab hears what espeak-ng says; and what it answered is read alike, sync and async."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.core.asks import connection_to
+from tests.core.media_calls import ENGLISH, FRENCH, MODES, call
+from tests.support.fault_proxy import http
+from xinference_bridge import XinferenceConnection, XinferenceProtocolError
+from xinference_bridge.protocol.transcript import Segment
+
+SAID = "The capital of France is Paris."
+PATH = "/v1/audio/transcriptions"
+#: As Whisper base on transformers answered for `capital_en.wav` (4.1.0). It says "english" of every language.
+WORDS = {
+    "task": "transcribe",
+    "language": "english",
+    "duration": 2.3,
+    "text": " The capital of France is Paris.",
+    "words": [
+        {"word": " The", "start": 0.0, "end": 0.14},
+        {"word": " capital", "start": 0.14, "end": 0.6},
+        {"word": " of", "start": 0.6, "end": 0.86},
+        {"word": " France", "start": 0.86, "end": 1.1},
+        {"word": " is", "start": 1.1, "end": 1.42},
+        {"word": " Paris.", "start": 1.42, "end": 2.3},
+    ],
+}
+SEGMENT = {"id": 0, "seek": 0, "start": 0.0, "end": 2.0, "text": " The capital of France is Paris.", "tokens": []}
+SEGMENTS = {
+    "task": "transcribe",
+    "language": "english",
+    "duration": 2.0,
+    "text": SEGMENT["text"],
+    "segments": [SEGMENT],
+}
+
+
+@pytest.fixture
+def whisper(lab: Any) -> Any:
+    """The lab's Whisper; it takes its time on a busy machine."""
+    return XinferenceConnection(lab.url, api_key=lab.api_key, timeout=1500).audio("whisper")
+
+
+@pytest.mark.server
+def test_a_recording_is_heard_and_its_sending_watched(whisper):
+    seen: list[tuple[int, int]] = []
+    heard = call("sync", whisper, "transcribe", ENGLISH, on_progress=lambda *now: seen.append(now))
+    assert (heard.text, heard.segments, heard.words) == (SAID, [], [])
+    assert [sent for sent, _ in seen] == sorted(sent for sent, _ in seen)
+    assert seen[-1][0] == seen[-1][1] > ENGLISH.stat().st_size
+
+
+@pytest.mark.server
+def test_segments_are_heard_with_their_times(whisper):
+    heard = call("async", whisper, "transcribe", ENGLISH.read_bytes(), timestamps="segment")
+    assert heard.segments == [Segment(0.0, 2.0, SAID)]
+
+
+@pytest.mark.server
+def test_french_is_translated_into_english(whisper):
+    with FRENCH.open("rb") as file:
+        assert call("async", whisper, "translate", file).text.startswith("the capital of")
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("mode", MODES)
+class TestAnswers:
+    """What Whisper answered, read."""
+
+    def test_segments_become_subtitles(self, server, mode):
+        server.on(PATH, http(200, orjson.dumps(SEGMENTS)))
+        heard = call(mode, connection_to(server).audio("m"), "transcribe", ENGLISH, timestamps="segment")
+        assert heard.to_srt() == f"1\n00:00:00,000 --> 00:00:02,000\n{SAID}\n"
+        assert heard.to_vtt() == f"WEBVTT\n\n00:00:00.000 --> 00:00:02.000\n{SAID}\n"
+        assert (heard.text, heard.duration, heard.language) == (SAID, 2.0, None)
+
+    def test_words_have_times(self, server, mode):
+        server.on(PATH, http(200, orjson.dumps(WORDS)))
+        heard = call(mode, connection_to(server).audio("m"), "transcribe", ENGLISH, timestamps="word")
+        assert " ".join(word.word for word in heard.words) == SAID
+        assert heard.to_srt() == f"1\n00:00:00,000 --> 00:00:02,300\n{SAID}\n"
+        assert b'name="timestamp_granularities[]"\r\n\r\nword' in server.seen(PATH)[0].body
+
+    @pytest.mark.parametrize(
+        ("asked", "said", "told"), [("fr", "english", "fr"), (None, "english", None), (None, "fr", "fr")]
+    )
+    def test_a_language_is_the_one_asked_for_and_never_made_up(self, server, mode, *, asked, said, told):
+        server.on(PATH, http(200, orjson.dumps(SEGMENTS | {"language": said})))
+        heard = call(mode, connection_to(server).audio("m"), "transcribe", ENGLISH, language=asked)
+        assert heard.language == told
+
+    @pytest.mark.parametrize(
+        "answer", [{}, {"text": None}, {"text": "a", "segments": 1}, {"text": "a", "words": [1]}, []]
+    )
+    def test_an_answer_of_another_shape_is_named(self, server, mode, answer):
+        server.on(PATH, http(200, orjson.dumps(answer)))
+        with pytest.raises(XinferenceProtocolError, match="without"):
+            call(mode, connection_to(server).audio("m"), "transcribe", ENGLISH, timestamps="word")
