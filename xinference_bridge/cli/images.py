@@ -30,7 +30,7 @@ def draw_into(model: ImageHandle, prompt: str, out: Path, *, n: int, overwrite: 
     A suffix that does not fit the server's images (JPEG on 4.1.0) is replaced, with a note on standard error.
     """
     if out == STDOUT and n > 1:
-        raise UsageError("--out - takes one image: leave --n out, or give the name of a file")
+        raise UsageError("--out - accepts one image: leave --n out, or pass a file name")
     for path in numbered(out, n):
         refuse_existing(path, overwrite=overwrite)
     images = model.generate(prompt, n=n, **wanted)
@@ -57,7 +57,7 @@ def pages_of(text: str | None) -> list[int] | None:
         match = _PAGES.fullmatch(part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if not 0 < first <= last:
-            raise UsageError(f"--pages {text!r}: it takes page numbers from 1, such as 1,3-5")
+            raise UsageError(f"--pages {text!r}: must be page numbers from 1, such as 1,3-5")
         pages += range(first, last + 1)
     return pages
 

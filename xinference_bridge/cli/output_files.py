@@ -34,12 +34,12 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
     """Raise UsageError if the file exists, or its folder does not."""
     if path == STDOUT:
         if sys.stdout.isatty():
-            raise UsageError("--out - writes bytes, which a terminal cannot show: give a file, or pipe it on")
+            raise UsageError("--out - writes bytes, which a terminal cannot show: pass a file or use a pipe")
         return
     if path.is_dir():
-        raise UsageError(f"--out {path} is a folder: give the name of a file")
+        raise UsageError(f"--out {path} is a folder: pass a file name")
     if path.exists() and not overwrite:
-        raise UsageError(f"--out {path} exists: give another name, or --overwrite")
+        raise UsageError(f"--out {path} exists: pass another name, or --overwrite")
     if not path.parent.is_dir():
         raise UsageError(f"--out {path}: there is no folder {path.parent}")
 
