@@ -68,8 +68,8 @@ def test_several_images_are_numbered(artist, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["cat", "-o", "there.png"], 2, "exists: give another name, or --overwrite"),
-        (["cat", "-o", "-", "--n", "2"], 2, "--out - takes one image"),
+        (["cat", "-o", "there.png"], 2, "exists: pass another name, or --overwrite"),
+        (["cat", "-o", "-", "--n", "2"], 2, "--out - accepts one image"),
         (["cat", "-o", "a.png", "--size", "big"], 1, "size must be such as '512x512'"),
         (["cat", "-o", "a.png", "--n", "0"], 2, "--n"),
         (["", "-o", "a.png"], 1, "prompt"),

@@ -208,8 +208,8 @@ async def test_a_model_of_another_kind_is_named(connection):
         (lambda: XinferenceSpeech(NOWHERE, "m").invoke(""), "text to speak is empty"),
         (lambda: list(XinferenceSpeech(NOWHERE, "m").stream("")), "text to speak is empty"),
         (lambda: XinferenceSpeech(NOWHERE, "m", speed=0), "speed"),
-        (lambda: XinferenceSpeech(NOWHERE, "m", vioce="x"), "voice"),
-        (lambda: XinferenceTranscriber(NOWHERE, "m", format="doc"), "format"),
+        (lambda: XinferenceSpeech(NOWHERE, "m", vioce="x"), "voice"),  # type: ignore[call-arg]
+        (lambda: XinferenceTranscriber(NOWHERE, "m", format="doc"), "format"),  # type: ignore[arg-type]
         (lambda: XinferenceTranscriber(NOWHERE, "m").transcribe(RED), "must be an audio file"),
         (lambda: XinferenceTranscriber(NOWHERE, "m").transcribe(ENGLISH, task="listen"), "task must be"),
         (lambda: XinferenceTranscriber(NOWHERE, "m").parse(Blob.from_data("text")), "the blob holds text"),

@@ -1,4 +1,4 @@
-"""Images drawn into files, and documents read by OCR."""
+"""The `image` and `ocr` commands."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _PAGES = re.compile(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?")
 
 
 def draw_into(model: ImageHandle, prompt: str, out: Path, *, n: int, overwrite: bool, **wanted: Any) -> None:
-    """Have images drawn, write each into a file, and print the files' names.
+    """Generate images, write each to a file, and print the file names.
 
-    The suffix becomes that of the server's images (JPEG on 4.1.0): a file that says another type is not written.
+    A suffix that does not fit the server's images (JPEG on 4.1.0) is replaced, with a note on standard error.
     """
     if out == STDOUT and n > 1:
-        raise UsageError("--out - takes one image: leave --n out, or give the name of a file")
+        raise UsageError("--out - accepts one image: leave --n out, or pass a file name")
     for path in numbered(out, n):
         refuse_existing(path, overwrite=overwrite)
     images = model.generate(prompt, n=n, **wanted)
@@ -57,13 +57,13 @@ def pages_of(text: str | None) -> list[int] | None:
         match = _PAGES.fullmatch(part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if not 0 < first <= last:
-            raise UsageError(f"--pages {text!r}: it takes page numbers from 1, such as 1,3-5")
+            raise UsageError(f"--pages {text!r}: must be page numbers from 1, such as 1,3-5")
         pages += range(first, last + 1)
     return pages
 
 
 def read_files(model: ImageHandle, files: Sequence[Path], *, prompt: str | None, pages: list[int] | None) -> None:
-    """Print what each image or PDF says, as Markdown."""
+    """Print the text of each image or PDF."""
     for file in files:
         heading = f"==> {harmless(str(file))} <==\n" if len(files) > 1 else ""
         with naming_file(file):
