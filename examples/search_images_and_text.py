@@ -14,13 +14,13 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_xinference_bridge import XinferenceEmbeddings
 from xinference_bridge import XinferenceConnection, XinferenceError
 
-DATA = Path(__file__).parent / "data"
+HERE = Path(__file__).parent
 
 
 def main(uid: str = "qwen3-vl-embedding", query: str = "a white page", *images: str | Path) -> None:
-    """Index the images and the texts of examples/data, and print what is nearest to the query."""
-    pictures = [Path(image) for image in images] or sorted([*DATA.glob("*.jpg"), *DATA.glob("*.png")])
-    texts = {path: path.read_text(encoding="utf-8") for path in sorted(DATA.glob("*.md"))}
+    """Index the images and the texts of the examples, and print what is nearest to the query."""
+    pictures = [Path(image) for image in images] or sorted((HERE / "images").iterdir())
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted((HERE / "data").glob("*.md"))}
     with XinferenceConnection() as connection:
         embeddings = XinferenceEmbeddings(model_uid=uid, connection=connection)
         vectors = embeddings.embed_images(pictures) + embeddings.embed_documents(texts.values())
