@@ -293,6 +293,28 @@ def test_a_model_that_this_package_cannot_call_is_named(server):
 
 
 @pytest.mark.fault_server
+@pytest.mark.parametrize(
+    ("path", "answer", "words", "sent"),
+    [
+        ("/v1/audio/transcriptions", {"text": ""}, "a second of silence transcribed", b"WAVEfmt "),
+        (
+            "/v1/images/generations",
+            {"created": 1, "data": [{"b64_json": "iVBORw0KGgo="}]},
+            "one image of 256x256 generated",
+            b"num_inference_steps",
+        ),
+    ],
+)
+def test_models_of_sound_and_images_are_asked_for_the_least(server, path, answer, words, sent):
+    kind, ability = ("audio", "audio2text") if "audio" in path else ("image", "text2image")
+    says(xinference(server, model("m", kind, model_ability=[ability])), path, answer)
+    status, steps = examine("--server-url", server.url)
+    assert status == 0, steps
+    assert words in steps["answer"]["detail"]
+    assert sent in server.seen(path)[0].body
+
+
+@pytest.mark.fault_server
 def test_a_model_that_does_not_answer_is_told_in_the_server_s_words(server):
     xinference(server, model("e", "embedding"))
     says(server, "/v1/embeddings", {"detail": "CUDA out of memory"}, status=500)
