@@ -79,9 +79,7 @@ def test_all_is_well_with_a_reranker(lab):
 @pytest.mark.parametrize(
     ("uid", "words"),
     [
-        ("whisper", "a second of silence transcribed"),
         ("kokoro", "one word spoken"),
-        ("tiny-sd", "one image of 256x256 generated"),
         ("jina-ocr", "an empty page read"),
         ("bge-m3", "one text embedded, 64 dimensions, sparse vectors too"),
         ("tiny-clip", "one text and one image embedded, 64 dimensions"),
@@ -90,7 +88,7 @@ def test_all_is_well_with_a_reranker(lab):
     ],
 )
 def test_each_kind_of_model_is_tried_in_its_own_way(lab, uid, words):
-    status, steps = examine(*to_lab(lab), "--model", uid, "--timeout", "3000")  # a busy machine takes its time
+    status, steps = examine(*to_lab(lab), "--model", uid)
     assert words in steps["answer"]["detail"]
     assert status == 0
 
