@@ -40,5 +40,5 @@ def unquoted(argument: str) -> Path:
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1]
     if not text:
-        raise XinferenceConfigurationError("it takes the name of a file")
+        raise XinferenceConfigurationError("it needs a file name")
     return Path(text.replace("\\ ", " ")).expanduser()

@@ -25,7 +25,7 @@ def ask_one_thing(connection: XinferenceConnection, model: ModelInfo, options: C
     """Send the smallest request for this kind of model, and describe the result. Raises what the call raises."""
     attempt = next((attempt for ability, attempt in _TRIES.items() if model.can(ability)), None)
     if attempt is None:
-        return f"nothing was tried: this package does not call a model with the abilities {', '.join(model.abilities)}"
+        return f"not tried: this package does not support models with the abilities {', '.join(model.abilities)}"
     return attempt(connection, model, options)
 
 

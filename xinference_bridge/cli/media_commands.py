@@ -1,6 +1,6 @@
 """The commands for speech, images and documents; each is implemented in a module of its own."""
 
-# No postponed annotations here: typer reads them.
+# No postponed annotations: typer reads them at run time.
 from pathlib import Path
 from typing import Annotated
 
@@ -89,7 +89,7 @@ def speak(
 def image(
     common: Common,
     *,
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the image should show.")],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The prompt.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The image file. `-` is standard output.")],
     model: _Model = None,
     size: Annotated[
@@ -98,7 +98,7 @@ def image(
     n: Annotated[
         int, typer.Option("--n", min=1, metavar="NUMBER", help="Number of images; the files are numbered.")
     ] = 1,
-    negative_prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="What the image should not show.")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="What the image must not show.")] = None,
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, metavar="NUMBER", help="Inference steps; fewer are faster.")
     ] = None,

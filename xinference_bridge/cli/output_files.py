@@ -1,4 +1,4 @@
-"""Files that the commands read and write: named in errors, overwritten only if asked, with a fitting suffix."""
+"""Files that the commands read and write: named in errors, overwritten only if asked."""
 
 from __future__ import annotations
 
@@ -11,12 +11,6 @@ from xinference_bridge.cli.options import UsageError
 from xinference_bridge.errors import XinferenceError
 
 STDOUT = Path("-")
-_SUFFIXES = {
-    "image/png": (".png",),
-    "image/jpeg": (".jpg", ".jpeg"),
-    "image/webp": (".webp",),
-    "image/gif": (".gif",),
-}
 
 
 @contextmanager
@@ -34,12 +28,12 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
     """Raise UsageError if the file exists, or its folder does not."""
     if path == STDOUT:
         if sys.stdout.isatty():
-            raise UsageError("--out - writes bytes, which a terminal cannot show: give a file, or pipe it on")
+            raise UsageError("--out - writes bytes, which a terminal cannot show: pass a file or use a pipe")
         return
     if path.is_dir():
-        raise UsageError(f"--out {path} is a folder: give the name of a file")
+        raise UsageError(f"--out {path} is a folder: pass a file name")
     if path.exists() and not overwrite:
-        raise UsageError(f"--out {path} exists: give another name, or --overwrite")
+        raise UsageError(f"--out {path} exists: pass another name, or --overwrite")
     if not path.parent.is_dir():
         raise UsageError(f"--out {path}: there is no folder {path.parent}")
 
@@ -58,11 +52,3 @@ def numbered(path: Path, count: int) -> list[Path]:
     if count == 1 or path == STDOUT:
         return [path]
     return [path.with_stem(f"{path.stem}-{number}") for number in range(1, count + 1)]
-
-
-def with_suffix_of(path: Path, media_type: str) -> Path:
-    """Return the path with a suffix that fits the media type; unchanged if it fits already."""
-    suffixes = _SUFFIXES.get(media_type)
-    if path == STDOUT or suffixes is None or path.suffix.lower() in suffixes:
-        return path
-    return path.with_suffix(suffixes[0])

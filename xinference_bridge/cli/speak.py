@@ -19,7 +19,7 @@ def text_of(argument: str) -> str:
     """
     text = sys.stdin.read() if argument == "-" else argument
     if not text.strip():
-        raise UsageError("TEXT is empty: give words to speak, or pipe them in with `-`")
+        raise UsageError("TEXT is empty: pass a text, or pipe one with `-`")
     return text
 
 
@@ -35,7 +35,9 @@ def format_of(out: Path, stated: str | None) -> str:
     if out == STDOUT or not suffix:
         return "mp3"
     if suffix not in SPEECH_FORMATS:
-        raise UsageError(f"--out {out}: {suffix!r} is no audio format; it takes {', '.join(SPEECH_FORMATS)}")
+        raise UsageError(
+            f"--out {out}: {suffix!r} is not an audio format; it must be one of {', '.join(SPEECH_FORMATS)}"
+        )
     return suffix
 
 

@@ -49,7 +49,7 @@ def form_of(*, srt: bool, vtt: bool, words: bool, as_json: bool) -> Form:
     asked += ["words"] if words else []
     asked += ["json"] if as_json else []
     if len(asked) > 1:
-        raise UsageError(f"--{asked[0]} and --{asked[1]} contradict each other: give one of them")
+        raise UsageError(f"--{asked[0]} and --{asked[1]} exclude each other: use one of them")
     return asked[0] if asked else "text"
 
 
@@ -61,7 +61,7 @@ def transcribe_files(model: AudioHandle, files: Sequence[Path], how: Listening, 
     """
     folder = out is not None and out.is_dir()
     if len(files) > 1 and not folder and (how.form in _ONE_FILE_EACH or out is not None):
-        raise UsageError("several files take --out FOLDER, an existing folder, for a file of each")
+        raise UsageError("several files need --out FOLDER, an existing folder for the results")
     heard: list[tuple[Path, Transcription]] = []
     for file in files:
         transcription = _heard(model, file, how)
