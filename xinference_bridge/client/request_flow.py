@@ -222,14 +222,14 @@ class RequestFlow:
             else:
                 server.answered()
                 return answer
-        for other, failure in failures:
-            if other is not None and isinstance(failure, XinferenceModelNotFoundError):
-                # The first server's running models are looked at by whoever gets the error; the fallback's only here.
-                look = other.requests.explain(failure, call.request, call.budget)
+        for other, not_found in failures:
+            if other is not None and isinstance(not_found, XinferenceModelNotFoundError):
+                # The caller explains the error with the first server's running models. A fallback's are read only here.
+                look = other.requests.explain(not_found, call.request, call.budget)
                 found: XinferenceError = yield Via(other, look)
                 if isinstance(found, XinferenceModelNotFoundError) and found.known_as is not None:
-                    raise found from failure
-        raise worst_of([failure for _, failure in failures])
+                    raise found from not_found
+        raise worst_of([error for _, error in failures])
 
     def _begun_for_sure(self, call: Call) -> Flow[tuple[Any, Any, Any]]:
         """Open a stream and read its first event. A stream without an event may go to another server."""
