@@ -170,4 +170,4 @@ def test_silence_after_a_file_ends_at_the_timeout(server, mode):
 def test_a_name_cannot_end_its_place_in_the_form(mode):
     del mode
     [head] = pieces_of(Form((('a"\r\nX: y', "v"),)), "b")
-    assert b'name="a%22%0D%0AX: y"\r\n\r\nv\r\n' in head
+    assert b'name="a%22%0D%0AX: y"\r\n\r\nv\r\n' in head  # type: ignore[operator]
