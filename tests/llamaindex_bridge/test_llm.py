@@ -245,7 +245,7 @@ def test_a_misspelt_parameter_of_a_call_is_an_error_before_anything_is_sent():
     llm = XinferenceLLM("m", "http://127.0.0.1:9", is_chat_model=True)
     with pytest.raises(XinferenceConfigurationError, match="no parameter 'temprature'; did you mean 'temperature'"):
         llm.complete("Hello", temprature=0)
-    with pytest.raises(XinferenceBadRequestError, match="tool_choice='sum' is neither"):
+    with pytest.raises(XinferenceBadRequestError, match="tool_choice='sum' must be"):
         llm.chat(asked("Hello"), tools=[], tool_choice="sum")
 
 
