@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from langchain_xinference_bridge import ChatXinference
-from tests.support.blocking import no_blocking_calls
 from tests.support.lab import Lab
 from xinference_bridge import XinferenceConnection
 from xinference_bridge.client import registry as clients
@@ -49,13 +48,3 @@ def chat(uid: str, connection: XinferenceConnection) -> ChatXinference:
 def chat_on(uid: str, connection: XinferenceConnection, **settings: Any) -> ChatXinference:
     """A chat model that answers the same every time."""
     return ChatXinference(model_uid=uid, connection=connection, **{"temperature": 0, "max_tokens": 200, **settings})
-
-
-@pytest.fixture(autouse=True)
-def _no_blocking_calls(request, lab):
-    """Async tests that replay run under a guard against blocking calls in their event loop."""
-    if lab.live:
-        yield
-    else:
-        with no_blocking_calls(request.node):
-            yield

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from llamaindex_xinference_bridge import XinferenceEmbedding, XinferenceLLM, XinferenceRerank
-from tests.support.blocking import no_blocking_calls
 from xinference_bridge import XinferenceConnection
 from xinference_bridge.client import registry as clients
 from xinference_bridge.client.auth import registry as gates
@@ -51,13 +50,3 @@ def embed_model(connection):
 @pytest.fixture
 def reranker(connection):
     return XinferenceRerank("tiny-rerank", connection=connection, top_n=2)
-
-
-@pytest.fixture(autouse=True)
-def _no_blocking_calls(request, lab):
-    """Async tests that replay run under a guard against blocking calls in their event loop."""
-    if lab.live:
-        yield
-    else:
-        with no_blocking_calls(request.node):
-            yield

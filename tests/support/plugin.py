@@ -27,7 +27,6 @@ _MARKERS = {
     "server": "talks to the lab's server. Recorded, replayed by default; with --live it asks the lab itself.",
     "xinference": "(version): talks to a server of this version and no other, and has its recording under compat/.",
     "live_only": "has no recording: it asks the lab itself, and is skipped without --live.",
-    "blocks_the_loop": "(why): an async test that makes sync calls on purpose; others run under BlockBuster.",
     "fault_server": "talks to a server that it starts itself on a loopback port, to meet what none does on demand.",
 }
 _OPTIONAL = {launch.uid for launch in SMOLLM2_LAUNCHES + MEDIA_LAUNCHES}
