@@ -152,6 +152,14 @@ def converse(conversation, monkeypatch, capsys, *lines):
 
 
 @pytest.mark.fault_server
+def test_the_banner_and_the_answer_do_not_steer_a_terminal(conversation, talker, monkeypatch, capsys):
+    conversation.uid = "evil\x1b[2J\u202e\x9b"
+    printed = converse(conversation, monkeypatch, capsys)
+    assert "evil" in printed.err
+    assert not set("\x1b\u202e\x9b") & set(printed.out + printed.err)
+
+
+@pytest.mark.fault_server
 def test_a_turn_is_remembered_without_its_reasoning(conversation, talker, monkeypatch, capsys):
     printed = converse(conversation, monkeypatch, capsys, "Hi", "  ", '"""And', 'now?"""', "//not a command")
     assert printed.out == "Hello.\n" * 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 
+import orjson
 import pytest
 
 from tests.cli.tools import COMMAND, model, run, run_apart, xinference
@@ -101,6 +102,37 @@ def test_secrets_are_never_printed_even_when_the_server_repeats_them(server, mon
     assert "what is **********?" in ran.err
     assert "hush" not in ran.out + ran.err
     assert "hush" not in repr(Common({"api_key": "xf-hush-hush"}))
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+def test_a_password_that_is_a_word_is_starred_in_the_servers_words_alone(server, monkeypatch, debug):
+    monkeypatch.setenv("XINFERENCE_API_KEY", "no")
+    server.on("/v1/models", http(400, b'{"detail": "no is what you sent"}'))
+    ran = run("models", "--server-url", server.url, *debug)
+    assert "********** is what you sent" in ran.err
+    server.on("/v1/models", http(401, b'{"detail": "Invalid"}'))
+    assert "it is not sent again" in run("models", "--server-url", server.url, *debug).err
+
+
+EVIL = "evil\x1b[31m\x07\u202etxt\u2066\x9b"
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("options", [(), ("--json",), ("--debug",)], ids=str)
+def test_names_that_steer_a_terminal_are_printed_without_their_power(server, options):
+    xinference(server, {**model("c"), "id": EVIL, "model_name": EVIL})
+    ran = run("models", "--server-url", server.url, *options)
+    assert "evil" in ran.out
+    assert not set("\x1b\x07\u202e\u2066\x9b") & set(ran.out + ran.err)
+
+
+@pytest.mark.fault_server
+def test_a_traceback_does_not_steer_a_terminal(server):
+    server.on("/v1/models", http(400, orjson.dumps({"detail": EVIL})))
+    ran = run("models", "--server-url", server.url, "--debug")
+    assert "Traceback" in ran.err
+    assert not set("\x1b\x07\u202e\u2066\x9b") & set(ran.out + ran.err)
 
 
 @pytest.mark.fault_server

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
 from pathlib import Path
 
@@ -17,7 +19,8 @@ import pytest
 from langchain_xinference_bridge import XinferenceLLM
 from tests.core.asks import CALL, MODES, PATHS, async_ask, check_good, connection_to, good, sync_ask
 from tests.support.fault_proxy import STALL, FaultServer, http
-from xinference_bridge import XinferenceConfigurationError, XinferenceServerError
+from xinference_bridge import XinferenceConfigurationError, XinferenceServerError, XinferenceTimeoutError
+from xinference_bridge.connection_settings import CallOptions
 from xinference_bridge.models.chat import ChatHandle
 
 pytestmark = pytest.mark.fault_server
@@ -90,6 +93,34 @@ def test_another_thread_or_task_waits_for_its_place(streaming: FaultServer, mode
                 await asyncio.sleep(0.02)
                 assert not other.done()
             check_good("embeddings", await other)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_thread_or_task_that_the_streams_reader_waits_for_is_told_so_after_its_timeout(
+    streaming: FaultServer, mode: str
+):
+    connection = connection_to(streaming, max_concurrency=1)
+    handle = ChatHandle(connection, "tiny-chat")
+    short = CallOptions(timeout=0.2)
+    refused = pytest.raises(XinferenceTimeoutError, match=r"max_concurrency=1.*started")
+    if mode == "sync":
+        with ThreadPoolExecutor(1) as pool, closing(handle.stream_chat(CALL)) as stream:
+            next(stream)
+            context = contextvars.copy_context()
+            with refused:
+                pool.submit(context.run, sync_ask, connection, "embeddings", None, short).result(10)
+        check_good("embeddings", sync_ask(connection, "embeddings"))
+        return
+
+    async def run() -> None:
+        async with connection:
+            async with aclosing(handle.astream_chat(CALL)) as stream:
+                await anext(stream)
+                with refused:
+                    await asyncio.gather(async_ask(connection, "embeddings", None, short))
+            check_good("embeddings", await async_ask(connection, "embeddings"))
 
     asyncio.run(run())
 
@@ -169,6 +200,58 @@ LEFTOVERS = {
             await asyncio.gather(*tasks, return_exceptions=True)
         asyncio.run(run())
     """,
+    "async calls that fail together": """
+        async def run():
+            bad = XinferenceConnection(url, api_key="xf-key", max_retries=0, max_response_bytes=10)
+            await asyncio.gather(*[aonce(bad) for _ in range(5)], return_exceptions=True)
+            try:
+                await asyncio.gather(*[aonce(bad) for _ in range(5)])
+            except Exception:
+                pass
+            await asyncio.sleep(0.1)
+        asyncio.run(run())
+    """,
+    "async calls that are left behind": """
+        async def run():
+            for _ in range(5):
+                asyncio.create_task(aonce(connection))
+            await asyncio.sleep(0.05)
+        asyncio.run(run())
+    """,
+    "async calls that are cancelled": """
+        async def run():
+            tasks = [asyncio.create_task(aonce(connection)) for _ in range(5)]
+            await asyncio.sleep(0.05)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await aonce(connection)
+        asyncio.run(run())
+    """,
+    "bulk embedding that fails": """
+        from langchain_xinference_bridge import XinferenceEmbeddings
+        model = XinferenceEmbeddings(model="minilm", connection=connection.derive(max_response_bytes=10), batch_size=1)
+        async def run():
+            try:
+                await model.aembed_documents(["a"] * 20)
+            except Exception:
+                pass
+        asyncio.run(run())
+        try:
+            model.embed_documents(["a"] * 20)
+        except Exception:
+            pass
+        from xinference_bridge.client.registry import close_all
+        close_all()
+    """,
+    "a refused key with callers that wait": """
+        async def run():
+            wrong = XinferenceConnection(url, api_key="xf-wrong", max_retries=0)
+            await asyncio.gather(*[wrong.amodels() for _ in range(5)], return_exceptions=True)
+            wrong = XinferenceConnection(url, username="ada", password="wrong", max_retries=0)
+            await asyncio.gather(*[wrong.amodels() for _ in range(5)], return_exceptions=True)
+        asyncio.run(run())
+    """,
     "close() by another thread amid async calls": """
         async def run():
             tasks = [asyncio.create_task(aonce(connection)) for _ in range(20)]
@@ -206,6 +289,8 @@ def test_nothing_is_left_and_nothing_complains(server: FaultServer, script: str)
     from tests.core.test_lifetimes import run
 
     server.answer = lambda seen: (0.1, good("embeddings")) if seen.path == PATHS["embeddings"] else None
+    if "wrong" in script:
+        server.on("/v1/models", http(401, b'{"detail":"Invalid"}')).on("/token", http(401, b'{"detail":"Incorrect"}'))
     if "range(12)" in script:
         server.answer = None
     few = "        from xinference_bridge.client import registry\n        registry.MOST_CLIENTS = 8\n"

@@ -75,7 +75,12 @@ def _take_turns(conversation: Conversation, console: Console, *, reasoning: bool
         except ConversationEnd:
             return
         except XinferenceError as error:
-            complain(error, with_option_names(str(error)), debug=debug)
+            complain(error, with_option_names(str(error)), debug=debug, secrets=_secrets_of(conversation))
+
+
+def _secrets_of(conversation: Conversation) -> list[str]:
+    connection = conversation.model.connection
+    return [secret.get_secret_value() for secret in (connection.api_key, connection.password) if secret is not None]
 
 
 def _read(prompt: str) -> str:

@@ -15,6 +15,10 @@ from xinference_bridge.printable import harmless
 _UNFOLDED = 10_000
 _NARROWEST = 20
 
+#: A secret that is shorter may be a word of ours.
+SHORTEST_TOKEN = 8
+_STARS = "**********"
+
 #: Status of a step → its mark, an ASCII mark for terminals without Unicode, and its style.
 MARKS = {
     "ok": ("✓", "+", "bold green"),
@@ -57,14 +61,26 @@ def print_hanging(first: Text, text: Text, console: Console) -> None:
 def complain(error: BaseException, text: str, *, debug: bool, secrets: Iterable[str] = ()) -> None:
     """Print an error on one line of standard error, after its traceback if `debug`. Both have secrets masked."""
     console = messages()
+    secrets = tuple(secrets)
+    said = getattr(error, "body", None) or ""
     trace = "".join(traceback.format_exception(error)) if debug else ""
     if trace:
-        console.print(Text(harmless(_starred(trace, secrets)).rstrip(), style="dim"), soft_wrap=True)
-    line = " ".join(harmless(_starred(text, secrets)).split())
+        console.print(Text(harmless(_starred(trace, secrets, said)).rstrip(), style="dim"), soft_wrap=True)
+    line = " ".join(harmless(_starred(text, secrets, said)).split())
     console.print(Text.assemble(("error: ", "bold red"), line), soft_wrap=True)
 
 
-def _starred(text: str, secrets: Iterable[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "**********") if secret.strip() else text
-    return text
+def _starred(text: str, secrets: Iterable[str], said: str) -> str:
+    """The text without the secrets that a server repeated.
+
+    One that is as short as a word is looked for in what the server said alone: a password `no` would else turn our own
+    "not" into stars.
+    """
+    hidden = said
+    for secret in filter(str.strip, secrets):
+        hidden = hidden.replace(secret, _STARS)
+        if len(secret) >= SHORTEST_TOKEN:
+            text = text.replace(secret, _STARS)
+    for secret in filter(str.strip, secrets):
+        said = said.replace(secret, _STARS) if len(secret) >= SHORTEST_TOKEN else said
+    return text.replace(said, hidden) if said else text

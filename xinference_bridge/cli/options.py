@@ -12,7 +12,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
-from xinference_bridge.cli.console import complain, messages
+from xinference_bridge.cli.console import SHORTEST_TOKEN, complain, messages
 from xinference_bridge.cli.option_names import with_option_names
 from xinference_bridge.connection import XinferenceConnection
 from xinference_bridge.connection_settings import DEFAULT_SERVER_URL, normalise_server_url
@@ -22,7 +22,6 @@ from xinference_bridge.errors import XinferenceConfigurationError, XinferenceErr
 P = ParamSpec("P")
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
-_SHORTEST_TOKEN = 8
 _PANEL = "Connection"
 
 
@@ -177,7 +176,7 @@ class Common:
         known = {**from_environment(), **self.stated}
         headers = [value.partition(":")[2].strip() for value in self.stated.get("headers", ())]
         # A short value is not a token, and masking every `a` would garble the message.
-        headers = [value for value in headers if len(value) >= _SHORTEST_TOKEN]
+        headers = [value for value in headers if len(value) >= SHORTEST_TOKEN]
         values = [*(known.get(name) for name in ("api_key", "password", "proxy")), *headers]
         return [
             value.get_secret_value() if hasattr(value, "get_secret_value") else str(value) for value in values if value

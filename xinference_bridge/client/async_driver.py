@@ -18,7 +18,7 @@ from xinference_bridge.client.flow import (
     Sleep,
     Via,
 )
-from xinference_bridge.client.places import Place, refuse_to_wait_for_oneself
+from xinference_bridge.client.places import Place, no_place_came_free, patience_for_place
 from xinference_bridge.client.transport.aiohttp_transport import AiohttpTransport
 
 Result = TypeVar("Result")
@@ -75,14 +75,14 @@ class AsyncDriver:
         if places is None:
             places = of_loop[effect.key] = asyncio.BoundedSemaphore(effect.limit)
         owner = asyncio.current_task()
-        if places.locked():
-            refuse_to_wait_for_oneself(places, owner, effect.limit, effect.call.url)
-        left = effect.call.remaining()
+        left = (
+            patience_for_place(places, owner, effect.limit, effect.call) if places.locked() else effect.call.remaining()
+        )
         if left is None:
             await places.acquire()
         else:
             try:
                 await asyncio.wait_for(places.acquire(), left)
             except asyncio.TimeoutError:
-                raise effect.call.deadline_passed() from None
+                raise no_place_came_free(effect.limit, effect.call) from None
         return Place(places, owner, places.release)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
-from xinference_bridge.errors import XinferenceConfigurationError
+from xinference_bridge.errors import XinferenceConfigurationError, XinferenceTimeoutError
+
+if TYPE_CHECKING:
+    from xinference_bridge.client.transport.call import Call
 
 
 class Place:
@@ -30,22 +34,41 @@ class Place:
 _held: ContextVar[tuple[Place, ...]] = ContextVar("xinference_bridge_places", default=())
 
 
-def refuse_to_wait_for_oneself(places: object, owner: Hashable, limit: int, url: str) -> None:
-    """Check that a call that found no free slot can wait for one.
+def patience_for_place(places: object, owner: Hashable, limit: int, call: Call) -> float | None:
+    """Return the seconds that a call which found no place free may wait for one; None: without end.
+
+    A task or thread that was started amid streams that hold all places, and inherited their context, may be what their
+    reader waits for. That cannot be known, so it waits no longer than its own `timeout`.
 
     Args:
-        places: The slots.
-        owner: The thread or task that would wait.
-        limit: The number of slots.
-        url: The URL of the request, for the error.
+        places: What the places are taken of.
+        owner: The thread or the task that would wait.
+        limit: How many places there are.
+        call: What would be sent.
+
+    Returns:
+        The seconds, the call's deadline included.
 
     Raises:
         XinferenceConfigurationError: The same thread or task holds all slots, in streams that it has not finished.
     """
-    mine = sum(1 for place in _held.get() if place.places is places and place.owner == owner and not place.given_back)
-    if mine >= limit:
+    inherited = [place for place in _held.get() if place.places is places and not place.given_back]
+    if sum(place.owner == owner for place in inherited) >= limit:
         msg = (
             f"max_concurrency={limit} leaves no place for this call: all are held by streams that the same thread or "
             "task reads, and none can end while it waits. End or close the stream first, or raise max_concurrency"
         )
-        raise XinferenceConfigurationError(msg, url=url)
+        raise XinferenceConfigurationError(msg, url=call.url)
+    return call.read_timeout() if len(inherited) >= limit else call.remaining()
+
+
+def no_place_came_free(limit: int, call: Call) -> XinferenceTimeoutError:
+    """Return the error for a call that has waited for a place as long as it may."""
+    if call.is_late():
+        return call.deadline_passed()
+    msg = (
+        f"max_concurrency={limit} left no place for this call within its timeout of {call.budget.timeout} s: all are "
+        "held by streams amid which it was started. If their reader waits for this call, none can end: close a stream "
+        "first, or raise max_concurrency"
+    )
+    return XinferenceTimeoutError(msg, url=call.url)

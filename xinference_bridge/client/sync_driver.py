@@ -18,7 +18,7 @@ from xinference_bridge.client.flow import (
     Sleep,
     Via,
 )
-from xinference_bridge.client.places import Place, refuse_to_wait_for_oneself
+from xinference_bridge.client.places import Place, no_place_came_free, patience_for_place
 from xinference_bridge.client.transport.requests_transport import RequestsTransport
 
 Result = TypeVar("Result")
@@ -84,7 +84,7 @@ class SyncDriver:
             places = self._places.setdefault(effect.key, threading.BoundedSemaphore(effect.limit))
         owner = threading.get_ident()
         if not places.acquire(blocking=False):
-            refuse_to_wait_for_oneself(places, owner, effect.limit, effect.call.url)
-            if not places.acquire(timeout=effect.call.remaining()):
-                raise effect.call.deadline_passed()
+            patience = patience_for_place(places, owner, effect.limit, effect.call)
+            if not places.acquire(timeout=patience):
+                raise no_place_came_free(effect.limit, effect.call)
         return Place(places, owner, places.release)

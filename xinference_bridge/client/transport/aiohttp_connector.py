@@ -40,8 +40,30 @@ class BoundedHandler(ResponseHandler):
         super().__init__(**settings)
         self.carried_before = False
         """Whether it has carried an exchange."""
+        self._stalled: Any = None  # the timer of an upload that the server does not read
         self.overhead = 0
         """Bytes received since the last bytes of the body; negative during a body of known length."""
+
+    def pause_writing(self) -> None:
+        """Wait for the server to read on, but no longer than `timeout`: aiohttp bounds no upload (3.14.5)."""
+        super().pause_writing()
+        if self._read_timeout:
+            self._stalled = self._loop.call_later(self._read_timeout, self.abort_with, aiohttp.SocketTimeoutError())
+
+    def resume_writing(self) -> None:
+        """Go on: the server has read."""
+        self._read_on()
+        super().resume_writing()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End the exchange."""
+        self._read_on()
+        super().connection_lost(exc)
+
+    def _read_on(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def data_received(self, data: bytes) -> None:
         """Accept the received bytes, up to the limit."""
@@ -50,6 +72,16 @@ class BoundedHandler(ResponseHandler):
             self.abort_with(HttpProcessingError(message=f"more than {MOST_OVERHEAD} bytes around its body"))
         else:
             super().data_received(data)
+
+    def close(self) -> None:
+        """Close the socket, without first sending what is left of a request that has failed.
+
+        aiohttp's own waits for a server that reads no more, and holds the socket until the loop ends (3.14.5).
+        """
+        transport: Any = self.transport
+        super().close()
+        if transport is not None and transport.get_write_buffer_size():
+            transport.abort()
 
     def abort_with(self, error: Exception) -> None:
         """End the exchange with this error."""

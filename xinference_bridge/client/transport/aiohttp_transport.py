@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import ssl
 import threading
 import time
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 #: The server closes idle connections after 5 s; aiohttp would reuse one for 15 s.
 _KEEP_IDLE_SECONDS = 4.0
+#: aiohttp warns of bytes that are longer (3.14.5).
+_LARGE_BODY = 2**20
 #: How long to wait for the end of a stream after `[DONE]`, so that its socket can be reused.
 _GRACE_SECONDS = 0.2
 #: A pooled socket that was already closed fails immediately. If it fails later, the server has read the request.
@@ -77,7 +80,7 @@ class AiohttpTransport:
         opening = pool.session.request(
             call.request.method,
             call.encoded_url(),
-            data=call.body if sending is None else sending,
+            data=_sendable(call.body) if sending is None else sending,
             headers=call.headers(authorization),
             allow_redirects=False,
             proxy=self._proxy,
@@ -312,6 +315,11 @@ class AiohttpStream:
     def close(self) -> None:
         """Like `RequestsStream.close`; awaits nothing."""
         self._answer.close()
+
+
+def _sendable(body: bytes | None) -> bytes | io.BytesIO | None:
+    """Return the body as aiohttp takes it: a large one in pieces, or it warns that the event loop is blocked."""
+    return io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY else body
 
 
 async def _while_it_is_taken(

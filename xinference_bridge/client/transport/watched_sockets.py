@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import io
 import time
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -99,8 +100,22 @@ class WatchedAdapter(HTTPAdapter):
         return manager
 
 
+#: urllib3 hands the timeout of a call to `_make_request` alone.
+_watch_of_call: ContextVar[Watch] = ContextVar("xinference_bridge_watch")
+
+
 class _WatchedPool:
     """The common code of both pools. It changes only connection objects, not urllib3's classes."""
+
+    def urlopen(self, *args: Any, **kwargs: Any) -> Any:
+        _watch_of_call.set(kwargs["timeout"].watch)
+        return super().urlopen(*args, **kwargs)  # type: ignore[misc]
+
+    def _prepare_proxy(self, conn: Any) -> None:
+        # The tunnel is dug before `_make_request`, and a proxy's answer to CONNECT trickles as well as any.
+        conn.watch = _watch_of_call.get()
+        conn.response_class = partial(_WatchedResponse, watch=conn.watch)
+        super()._prepare_proxy(conn)  # type: ignore[misc]
 
     def _make_request(self, conn: Any, *args: Any, **kwargs: Any) -> Any:
         watch: Watch = kwargs["timeout"].watch
