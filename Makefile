@@ -148,6 +148,19 @@ $(GRAPHS_READY): pyproject.toml
 test-langgraph-dev: $(GRAPHS_READY) ## Serve four graphs by langgraph dev, its guard against blocking calls on, on the running lab
 	@$(LAB) && $(GRAPHS_VENV)/bin/python -m pytest -c tests/langgraph_dev/pytest.ini tests/langgraph_dev
 
+TRACES_VENV  := .venv-traces
+TRACES_READY := $(TRACES_VENV)/.ready
+
+$(TRACES_READY): pyproject.toml
+	@echo "Setting up $(TRACES_VENV): the package, ChatOpenAI and two instrumentations of LangChain (once; a minute)"
+	@$(PYTHON) -m venv $(TRACES_VENV)
+	@$(TRACES_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(TRACES_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[langchain]' --group traces
+	@touch $@
+
+traces: $(TRACES_READY) ## Trace an agent on ChatXinference and on ChatOpenAI, on the running lab; writes docs/observability.md
+	@$(LAB) && $(TRACES_VENV)/bin/python docs/traces.py
+
 AGENTS_VENV  := .venv-langchain-agents
 AGENTS_READY := $(AGENTS_VENV)/.ready
 

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 PAGE = Path(__file__).with_name("observability.md")
-TABLE = re.compile(r"(<!-- generated: traces -->\n\n).*?(\n<!-- end -->)", re.DOTALL)
+TABLE = re.compile(r"(<!-- traces: .*? -->\n\n).*?(\n<!-- end of traces -->)", re.DOTALL)
 INSTRUMENTATIONS = {
     "OpenLLMetry": ("opentelemetry.instrumentation.langchain", "LangchainInstrumentor"),
     "OpenInference": ("openinference.instrumentation.langchain", "LangChainInstrumentor"),
 }
-_RANDOM = re.compile(r"lc_run--[\w-]+|(?:call_|chatcmpl-)\w+|\b\w{32}\b|/\S*/(?=[\w.-]+\.gguf)")
 #: What a row is about, and which attributes say it: of OpenLLMetry or of OpenInference.
 ROWS = {
     "model that was asked for": r"^gen_ai\.request\.model$|^llm\.model_name$",
@@ -34,8 +33,13 @@ ROWS = {
     "temperature": r"^gen_ai\.request\.temperature$",
     "tool call": r"tool_call.*name$|^gen_ai\.output\.messages$",
     "tools that were offered": r"^llm\.tools\.0|^gen_ai\.tool\.definitions$|functions\.0\.name$",
-    "settings": r"^llm\.invocation_parameters$",
+    "id of the response": r"^gen_ai\.response\.id$",
+    "cached input tokens": r"cache_read",
 }
+
+
+VARIES = {"id of the response", "cached input tokens"}
+"""Rows whose values are others in every run."""
 
 
 def main() -> None:
@@ -62,6 +66,8 @@ def _table(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
     lines.append(f"| spans of the run | {ours['spans']} | {theirs['spans']} |")
     for row, pattern in ROWS.items():
         mine, other = (_said(found["attributes"], pattern) for found in (ours, theirs))
+        if row in VARIES:
+            mine, other = ("yes" if said else "" for said in (mine, other))
         if mine or other:
             lines.append(f"| {row} | {mine or '-'} | {other or '-'} |")
     return "\n".join(lines) + "\n"
@@ -69,15 +75,15 @@ def _table(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
 
 def _said(attributes: dict[str, Any], pattern: str) -> str:
     values = dict.fromkeys(_shown(value) for name, value in attributes.items() if re.search(pattern, name))
-    return ", ".join(f"`{value}`" for value in values)
+    return ", ".join(f"`{value}`" for value in values if value)
 
 
 def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    text = (
-        re.sub(r"lc_run--[\w-]+|call_\w+|chatcmpl-\w+|chat[\w-]{20,}", "…", text).replace("|", "¦").replace("\n", " ")
-    )
-    return text if len(text) <= 300 else text[:297] + "…"
+    """A value without what differs from run to run and from machine to machine; of tools the names."""
+    text = value if isinstance(value, str) else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if text.startswith(("{", "[")):
+        text = ", ".join(dict.fromkeys(re.findall(r'"name": "(\w+)"', text)))
+    return re.sub(r"^/\S*/", "…/", text)
 
 
 def run(instrumentation: str, name: str) -> None:

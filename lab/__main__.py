@@ -39,12 +39,12 @@ from lab.server import (
 )
 
 
-def start(version: str, names: list[str], *, cluster: bool) -> None:
-    """Bring up a lab with the named models; does nothing when that very lab already runs."""
+def start(version: str, names: list[str], *, cluster: bool, uids: list[str] | None = None) -> None:
+    """Bring up a lab with the named models, or with some of their UIDs; nothing when that very lab already runs."""
     python = ensure_environment(version)
     # The models come first: while they are built, a lab that is out of date goes on serving.
     folders = build_models(version, names)
-    launches = launches_of(folders, cluster=cluster)
+    launches = [launch for launch in launches_of(folders, cluster=cluster) if uids is None or launch.uid in uids]
     models = models_digest() + ":" + ",".join(launch.uid for launch in launches)
     running = known_server()
     if running is not None:
@@ -168,7 +168,9 @@ def main(arguments: list[str]) -> int:
         help="a supervisor and two workers, and two replicas of a model",
     )
     parser.add_argument("--only", help="the models to build and launch, by comma")
+    parser.add_argument("--uids", help="of those models, the UIDs to launch, by comma")
     options = parser.parse_args(arguments)
+    uids = options.uids.split(",") if options.uids is not None else None
     names = [name for name in NAMES if options.only is None or name in options.only.split(",")]
     try:
         if options.command == "start":
@@ -185,7 +187,7 @@ def main(arguments: list[str]) -> int:
             return 0
         with _only_one():
             if options.command == "start":
-                start(options.xinference, names, cluster=options.cluster)
+                start(options.xinference, names, cluster=options.cluster, uids=uids)
             else:
                 stop()
     except LabError as error:

@@ -20,7 +20,7 @@ from lab.rest import RefusedError, Rest
 from lab.say import LabError, say
 
 USERNAME = "lab"
-_READY_WITHIN = 600.0
+_READY_WITHIN = 1200.0
 _SIDE_BY_SIDE = 4
 
 

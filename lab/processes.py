@@ -20,9 +20,13 @@ class Process:
 
 
 def started_at(pid: int) -> str | None:
-    """When the process began, as `ps` writes it: with the id it names one process even when ids are used again."""
-    run = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return run.stdout.strip() or None
+    """When the process began, as `ps` writes it: with the id it names one process even when ids are used again.
+
+    None for one that has ended, though its parent has not read its status: a server that failed to start is one.
+    """
+    run = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    state, _, began = run.stdout.strip().partition(" ")
+    return None if state.startswith("Z") else began.strip() or None
 
 
 def family_of(leader: int) -> list[int]:

@@ -10,7 +10,7 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.utils.json import parse_partial_json
 
-from langchain_xinference_bridge._messages import metadata_from_wire, usage_from_wire
+from langchain_xinference_bridge._messages import headers_from_wire, metadata_from_wire, usage_from_wire
 from xinference_bridge.protocol.chat.result import ChatDelta, ChatResult
 from xinference_bridge.protocol.chat.tool_calls import ToolCall, ToolCallDelta
 
@@ -95,7 +95,7 @@ class ChunkWriter:
         metadata = metadata_from_wire(final, self._uid)
         metadata.pop("logprobs", None)  # sent with each token
         if self._headers:
-            metadata["headers"] = dict(final.headers)
+            metadata["headers"] = headers_from_wire(final)
         return self._message(
             response_metadata=metadata,
             usage_metadata=usage_from_wire(final.usage) if self._usage else None,

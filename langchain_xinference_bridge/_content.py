@@ -44,7 +44,7 @@ def parts_of(message: BaseMessage) -> list[JSON]:
 
 
 def refuse_media(messages: Sequence[BaseMessage]) -> None:
-    """Raise XinferenceUnsupportedError for a media block, which LangChain drops when it makes one prompt of messages."""
+    """Raise XinferenceUnsupportedError for a media block, which LangChain drops from a prompt made of messages."""
     for place, message in enumerate(messages):
         for block in message.content if isinstance(message.content, list) else ():
             kind = block.get("type") if isinstance(block, Mapping) else "text"

@@ -1,4 +1,4 @@
-"""What the classes for sound, images and documents share: a blob as a file, and the keywords of a call."""
+"""Shared code of the classes for audio, images and documents."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from langchain_core.messages import (
@@ -159,7 +159,7 @@ def result_from_wire(result: ChatResult, uid: str, *, blocks: bool = False, head
     """Return the complete answer as LangChain's `ChatResult`; with `headers`, those of the response are told."""
     message = message_from_wire(result, uid, blocks=blocks)
     if headers:
-        message.response_metadata["headers"] = dict(result.headers)
+        message.response_metadata["headers"] = headers_from_wire(result)
     info = generation_info_from_wire(result)
     if isinstance(message.content, str):
         generation = unchecked(ChatGeneration, message=message, text=message.content, generation_info=info)
@@ -192,6 +192,22 @@ def llm_output_from_wire(result: ChatResult, uid: str) -> dict[str, Any]:
         if usage.reasoning_tokens is not None:
             output["token_usage"]["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
     return output
+
+
+def combined_llm_outputs(outputs: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+    """Return the output of several answers as one: the model, and the sum of the token usage, as ChatOpenAI does."""
+    told = [output for output in outputs if output]
+    combined: dict[str, Any] = {name: told[-1][name] for name in ("model_name", "model_provider") if told}
+    used = [output["token_usage"] for output in told if "token_usage" in output]
+    if used:
+        names = ("prompt_tokens", "completion_tokens", "total_tokens")
+        combined["token_usage"] = {name: sum(usage[name] for usage in used) for name in names}
+    return combined
+
+
+def headers_from_wire(result: ChatResult) -> dict[str, str]:
+    """Return the headers of the response by lower-case names, as ChatOpenAI does."""
+    return {name.lower(): value for name, value in result.headers.items()}
 
 
 def _message(result: ChatResult, uid: str) -> AIMessage:

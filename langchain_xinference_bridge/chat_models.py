@@ -20,7 +20,7 @@ from langchain_xinference_bridge._base import XinferenceFields
 from langchain_xinference_bridge._chat_request import PreparedCall, prepared
 from langchain_xinference_bridge._chunks import ChunkWriter
 from langchain_xinference_bridge._constructor_kwargs import ChatSettings
-from langchain_xinference_bridge._messages import result_from_wire
+from langchain_xinference_bridge._messages import combined_llm_outputs, result_from_wire
 from langchain_xinference_bridge._structured import STRUCTURED, Schema, reader_for, wanted_from_schema
 from langchain_xinference_bridge._token_counting import TokenCounting
 from langchain_xinference_bridge._tools import choice_to_wire, tools_to_wire
@@ -351,6 +351,10 @@ class ChatXinference(XinferenceFields, SamplingFields, TokenCounting, BaseChatMo
             "server_url": self._connection().server_url,
             **self.stated_parameters(),
         }
+
+    @override
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
+        return combined_llm_outputs(llm_outputs)
 
     @override
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""XinferenceImages: a prompt in, images out, as blocks that go back into a message."""
+"""`XinferenceImages`: image generation for LangChain."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _OF_INPUT = frozenset({"prompt", "image", "mask"})
 
 
 class XinferenceImages(XinferenceFields, RunnableSerializable[Any, list[ImageContentBlock]]):
-    """An image model on a Xinference server, which generates images of a prompt, or edits and inpaints others.
+    """An image model on a Xinference server, which generates, edits and inpaints images.
 
-    The blocks that come out are LangChain's standard image blocks in base64: `HumanMessage(content=blocks)` takes them.
+    It returns LangChain's standard image blocks in base64, for use in `HumanMessage(content=blocks)`.
 
     Raises:
-        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelled or invalid.
 
     Examples:
         >>> images = XinferenceImages(model="tiny-sd", size="64x64")
@@ -37,7 +37,7 @@ class XinferenceImages(XinferenceFields, RunnableSerializable[Any, list[ImageCon
     """
 
     n: int = Field(default=1, ge=1)
-    """How many images."""
+    """Number of images."""
     size: str | tuple[int, int] | None = None
     """Width and height in pixels: "512x512" or (512, 512). None: the server's default."""
     negative_prompt: str | None = None
@@ -54,7 +54,7 @@ class XinferenceImages(XinferenceFields, RunnableSerializable[Any, list[ImageCon
 
     @override
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> list[ImageContentBlock]:
-        """Return images of a prompt, or of another image.
+        """Return images generated from a prompt, or edited from another image.
 
         Args:
             input: A string, a message or a prompt; or `{"prompt": …, "image": …, "mask": …}`: with an image it is
@@ -72,10 +72,10 @@ class XinferenceImages(XinferenceFields, RunnableSerializable[Any, list[ImageCon
             XinferenceError: The request failed.
 
         Examples:
-            >>> images = XinferenceImages(model="tiny-sd", size="64x64", model_kwargs={"num_inference_steps": 1})
-            >>> [block] = images.invoke("a cat")
-            >>> block["type"], block["mime_type"]
-            ('image', 'image/jpeg')
+            >>> images = XinferenceImages(model="tiny-sd")
+            >>> images.invoke("a cat", size="-64x64")  # doctest: +IGNORE_EXCEPTION_DETAIL
+            Traceback (most recent call last):
+            XinferenceConfigurationError: size must be positive, got -64x64
         """
 
         def make(value: Any) -> list[ImageContentBlock]:
@@ -95,9 +95,10 @@ class XinferenceImages(XinferenceFields, RunnableSerializable[Any, list[ImageCon
 
         Examples:
             >>> import asyncio
-            >>> images = XinferenceImages(model="tiny-sd", size="64x64", model_kwargs={"num_inference_steps": 1})
-            >>> len(asyncio.run(images.ainvoke("a cat", n=2)))
-            2
+            >>> images = XinferenceImages(model="tiny-sd")
+            >>> asyncio.run(images.ainvoke("a cat", size="-64x64"))  # doctest: +IGNORE_EXCEPTION_DETAIL
+            Traceback (most recent call last):
+            XinferenceConfigurationError: size must be positive, got -64x64
         """
 
         async def make(value: Any) -> list[ImageContentBlock]:

@@ -1,4 +1,4 @@
-"""XinferenceOCR: images and PDFs in, their text out, as documents."""
+"""`XinferenceOCR`: OCR for LangChain."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class XinferenceOCR(XinferenceFields, BaseBlobParser):
     """An OCR model on a Xinference server, such as DeepSeek-OCR or GOT-OCR, for `GenericLoader` or on its own.
 
     Raises:
-        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelled or invalid.
 
     Examples:
         >>> ocr = XinferenceOCR(model="jina-ocr")
@@ -35,9 +35,9 @@ class XinferenceOCR(XinferenceFields, BaseBlobParser):
     """
 
     prompt: str | None = None
-    """What the model is told, such as "Only the table". None: the model's own prompt."""
+    """The instruction, such as "Only the table". None: the model's default."""
     pages: list[int] | None = None
-    """The pages of a PDF to read, from 1. None: all of them."""
+    """The pages of a PDF to read, from 1. None: all."""
     mode: Literal["single", "page"] = "single"
     """Whether a PDF is one document, or one a page with `page` in its metadata: one request each."""
 

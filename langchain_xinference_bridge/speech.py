@@ -1,4 +1,4 @@
-"""XinferenceSpeech: text in, sound out, at the end of a chain."""
+"""`XinferenceSpeech`: text to speech for LangChain."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class XinferenceSpeech(XinferenceFields, RunnableSerializable[Any, bytes]):
     At the end of a chain that streams, each sentence is spoken as soon as it is complete: `chain | speech`.
 
     Raises:
-        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelled or invalid.
 
     Examples:
         >>> speech = XinferenceSpeech(model="kokoro", voice="af_heart", format="wav")
@@ -38,11 +38,11 @@ class XinferenceSpeech(XinferenceFields, RunnableSerializable[Any, bytes]):
     format: str = "mp3"
     """"mp3", "wav", "flac", "ogg", "opus", "pcm", "aac", "m4a" or "webm"; each model writes some of them."""
     speed: float = Field(default=1.0, gt=0)
-    """How fast; 1.0 is the voice's own pace."""
+    """Speed; 1.0 is the voice's normal speed."""
     prompt_audio: Any = Field(default=None, exclude=True, repr=False)
     """A recording of a voice to imitate, for models that can: a path, bytes or a data URL."""
     prompt_text: str | None = None
-    """What is said in `prompt_audio`."""
+    """The transcript of `prompt_audio`."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class XinferenceSpeech(XinferenceFields, RunnableSerializable[Any, bytes]):
 
     @override
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> bytes:
-        """Return a text read aloud.
+        """Return a text as speech.
 
         Args:
             input: A string, a message or a prompt.
@@ -100,7 +100,7 @@ class XinferenceSpeech(XinferenceFields, RunnableSerializable[Any, bytes]):
 
     @override
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any | None) -> Iterator[bytes]:
-        """Yield a text read aloud, piece by piece; the pieces joined are one file that plays on.
+        """Yield a text as speech, in pieces. Joined, they are one playable file.
 
         The server streams where the model can; where it refuses, as Kokoro does, each sentence is a piece.
 
@@ -110,7 +110,7 @@ class XinferenceSpeech(XinferenceFields, RunnableSerializable[Any, bytes]):
             **kwargs: As in `invoke`.
 
         Yields:
-            Bytes of sound.
+            Bytes of audio.
 
         Raises:
             XinferenceStreamError: The stream broke off after it had begun.
@@ -143,7 +143,7 @@ class XinferenceSpeech(XinferenceFields, RunnableSerializable[Any, bytes]):
     def transform(
         self, input: Iterator[Any], config: RunnableConfig | None = None, **kwargs: Any | None
     ) -> Iterator[bytes]:
-        """Yield a text read aloud while it is still being written, sentence by sentence.
+        """Yield a streamed text as speech, sentence by sentence.
 
         Args:
             input: The pieces of the text: strings, or the chunks of a chat model's answer.
@@ -151,7 +151,7 @@ class XinferenceSpeech(XinferenceFields, RunnableSerializable[Any, bytes]):
             **kwargs: As in `invoke`.
 
         Yields:
-            The sound of one sentence after another; joined they are one file that plays on.
+            The audio of one sentence after another. Joined, they are one playable file.
 
         Raises:
             XinferenceError: As in `invoke`.

@@ -1,4 +1,4 @@
-"""XinferenceTranscriber: recordings in, what is said in them out, as documents or subtitles."""
+"""`XinferenceTranscriber`: speech to text for LangChain."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class XinferenceTranscriber(XinferenceFields, BaseBlobParser):
     """A speech-to-text model on a Xinference server, such as Whisper, for `GenericLoader` or on its own.
 
     Raises:
-        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelled or invalid.
 
     Examples:
         >>> XinferenceTranscriber(model="whisper", timestamps="segment").task
@@ -36,15 +36,15 @@ class XinferenceTranscriber(XinferenceFields, BaseBlobParser):
     """
 
     task: Task = "transcribe"
-    """Whether to write down what is said, or its translation into English."""
+    """Whether to transcribe, or to translate to English."""
     language: str | None = None
-    """The language spoken, such as "fr". None: the model finds out."""
+    """The spoken language, such as "fr". None: detected by the model."""
     prompt: str | None = None
-    """Names and words that may occur, for models that are told."""
+    """Names and words that may occur, for models that support it."""
     temperature: float | None = None
     """None: the server's default."""
     timestamps: Literal["segment", "word"] | None = None
-    """One document a segment or a word, with `start` and `end` in its metadata. None: one a recording."""
+    """One document per segment or word, with `start` and `end` in its metadata. None: one per recording."""
     format: TranscriptFormat = "text"
     """Whether a document holds text, or subtitles: "srt" or "vtt"."""
 
@@ -66,7 +66,7 @@ class XinferenceTranscriber(XinferenceFields, BaseBlobParser):
                 `timeout`, `deadline`, `max_retries` of this call.
 
         Returns:
-            The text, its segments or words with their times, and `to_srt()` and `to_vtt()`.
+            The text, its segments or words with times, and the methods `to_srt()` and `to_vtt()`.
 
         Raises:
             XinferenceConfigurationError: The file is empty or not audio, or an argument is invalid.
@@ -101,7 +101,7 @@ class XinferenceTranscriber(XinferenceFields, BaseBlobParser):
 
     @override
     def lazy_parse(self, blob: Blob) -> Iterator[Document]:
-        """Yield one document for a recording, or one a segment or word where `timestamps` says so.
+        """Yield one document per recording, or with `timestamps` one per segment or word.
 
         Args:
             blob: The recording: its bytes, or its path, which is sent from disk piece by piece.

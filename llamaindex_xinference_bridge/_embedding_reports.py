@@ -70,14 +70,14 @@ class SparseReports:
         self._open: dict[int, list[str]] = {}
 
     def begun(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Yield the same batches, reported as they are taken."""
+        """Yield the batches and report the start of each."""
         for batch in batches:
             dispatcher.event(SparseEmbeddingStartEvent(model_dict=self._payload))
             self._open[batch.start] = batch.texts
             yield batch
 
     def end(self, batch: Batch, vectors: list[SparseEmbedding]) -> None:
-        """Report that this batch was answered."""
+        """Report the end of a batch."""
         texts = self._open.pop(batch.start)
         dispatcher.event(SparseEmbeddingEndEvent.model_construct(chunks=texts, embeddings=vectors))
 

@@ -54,7 +54,7 @@ def message_to_wire(message: ChatMessage) -> WireMessage:
         return _assistant_to_wire(message)
     content = wire_messages.content_of_parts([_block_to_wire(block) for block in message.blocks])
     if role == "tool":
-        # Made by other integrations, some histories name the tool only.
+        # Some histories from other integrations have only the tool's name.
         name = message.additional_kwargs.get("name") or ""
         wire = wire_messages.tool_message(content, message.additional_kwargs.get("tool_call_id") or name)
         if name:
@@ -77,13 +77,13 @@ def _assistant_to_wire(message: ChatMessage) -> WireMessage:
         else:
             raise _no_place(block, "an assistant's message")
     if not calls:
-        # The same calls stand in both places of our own answers: the blocks come first, and only one of them is sent.
+        # Our own answers have the calls in both places. Blocks take precedence, and each call is sent once.
         calls = [_call_to_wire(call_from_kwargs(call)) for call in message.additional_kwargs.get("tool_calls") or ()]
     return wire_messages.assistant_message("".join(texts), calls, "".join(reasoning))
 
 
 def call_from_kwargs(call: Any) -> ToolCallBlock:
-    """A call in `additional_kwargs`, as other integrations leave it: OpenAI's object, or the dict of it."""
+    """Convert a call in `additional_kwargs` from other integrations: OpenAI's object or dict."""
     wire = call if isinstance(call, Mapping) else call.model_dump()
     function = wire["function"]
     return ToolCallBlock(

@@ -1,4 +1,4 @@
-"""How many tokens a text or a conversation has, for LlamaIndex's splitters, memories and token counters."""
+"""Token counts for LlamaIndex's splitters, memories and token counters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_TEXTS = 4096
 
 
 class ServerTokenizer:
-    """A stand-in for a tokenizer, which LlamaIndex only takes to count: its lists are as long as the server counts.
+    """A replacement for a tokenizer, which LlamaIndex uses only to count: its lists have the server's token count.
 
     Counts are exact on engines that count (transformers, vLLM, SGLang), else estimated at four characters per token,
     with one EstimateWarning. Each new text is a request to the server, and blocks; results are kept. The items are
@@ -41,13 +41,13 @@ class ServerTokenizer:
         self._lock = Lock()
 
     def __call__(self, text: str, *_: Any, **__: Any) -> list[int]:
-        """Return as many numbers as the text has tokens.
+        """Return a list as long as the text's token count.
 
         Args:
             text: The text; special tokens of the chat template are not counted.
 
         Raises:
-            XinferenceError: The server could not be asked.
+            XinferenceError: The request failed.
         """
         with self._lock:
             if text in self._counts:
@@ -80,7 +80,7 @@ class ServerTokenizer:
 
 
 class TokenCounting(ServedModelFields):
-    """Counts without ever downloading a tokenizer, which LlamaIndex's default does."""
+    """Token counting that never downloads a tokenizer, as LlamaIndex's default does."""
 
     @property
     def tokenizer(self) -> ServerTokenizer:
@@ -88,9 +88,9 @@ class TokenCounting(ServedModelFields):
         return ServerTokenizer(self.connection, self.model_uid)
 
     def count_tokens(self, messages: Sequence[ChatMessage] | str, tools: Sequence[BaseTool] = ()) -> int:
-        """Count the tokens of a prompt made of these messages and tools, chat template included.
+        """Count the tokens of a prompt with these messages and tools, including the chat template.
 
-        Exact where the server counts: on transformers, vLLM and SGLang. Elsewhere, and with images or audio, the number
+        The count is exact on transformers, vLLM and SGLang. On other engines, and with images or audio, the number
         is an estimate of four characters per token, announced by an EstimateWarning.
 
         Args:
@@ -101,7 +101,7 @@ class TokenCounting(ServedModelFields):
             The number of tokens.
 
         Raises:
-            XinferenceError: The server could not be asked.
+            XinferenceError: The request failed.
         """
         asked, wire = self._asked(messages), [tool_to_wire(tool) for tool in tools]
         try:

@@ -1,4 +1,4 @@
-"""Recordings of speech as documents."""
+"""`XinferenceAudioReader`: transcription for LlamaIndex's readers."""
 
 from __future__ import annotations
 
@@ -23,35 +23,33 @@ if TYPE_CHECKING:
 
 
 class XinferenceAudioReader(ServedModelFields, BasePydanticReader):
-    """A speech-to-text model that runs on a Xinference server, as a reader of recordings.
+    """A speech-to-text model on a Xinference server, as a reader of audio files.
 
-    `SimpleDirectoryReader` takes it by suffix, as `file_extractor`. With `timestamps` a recording becomes one document
-    per segment or word, whose metadata has `start` and `end` in seconds.
+    Pass it to `SimpleDirectoryReader` as `file_extractor`, by suffix. With `timestamps`, a recording becomes one
+    document per segment or word, with `start` and `end` in seconds in the metadata.
 
     Raises:
-        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelled or invalid.
 
     Examples:
         ```python
-        from llama_index.core import SimpleDirectoryReader
-
         reader = XinferenceAudioReader(model_uid="whisper-large-v3", connection=conn, timestamps="segment")
-        talks = SimpleDirectoryReader("talks", file_extractor={".wav": reader, ".mp3": reader})
+        extractors = {".wav": reader, ".mp3": reader}  # for SimpleDirectoryReader(folder, file_extractor=extractors)
         ```
     """
 
     timestamps: Literal["segment", "word"] | None = None
-    """What becomes a document: a segment, a word, or (None) the whole recording."""
+    """The unit of a document: a segment, a word, or (None) the whole recording."""
     task: Literal["transcribe", "translate"] = "transcribe"
-    """Whether the text is what is said, or what it means in English."""
+    """Whether to transcribe, or to translate to English."""
     language: str | None = None
-    """The language spoken, such as "fr". None: the model finds out."""
+    """The spoken language, such as "fr". None: detected by the model."""
     prompt: str | None = None
-    """Names and words that may occur, for models that take it."""
+    """Names and words that may occur, for models that support it."""
     is_remote: bool = True
     """Whether the data comes from elsewhere: the files are sent to the server."""
     model_kwargs: JSON = Field(default_factory=dict)
-    """Further parameters of the model, passed through unchecked."""
+    """Other parameters of the model, passed through unchanged."""
 
     def __init__(
         self, model_uid: str | None = None, base_url: str | None = None, **settings: Unpack[AudioReaderSettings]
@@ -60,7 +58,7 @@ class XinferenceAudioReader(ServedModelFields, BasePydanticReader):
 
     @classmethod
     def class_name(cls) -> str:
-        """Return the name used in serialised objects.
+        """Return the class name for serialized objects.
 
         Returns:
             The name of this class.
@@ -73,15 +71,15 @@ class XinferenceAudioReader(ServedModelFields, BasePydanticReader):
         extra_info: dict[str, Any] | None = None,
         fs: AbstractFileSystem | None = None,
     ) -> list[Document]:
-        """Return what is said in a recording.
+        """Return the transcript of a recording as documents.
 
         Args:
             file: A path, or the bytes of a recording.
             extra_info: Metadata for each document.
-            fs: The file system that the path lies on. None: this machine's.
+            fs: The file system of the path. None: the local one.
 
         Returns:
-            One document, or one a segment or word where `timestamps` is set; none for a recording without speech then.
+            One document, or with `timestamps` one per segment or word (none without speech).
 
         Raises:
             XinferenceConfigurationError: The file is empty or not audio.

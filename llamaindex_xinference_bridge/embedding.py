@@ -300,7 +300,7 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
 
         def send(batch: Batch) -> list[Embedding]:
             if self.embeddings_cache is not None:
-                return cached._get_text_embeddings_cached(batch.texts)  # noqa: SLF001 - of the same class
+                return cached._get_text_embeddings_cached(batch.texts)  # noqa: SLF001 - the same class
             return self._embed([_instructed(self.text_instruction, text) for text in batch.texts], batch.start)
 
         with Reports(self.callback_manager, self.to_payload()) as reports:
@@ -318,7 +318,7 @@ class XinferenceEmbedding(ServedModelFields, RateLimited, BaseEmbedding):
             if self.rate_limiter is not None:
                 await self.rate_limiter.async_acquire()
             if self.embeddings_cache is not None:
-                return await cached._aget_text_embeddings_cached(batch.texts)  # noqa: SLF001 - of the same class
+                return await cached._aget_text_embeddings_cached(batch.texts)  # noqa: SLF001 - the same class
             return await self._aembed([_instructed(self.text_instruction, text) for text in batch.texts], batch.start)
 
         with Reports(self.callback_manager, self.to_payload()) as reports:

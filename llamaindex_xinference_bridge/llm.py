@@ -439,7 +439,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, StructuredPredic
         error_on_tool_error: bool = False,
         **kwargs: Any,
     ) -> AgentChatResponse:
-        """Let the model call tools, carry the calls out, and return what the tools say.
+        """Run the tool calls that the model makes, and return the results.
 
         Args:
             tools: The tools on offer.
@@ -472,7 +472,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, StructuredPredic
                 **kwargs,
             )
 
-    # llama-index-core looks at `metadata` in these, inside the event loop
+    # llama-index-core reads `metadata` in these, inside the event loop
 
     async def apredict_and_call(  # noqa: PLR0917 - as in llama-index-core
         self,

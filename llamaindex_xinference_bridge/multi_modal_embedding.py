@@ -72,7 +72,7 @@ class XinferenceMultiModalEmbedding(XinferenceEmbedding, MultiModalEmbedding):
 
         Raises:
             XinferenceConfigurationError: One is no image; the message names its place.
-            XinferenceModelTypeError: The model embeds no images.
+            XinferenceModelTypeError: The model cannot embed images.
         """
         same, vectors = self._same(), list[Embedding]()
         progress = Progress(img_file_paths, show_progress)

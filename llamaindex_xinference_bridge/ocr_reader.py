@@ -1,4 +1,4 @@
-"""Scanned pages and images of text as documents."""
+"""`XinferenceOCRReader`: OCR for LlamaIndex's readers."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class XinferenceOCRReader(ServedModelFields, BasePydanticReader):
-    """An OCR model that runs on a Xinference server, as a reader of images and PDFs.
+    """An OCR model on a Xinference server, as a reader of images and PDFs.
 
-    `SimpleDirectoryReader` takes it by suffix, as `file_extractor`.
+    Pass it to `SimpleDirectoryReader` as `file_extractor`, by suffix.
 
     Raises:
-        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelt or invalid.
+        XinferenceConfigurationError: `model_uid` is missing, or a setting is misspelled or invalid.
 
     Examples:
         ```python
@@ -39,13 +39,13 @@ class XinferenceOCRReader(ServedModelFields, BasePydanticReader):
     """
 
     prompt: str | None = None
-    """What to read, for models that take a prompt."""
+    """The instruction, for models that support one."""
     pages: list[int] | None = None
     """The pages of a PDF to read, from 1. None: all. An image is read whole."""
     is_remote: bool = True
     """Whether the data comes from elsewhere: the files are sent to the server."""
     model_kwargs: JSON = Field(default_factory=dict)
-    """Further parameters of the model, passed through unchecked."""
+    """Other parameters of the model, passed through unchanged."""
 
     def __init__(
         self, model_uid: str | None = None, base_url: str | None = None, **settings: Unpack[OCRReaderSettings]
@@ -54,7 +54,7 @@ class XinferenceOCRReader(ServedModelFields, BasePydanticReader):
 
     @classmethod
     def class_name(cls) -> str:
-        """Return the name used in serialised objects.
+        """Return the class name for serialized objects.
 
         Returns:
             The name of this class.
@@ -72,7 +72,7 @@ class XinferenceOCRReader(ServedModelFields, BasePydanticReader):
         Args:
             file: A path, or the bytes of a file.
             extra_info: Metadata for the document.
-            fs: The file system that the path lies on. None: this machine's.
+            fs: The file system of the path. None: the local one.
 
         Returns:
             One document.

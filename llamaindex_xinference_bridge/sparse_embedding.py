@@ -96,20 +96,20 @@ class XinferenceSparseEmbedding(ServedModelFields, BaseSparseEmbedding):
         self,
         texts: Iterable[str],
         show_progress: bool = False,
-        **kwargs: Any,  # noqa: ARG002 - of llama-index-core's signature
+        **kwargs: Any,  # noqa: ARG002 - in llama-index-core's signature
     ) -> list[SparseEmbedding]:
         """Return one sparse vector a text, in input order.
 
         Args:
-            texts: The texts, in a list or any other iterable.
-            show_progress: Whether a bar shows how many texts are done; needs tqdm.
-            **kwargs: Of llama-index-core's signature; not used.
+            texts: The texts, in a list or another iterable.
+            show_progress: Whether to show a progress bar; needs tqdm.
+            **kwargs: Not used; part of llama-index-core's signature.
 
         Returns:
             As many dicts of weights by token id as there are texts.
 
         Raises:
-            XinferenceError: The first failure; it names the inputs that were not embedded.
+            XinferenceError: A request failed; the message lists the inputs that were not embedded.
         """
         progress, vectors = Progress(texts, show_progress), []
         with SparseReports(self.to_payload()) as reports:

@@ -1,4 +1,4 @@
-"""Speech and images as tools of a LlamaIndex agent."""
+"""`XinferenceToolSpec`: speech and images as tools for LlamaIndex agents."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 
 
 class XinferenceToolSpec(BaseToolSpec):
-    """Tools of an agent on models that a Xinference server runs: read a text aloud, transcribe, generate an image.
+    """Tools for an agent: text to speech, transcription and image generation on a Xinference server.
 
-    A tool is offered where its model is named. Files are written into `folder` alone, and recordings are read from
-    there alone, whatever path the agent's model writes; each tool that makes a file returns its path.
+    A tool exists if its model is named. Files are written only into `folder`, and recordings are read only from
+    there, whatever path the agent's model writes. A tool that creates a file returns its path.
 
     Args:
         folder: Where files are written to and read from. It must exist.
@@ -35,7 +35,7 @@ class XinferenceToolSpec(BaseToolSpec):
         voice: A voice of the text-to-speech model. None: its default.
         audio_format: The format of spoken files, such as "mp3" or "wav".
         image_size: Width and height of images, such as "512x512". None: the server's default.
-        connection: The server and the credential. None: what `settings` and the environment say.
+        connection: The connection. None: from `settings` and the environment.
         **settings: `server_url=`, `api_key=`, `timeout=`, `max_retries=`, `headers=`.
 
     Raises:
@@ -99,7 +99,7 @@ class XinferenceToolSpec(BaseToolSpec):
         return await asyncio.to_thread(self._written, sound, "speech-", f".{self._audio_format}")
 
     def transcribe(self, path: str) -> str:
-        """Write down what is said in a recording.
+        """Transcribe a recording.
 
         Args:
             path: The path of the audio file.
@@ -115,10 +115,10 @@ class XinferenceToolSpec(BaseToolSpec):
         return (await self._audio("transcribe").atranscribe(file)).text
 
     def generate_image(self, prompt: str) -> str:
-        """Generate an image of a description.
+        """Generate an image from a description.
 
         Args:
-            prompt: What the image shows.
+            prompt: The description.
 
         Returns:
             The path of the image file.

@@ -21,6 +21,8 @@ LLAMAINDEX = [
     llamaindex_bridge.XinferenceLLM,
     llamaindex_bridge.XinferenceEmbedding,
     llamaindex_bridge.XinferenceRerank,
+    llamaindex_bridge.XinferenceAudioReader,
+    llamaindex_bridge.XinferenceOCRReader,
 ]
 
 

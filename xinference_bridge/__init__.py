@@ -27,11 +27,15 @@ if TYPE_CHECKING:
         XinferenceTimeoutError,
         XinferenceUnsupportedError,
     )
+    from xinference_bridge.protocol.image import GeneratedImage
     from xinference_bridge.protocol.model_info import ModelInfo
+    from xinference_bridge.protocol.transcript import Transcription
     from xinference_bridge.version import __version__
 
 __all__ = [
+    "GeneratedImage",
     "ModelInfo",
+    "Transcription",
     "XinferenceAuthenticationError",
     "XinferenceBadRequestError",
     "XinferenceBannedError",
@@ -55,7 +59,9 @@ __all__ = [
 
 #: Where a name is from; the others are errors.
 _MODULES = {
+    "GeneratedImage": "xinference_bridge.protocol.image",
     "ModelInfo": "xinference_bridge.protocol.model_info",
+    "Transcription": "xinference_bridge.protocol.transcript",
     "XinferenceConnection": "xinference_bridge.connection",
     "__version__": "xinference_bridge.version",
 }
@@ -64,6 +70,10 @@ _MODULES = {
 _ELSEWHERE = {
     "ChatXinference": "langchain_xinference_bridge",
     "XinferenceEmbeddings": "langchain_xinference_bridge",
+    "XinferenceImages": "langchain_xinference_bridge",
+    "XinferenceOCR": "langchain_xinference_bridge",
+    "XinferenceSpeech": "langchain_xinference_bridge",
+    "XinferenceTranscriber": "langchain_xinference_bridge",
     "XinferenceEmbedding": "llamaindex_xinference_bridge",
     "XinferenceLLM": "langchain_xinference_bridge or llamaindex_xinference_bridge",
     "XinferenceRerank": "langchain_xinference_bridge or llamaindex_xinference_bridge",

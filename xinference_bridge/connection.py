@@ -153,7 +153,7 @@ class XinferenceConnection(ConnectionSettings):
         """
         return ImageHandle(self, model_uid)
 
-    # Models that are launched and ended: this takes a login, an API key may not
+    # Launching and terminating models requires a login; an API key does not suffice
 
     def launch(
         self,

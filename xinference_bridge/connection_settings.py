@@ -157,7 +157,7 @@ ServerUrl = Annotated[
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-def _refuse_misspelt(settings: Mapping[str, Any], model: type[BaseModel]) -> None:
+def _refuse_misspelled(settings: Mapping[str, Any], model: type[BaseModel]) -> None:
     for name in settings:
         if name not in model.model_fields:
             msg = f"XinferenceConnection has no setting {name!r}{did_you_mean(name, model.model_fields)}"
@@ -281,7 +281,7 @@ class ConnectionSettings(BaseModel):
                 msg = "server_url was given twice, as the first argument and by name"
                 raise XinferenceConfigurationError(msg)
             settings["server_url"] = server_url
-        _refuse_misspelt(settings, type(self))
+        _refuse_misspelled(settings, type(self))
         _refuse_wrong_types(settings)
         if settings.get("fallbacks"):
             settings["fallbacks"] = _fallbacks_of(settings)

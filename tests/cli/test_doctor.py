@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.tools import Ran, model, run, says, to_lab, xinference
 from tests.support.fault_proxy import http, unused_port
+from xinference_bridge import XinferenceConnection
 from xinference_bridge.cli import doctor
 from xinference_bridge.client.transport import container
 
@@ -52,6 +53,49 @@ def failed_at(steps: dict[str, Any]) -> str:
 
 
 # On the lab
+
+
+@pytest.mark.server
+@pytest.mark.usefixtures("reached")
+def test_the_context_that_a_slot_holds_is_measured(lab, monkeypatch):
+    if not lab.live:
+        monkeypatch.setattr("xinference_bridge.client.launching._POLL_SECONDS", 0.001)
+        monkeypatch.setattr("xinference_bridge.client.running_models._POLL_SECONDS", 0.001)
+    # The lab's own models have the whole context in each slot; the server's default divides it.
+    launch: dict[str, Any] = {
+        "engine": "llama.cpp",
+        "format": "ggufv2",
+        "quantization": "f32",
+        "n_parallel": 8,
+        "n_ctx": 4096,
+    }
+    with XinferenceConnection(lab.url, username=lab.username, password=lab.password) as administrator:
+        name = administrator.model("tiny-chat").name
+        administrator.launch(name, uid="eight-slots", **launch, n_threads=1)
+        try:
+            status, steps = examine(*to_lab(lab), "--model", "eight-slots", "--context")
+        finally:
+            administrator.terminate("eight-slots")
+    assert status == 0
+    step = steps["context"]
+    assert step["detail"] == "one request may hold 512 tokens, not 4096: the engine divides 4096 tokens among 8 slots"
+    assert "context_length=512" in step["next_step"]
+    assert step["facts"]["refused"] - step["facts"]["answered"] <= 17
+
+
+@pytest.mark.server
+@pytest.mark.usefixtures("reached")
+def test_a_context_that_one_request_has_alone_is_said_to_be_whole(lab):
+    _, steps = examine(*to_lab(lab), "--model", "tiny-chat", "--context")
+    assert steps["context"]["detail"] == "one request may hold all of the 4096 tokens"
+
+
+@pytest.mark.server
+@pytest.mark.usefixtures("reached")
+def test_an_engine_that_cuts_prompts_in_silence_is_not_measured(lab):
+    _, steps = examine(*to_lab(lab), "--model", "tiny-chat-hf", "--context")
+    assert steps["context"]["status"] == "skipped"
+    assert "transformers cuts a longer prompt in silence" in steps["context"]["detail"]
 
 
 @pytest.mark.server

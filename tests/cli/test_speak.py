@@ -47,7 +47,7 @@ def test_a_file_is_not_written_over_unasked(speaker, tmp_path):
     path.write_bytes(b"years of work")
     ran = run("speak", "-e", speaker.url, "Hi", "-o", path)
     assert ran.status == 2
-    assert "exists: give another name, or --overwrite" in ran.err
+    assert "exists: pass another name, or --overwrite" in ran.err
     assert asked(speaker) == []
     assert run("speak", "-e", speaker.url, "Hi", "-o", path, "--overwrite").status == 0
     assert path.read_bytes() == b"RIFF-sound"
@@ -57,7 +57,7 @@ def test_a_file_is_not_written_over_unasked(speaker, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["Hi", "-o", "a.txt"], 2, "'txt' is no audio format; it takes mp3, wav"),
+        (["Hi", "-o", "a.txt"], 2, "'txt' is not an audio format; it must be one of mp3, wav"),
         (["  ", "-o", "a.mp3"], 2, "TEXT is empty"),
         (["-", "-o", "a.mp3"], 2, "TEXT is empty"),
         (["Hi", "-o", "no/such/a.mp3"], 2, "there is no folder no/such"),

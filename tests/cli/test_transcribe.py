@@ -93,9 +93,9 @@ def test_a_model_that_does_not_hear_is_named_with_one_that_does(lab):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--srt", "--vtt"], "--srt and --vtt contradict each other"),
-        ([ENGLISH, "--srt"], "several files take --out FOLDER"),
-        ([ENGLISH, "--out", "all.txt"], "several files take --out FOLDER"),
+        (["--srt", "--vtt"], "--srt and --vtt exclude each other"),
+        ([ENGLISH, "--srt"], "several files need --out FOLDER"),
+        ([ENGLISH, "--out", "all.txt"], "several files need --out FOLDER"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(listener, arguments, words):

@@ -7,8 +7,11 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 DATA = Path(__file__).parents[1] / "data"
 ENGLISH, FRENCH, RED, BLUE = (DATA / name for name in ("capital_en.wav", "capital_fr.wav", "red.png", "blue.png"))
+_RECORDED = Path(__file__).parents[2] / "cassettes" / "lab" / "test_models"
 MODES = ("sync", "async")
 PDF = b"""%PDF-1.1
 1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj
@@ -18,6 +21,13 @@ PDF = b"""%PDF-1.1
 trailer<</Root 1 0 R>>
 """
 """Two white pages, the second twice as wide."""
+
+
+def recorded_body(name: str) -> bytes:
+    """What a model of the lab answered in a test of tests/lab."""
+    [exchange] = yaml.safe_load((_RECORDED / f"{name}.yaml").read_text(encoding="utf-8"))["interactions"]
+    body: str = exchange["response"]["body"]["string"]
+    return body.encode()
 
 
 def call(mode: str, handle: Any, verb: str, *args: Any, **keywords: Any) -> Any:

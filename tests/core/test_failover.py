@@ -7,13 +7,16 @@ import copy
 import pickle
 from contextlib import ExitStack
 
+import orjson
 import pytest
 
+from langchain_xinference_bridge import XinferenceEmbeddings
 from tests.core.asks import (
     ASKS,
     CALL,
     MODES,
     PATHS,
+    TEXTS,
     UIDS,
     ask,
     async_ask,
@@ -170,6 +173,25 @@ def test_a_server_that_came_back_without_the_model_is_passed_over(server, second
     second.on(PATHS[what], good(what))
     check_good(what, ask(mode, fleet(server, second), what))
     assert not server.seen("/v1/models"), "looked for what runs, though another server answered"
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("first", ["down", "without models"])
+def test_a_models_name_is_found_on_a_fallback(server, second: FaultServer, mode: str, first: str):
+    for path in (PATHS["embeddings"], "/v1/models/minilm"):
+        server.on(path, http(404, b'{"detail":"Model not found"}'))
+    server.on("/v1/models", http(200, b'{"object":"list","data":[]}'))
+
+    def by_uid_alone(seen):
+        named = seen.path == PATHS["embeddings"] and orjson.loads(seen.body)["model"] != "minilm"
+        return (http(404, b'{"detail":"Model not found"}'),) if named else None
+
+    second.answer = by_uid_alone
+    connection = fleet(f"http://127.0.0.1:{unused_port()}" if first == "down" else server, second)
+    model = XinferenceEmbeddings(model="all-MiniLM-L6-v2", connection=connection, batch_size=3)
+    vectors = model.embed_documents(TEXTS) if mode == "sync" else asyncio.run(model.aembed_documents(TEXTS))
+    assert len(vectors) == 3
 
 
 @pytest.mark.fault_server

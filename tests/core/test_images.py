@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import orjson
 import pytest
 
-from tests.core.media_calls import BLUE, ENGLISH, MODES, PDF, RED, call
+from tests.core.asks import connection_to
+from tests.core.media_calls import BLUE, ENGLISH, MODES, PDF, RED, call, recorded_body
+from tests.support.fault_proxy import http
 from xinference_bridge import (
     XinferenceBadRequestError,
     XinferenceConfigurationError,
     XinferenceConnection,
     XinferenceModelTypeError,
+    XinferenceProtocolError,
 )
 
 pytestmark = pytest.mark.parametrize("mode", MODES)
-QUICK: dict[str, Any] = {"size": "64x64", "num_inference_steps": 2}
 JPEG = b"\xff\xd8\xff"
 
 
 @pytest.fixture
 def image(lab: Any) -> Any:
     """The handle of a model of the lab by its UID."""
-    return XinferenceConnection(lab.url, api_key=lab.api_key, timeout=900).image
+    return XinferenceConnection(lab.url, api_key=lab.api_key, timeout=1200).image
 
 
 @pytest.fixture
@@ -31,23 +35,58 @@ def nowhere() -> Any:
     return XinferenceConnection("http://nowhere.invalid:9997").image("m")
 
 
-@pytest.mark.server
-def test_a_prompt_becomes_as_many_images_as_asked_for(mode, image):
-    made = call(mode, image("tiny-sd"), "generate", "a cat", n=2, negative_prompt="a dog", **QUICK)
-    assert [(one.mime_type, one.data[:3]) for one in made] == [("image/jpeg", JPEG)] * 2
-    assert made[0].data_url.startswith("data:image/jpeg;base64,/9j/")
+@pytest.mark.fault_server
+class TestRequests:
+    """What is sent to the endpoints of 4.1.0; they answer what the lab's Stable Diffusion did."""
 
+    @pytest.fixture(autouse=True)
+    def _drawn(self, server):
+        for path in ("generations", "edits", "inpainting", "variations"):
+            server.on(f"/v1/images/{path}", http(200, recorded_body("test_stable_diffusion_draws_a_jpeg")))
 
-@pytest.mark.server
-def test_an_image_is_varied(mode, image):
-    [made] = call(mode, image("tiny-sd"), "vary", RED, prompt="a cat", **QUICK)
-    assert made.data.startswith(JPEG)
+    def test_a_prompt_becomes_images(self, server, mode):
+        handle = connection_to(server).image("m")
+        [made] = call(mode, handle, "generate", "a cat", n=1, size="64x64", negative_prompt="a dog", seed=7)
+        assert (made.mime_type, made.data[:3]) == ("image/jpeg", JPEG)
+        assert made.data_url.startswith("data:image/jpeg;base64,/9j/")
+        sent = orjson.loads(server.seen("/v1/images/generations")[0].body)
+        kwargs = orjson.loads(sent.pop("kwargs"))
+        assert sent == {"model": "m", "prompt": "a cat", "n": 1, "size": "64*64", "response_format": "b64_json"}
+        assert kwargs == {"seed": 7, "negative_prompt": "a dog"}
 
+    @pytest.mark.parametrize(
+        ("verb", "args", "keywords", "path", "files"),
+        [
+            ("edit", (RED, "a cat"), {}, "edits", ["image"]),
+            ("edit", ([RED, BLUE], "a cat"), {"mask": BLUE}, "edits", ["image", "image", "mask"]),
+            ("inpaint", (RED, BLUE, "a cat"), {"seed": 7}, "inpainting", ["image", "mask_image"]),
+            ("vary", (RED,), {"prompt": "a cat", "strength": 0.5}, "variations", ["image"]),
+        ],
+        ids=["edit", "edit with a mask", "inpaint", "vary"],
+    )
+    def test_an_image_becomes_others(self, server, mode, *, verb, args, keywords, path, files):
+        [made] = call(mode, connection_to(server).image("m"), verb, *args, size=(64, 64), **keywords)
+        assert made.data.startswith(JPEG)
+        body = server.seen(f"/v1/images/{path}")[0].body
+        assert re.findall(rb'name="(\w+)"; filename', body) == [name.encode() for name in files]
+        fields = dict(re.findall(rb'name="(\w+)"\r\n\r\n(.*)\r\n', body))
+        more = orjson.loads(fields.pop(b"kwargs", b"{}"))
+        assert fields == {
+            b"model": b"m",
+            b"prompt": b"a cat",
+            b"n": b"1",
+            b"size": b"64*64",
+            b"response_format": b"b64_json",
+        }
+        assert set(more) == set(keywords) - {"mask", "prompt"}
 
-@pytest.mark.server
-def test_a_masked_part_is_painted_anew(mode, image):
-    [made] = call(mode, image("tiny-sd"), "inpaint", RED, BLUE, "a cat", **QUICK)
-    assert made.data.startswith(JPEG)
+    @pytest.mark.parametrize(
+        "answer", [{}, {"data": []}, {"data": [{"url": "/root/x.jpg"}]}, {"data": [{"b64_json": "?"}]}]
+    )
+    def test_an_answer_without_images_is_named(self, server, mode, answer):
+        server.on("/v1/images/generations", http(200, orjson.dumps(answer)))
+        with pytest.raises(XinferenceProtocolError, match="without"):
+            call(mode, connection_to(server).image("m"), "generate", "a cat")
 
 
 @pytest.mark.server

@@ -8,6 +8,8 @@ import asyncio
 import base64
 import copy
 import os
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -101,6 +103,16 @@ def test_nothing_leads_out_of_an_allowed_folder(read, folder, way):
 def test_a_link_within_an_allowed_folder_is_followed(read, folder):
     (folder / "link.png").symlink_to(folder / "red.png")
     assert read(str(folder / "link.png"), (str(folder),)) == RED_URL
+
+
+def test_files_are_read_beside_the_event_loop(folder, monkeypatch):
+    threads = []
+    module = sys.modules[ainline_media.__module__]
+    monkeypatch.setattr(module, "read_file", lambda *_: threads.append(threading.current_thread()) or RED)
+    messages = [{"role": "user", "content": [media_part("image_url", str(folder / "red.png"))]}]
+    asyncio.run(ainline_media(messages, allowed=True))
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,23 @@ CALL = '{"name": "add", "arguments": {"a": 1, "b": 2}}'
         '<tool_call>{"name": "add", "arguments": {"a": 1, "b": 2}</tool_call>',
         '{"type": "function", "function": {"name": "add", "parameters": {"a": 1, "b": 2}}}',
         'add\n{"a": 1, "b": 2}',
+        f"<tools>\n{CALL}\n</tools>",
+        f"[TOOL_CALLS] [{CALL}]",
+        f"<|python_tag|>{CALL}<|eom_id|>",
+        f"<|tool_call|>[{CALL}]<|/tool_call|>",
+        f"functools[{CALL}]",
+        f"<functioncall> {CALL}",
+        f"<response>\n{CALL}\n</response>",
+        f"{CALL}\n</tool_call>",
+        f"{CALL}<|im_end|>",
+        '<function=add>{"a": 1, "b": 2}</function>',
+        "<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\n2\n</parameter>\n</function>",
+        "<function=add>\n<parameter=a>1</parameter>\n<parameter=b>2</parameter>\n</function>\n</tool_call>",
+        "[add(a=1, b=2)]",
+        "add(a=1, b=2)",
+        "```tool_code\nadd(a=1, b=2)\n```",
+        '<｜tool▁call▁begin｜>add<｜tool▁sep｜>{"a": 1, "b": 2}<｜tool▁call▁end｜>',
+        '<tool_call>{"name": "functions.add", "arguments": {"a": 1, "b": 2}}</tool_call>',
     ],
 )
 def test_a_call_as_small_models_write_it_is_read(answer: str) -> None:
@@ -150,6 +167,16 @@ def test_a_call_as_small_models_write_it_is_read(answer: str) -> None:
         '{"city": "Paris"}',
         "add them up",
         '["add"]',
+        "add (the numbers) up",
+        "add(1, 2)",
+        "add(a=1, b=2) is what I would call.",
+        "[add(a=1), other(b=2)]",
+        "[add(a=x)]",
+        "<function=other>{}</function>",
+        "<tools> is the tag.",
+        "[TOOL_CALLS]",
+        f"[TOOL_CALLS] {CALL} and more words",
+        "functools.reduce is a function.",
     ],
 )
 def test_an_answer_that_is_no_call_is_text_to_the_letter(answer: str) -> None:
@@ -162,3 +189,5 @@ def test_text_streams_at_once_though_tools_were_offered() -> None:
     assert splitter.feed("Paris") == [("text", "Paris")]
     splitter = TagSplitter(tools=TOOLS)
     assert splitter.feed('{"city') == [("text", '{"city')]
+    splitter = TagSplitter(tools=TOOLS)
+    assert splitter.feed("add (the numbers) up") == [("text", "add (the numbers) up")]

@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from tests.core.asks import connection_to
-from tests.core.media_calls import ENGLISH, FRENCH, MODES, call
+from tests.core.media_calls import ENGLISH, FRENCH, MODES, call, recorded_body
 from tests.support.fault_proxy import http
-from xinference_bridge import XinferenceConnection, XinferenceProtocolError
+from xinference_bridge import XinferenceBadRequestError, XinferenceConnection, XinferenceProtocolError
 from xinference_bridge.protocol.transcript import Segment
 
 SAID = "The capital of France is Paris."
@@ -30,14 +30,8 @@ WORDS = {
         {"word": " Paris.", "start": 1.42, "end": 2.3},
     ],
 }
-SEGMENT = {"id": 0, "seek": 0, "start": 0.0, "end": 2.0, "text": " The capital of France is Paris.", "tokens": []}
-SEGMENTS = {
-    "task": "transcribe",
-    "language": "english",
-    "duration": 2.0,
-    "text": SEGMENT["text"],
-    "segments": [SEGMENT],
-}
+SEGMENTS = orjson.loads(recorded_body("test_whisper_gives_segments_with_their_times"))
+_WHISPER = {"id": "whisper", "model_type": "audio", "model_name": "whisper", "model_ability": ["audio2text"]}
 
 
 @pytest.fixture
@@ -64,7 +58,7 @@ def test_segments_are_heard_with_their_times(whisper):
 @pytest.mark.server
 def test_french_is_translated_into_english(whisper):
     with FRENCH.open("rb") as file:
-        assert call("async", whisper, "translate", file).text.startswith("the capital of")
+        assert call("sync", whisper, "translate", file).text.startswith("the capital of")
 
 
 @pytest.mark.fault_server
@@ -101,3 +95,25 @@ class TestAnswers:
         server.on(PATH, http(200, orjson.dumps(answer)))
         with pytest.raises(XinferenceProtocolError, match="without"):
             call(mode, connection_to(server).audio("m"), "transcribe", ENGLISH, timestamps="word")
+
+    @pytest.mark.parametrize(
+        ("said", "told"),
+        [
+            (
+                "Soundfile is either not in the correct format or is malformed.",
+                "cannot decode the audio file",
+            ),
+            ("Unsupported language: klingon. Language should be one of: ['english', 'chinese']", "such as 'french'"),
+            (
+                "WhisperModel._async_transcription() got an unexpected keyword argument 'bogus'",
+                "does not take this parameter",
+            ),
+        ],
+        ids=["malformed", "language", "parameter"],
+    )
+    def test_an_opaque_500_says_what_it_means(self, server, mode, said, told):
+        detail = orjson.dumps({"detail": f"[address=127.0.0.1:44813, pid=1] {said}"})
+        server.on(PATH, http(500, detail))
+        server.on("/v1/models", http(200, orjson.dumps({"data": [_WHISPER]})))
+        with pytest.raises(XinferenceBadRequestError, match=told):
+            call(mode, connection_to(server).audio("whisper"), "transcribe", ENGLISH)

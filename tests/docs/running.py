@@ -35,7 +35,6 @@ MODELS = {
     "bge-m3-flag": "bge-m3",
     "jina-clip-v2": "tiny-clip",
     "qwen2.5-vl": "tiny-vl",
-    "sdxl-turbo": "tiny-sd",
     "deepseek-ocr": "jina-ocr",
 }
 #: Remarks of blocks that a page's test leaves out; each has another test.

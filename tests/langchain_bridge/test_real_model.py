@@ -91,3 +91,26 @@ def test_a_question_is_answered_out_of_retrieved_documents(smol, connection):
     assert found[0].page_content == "The ferry takes 55 minutes."
     chain = prompt | smol | StrOutputParser()
     assert chain.invoke({"context": found[0].page_content, "question": "How long does the ferry take?"}).strip()
+
+
+async def test_a_chat_streams_what_it_answers_whole(smol):
+    asked = "What is the capital of France?"
+    whole = smol.invoke(asked, max_tokens=40).content
+    assert whole
+    assert "".join(chunk.content for chunk in smol.stream(asked, max_tokens=40)) == whole
+    assert (await smol.ainvoke(asked, max_tokens=40)).content == whole
+    assert "".join([chunk.content async for chunk in smol.astream(asked, max_tokens=40)]) == whole
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_agent_with_tools_comes_to_an_end(connection, streamed):
+    model = chat_on("smollm2-tools", connection, max_tokens=40)
+    agent = create_agent(model, [get_weather, add])
+    asked = {"messages": [("user", "Hello! Who are you?")]}
+    if streamed:
+        *_, ended = [state async for state in agent.astream(asked, {"recursion_limit": 20}, stream_mode="values")]
+    else:
+        ended = agent.invoke(asked, {"recursion_limit": 20})
+    last = ended["messages"][-1]
+    assert isinstance(last, AIMessage)
+    assert not last.tool_calls

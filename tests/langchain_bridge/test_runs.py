@@ -6,19 +6,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
+from langchain_core.messages import HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import InMemoryRateLimiter
+from pydantic import BaseModel
 
 from langchain_xinference_bridge.errors import XinferenceModelNotFoundError
 from tests.langchain_bridge.conftest import chat_on
 
 COLORS = "Red, green and blue."
+
+
+class Person(BaseModel):
+    """A person."""
+
+    name: str
+    age: int
 
 
 class Told(BaseCallbackHandler):
@@ -198,12 +208,14 @@ def test_a_structured_run_shows_its_schema_as_json(connection):
 def test_a_run_says_its_model_where_tracing_tools_look(connection):
     starts = _Starts()
     chat = chat_on("tiny-chat", connection)
-    (answer,) = chat.generate([[HumanMessage("What is the capital of France?")]], callbacks=[starts]).flatten()
-    ((serialized, told),) = starts.told
+    answer = chat.generate([[HumanMessage("What is the capital of France?")]] * 2, callbacks=[starts])
+    serialized, told = starts.told[0]
     assert serialized["kwargs"]["model"] == told["invocation_params"]["model"] == "tiny-chat"
-    assert "xinference-bridge" in told["metadata"].get("lc_versions", {"xinference-bridge": "as of langchain-core 1.8"})
-    assert answer.llm_output["id"].startswith("chatcmpl-")
-    assert answer.llm_output["token_usage"]["prompt_tokens_details"]["cached_tokens"] >= 0
+    if hasattr(chat, "_add_version"):  # langchain-core is new enough to tell of versions
+        assert "xinference-bridge" in chat.metadata["lc_versions"]
+    usages = [generations[0].message.usage_metadata for generations in answer.generations]
+    assert answer.llm_output["model_name"] == "tiny-chat"
+    assert answer.llm_output["token_usage"]["total_tokens"] == sum(usage["total_tokens"] for usage in usages)
 
 
 @pytest.mark.server

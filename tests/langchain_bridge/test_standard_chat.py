@@ -71,7 +71,6 @@ class TestOnLlamaCpp(OnTheLab):
 
     @pytest.mark.xfail(
         reason="The forced call is begun; the toy was taught no bare JSON, and fills a string up to max_tokens.",
-        strict=False,
     )
     def test_unicode_tool_call_integration(self, model: BaseChatModel, **choices: Any) -> None:
         super().test_unicode_tool_call_integration(model, **choices)
@@ -80,14 +79,6 @@ class TestOnLlamaCpp(OnTheLab):
 class TestOnTransformers(OnTheLab):
     uid = "tiny-chat-hf"
     other_uid = "tiny-chat"
-
-    @pytest.mark.xfail(
-        reason="The transformers engine ignores a forced choice of tool: words in its place are refused with an error "
-        "and not passed off as the call.",
-        strict=False,  # what the model says to 'Hello!' is up to its weights; it may be the call
-    )
-    def test_tool_choice(self, model: BaseChatModel) -> None:
-        super().test_tool_choice(model)
 
 
 class TestOnSmolLM2(OnTheLab):
@@ -104,20 +95,18 @@ class TestOnSmolLM2(OnTheLab):
 
     # What fails is the model's words. Forced calls and schemas, which the engine enforces, pass.
 
-    @pytest.mark.xfail(reason="Nothing forces a call here, and the model writes prose in its place.", strict=False)
+    @pytest.mark.xfail(reason="Nothing forces a call here, and the model writes prose in its place.")
     def test_agent_loop(self, model: BaseChatModel) -> None:
         super().test_agent_loop(model)
 
     @pytest.mark.xfail(
         reason="json_mode admits any object: the model nests its keys as it likes, and the reader refuses them.",
-        strict=False,
     )
     def test_json_mode(self, model: BaseChatModel) -> None:
         super().test_json_mode(model)
 
     @pytest.mark.xfail(
         reason="The forced call is begun, and cut at max_tokens within a string: the model goes on in Chinese.",
-        strict=False,
     )
     def test_unicode_tool_call_integration(self, model: BaseChatModel, **choices: Any) -> None:
         super().test_unicode_tool_call_integration(model, **choices)

@@ -13,22 +13,32 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.schema import MetadataMode
 
 import llamaindex_xinference_bridge as bridge
-from llamaindex_xinference_bridge import Xinference, XinferenceEmbedding, XinferenceLLM, XinferenceRerank
+from llamaindex_xinference_bridge import (
+    Xinference,
+    XinferenceAudioReader,
+    XinferenceEmbedding,
+    XinferenceLLM,
+    XinferenceOCRReader,
+    XinferenceRerank,
+)
 from xinference_bridge import XinferenceConfigurationError, XinferenceConnection
 
 URL = "http://gateway.example:9997"
 KEY = "sk-" + "not-a-real-one"
-CLASSES = [XinferenceLLM, XinferenceEmbedding, XinferenceRerank]
+CLASSES = [XinferenceLLM, XinferenceEmbedding, XinferenceRerank, XinferenceAudioReader, XinferenceOCRReader]
 
 
 def test_the_exported_names():
     assert bridge.__all__ == [
         "Xinference",
+        "XinferenceAudioReader",
         "XinferenceEmbedding",
         "XinferenceLLM",
         "XinferenceMultiModalEmbedding",
+        "XinferenceOCRReader",
         "XinferenceRerank",
         "XinferenceSparseEmbedding",
+        "XinferenceToolSpec",
     ]
     assert Xinference is XinferenceLLM
 

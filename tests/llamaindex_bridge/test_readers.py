@@ -58,7 +58,18 @@ def load(request):
     return documents
 
 
+@pytest.fixture
+def _loop_that_is_closed():
+    """LlamaIndex's sync calls make an event loop where the thread has none, and leave it open."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
 @pytest.mark.server
+@pytest.mark.usefixtures("_loop_that_is_closed")
 def test_an_index_of_recordings_is_asked(patient, embed_model, llm):
     reader = XinferenceAudioReader(model_uid="whisper", connection=patient, timestamps="segment", language="en")
     documents = SimpleDirectoryReader(

@@ -11,7 +11,7 @@ import pytest
 from llama_index.core.base.llms.types import ChatMessage
 from pydantic import BaseModel
 
-from llamaindex_xinference_bridge import XinferenceEmbedding, XinferenceLLM, XinferenceRerank
+from llamaindex_xinference_bridge import XinferenceAudioReader, XinferenceEmbedding, XinferenceLLM, XinferenceRerank
 from llamaindex_xinference_bridge._requests import chat_call
 from tests.wrong_values import ADDRESSES, CHAT_WRONG, DOORS, FIELDS, OPEN_WRONG, WAITING, WRONG, one_each, through
 from xinference_bridge import XinferenceConfigurationError
@@ -73,7 +73,7 @@ def test_a_wrong_field_is_named_at_construction(kind):
     assert mine
 
 
-@pytest.mark.parametrize("kind", [XinferenceLLM, XinferenceEmbedding, XinferenceRerank])
+@pytest.mark.parametrize("kind", [XinferenceLLM, XinferenceEmbedding, XinferenceRerank, XinferenceAudioReader])
 def test_a_wrong_setting_is_named_at_construction(kind):
     for name, value in WAITING:
         if name in {"timeout", "max_retries"}:
@@ -88,7 +88,7 @@ def test_a_wrong_setting_is_named_at_construction(kind):
         kind(model=5, server_url=NOWHERE)
 
 
-@pytest.mark.parametrize("kind", [XinferenceLLM, XinferenceEmbedding, XinferenceRerank])
+@pytest.mark.parametrize("kind", [XinferenceLLM, XinferenceEmbedding, XinferenceRerank, XinferenceAudioReader])
 @pytest.mark.parametrize("name", [name for name in ADDRESSES if name != "endpoint"])
 def test_another_package_s_word_for_the_address_is_an_error_that_names_ours(kind, name: str):
     with pytest.raises(XinferenceConfigurationError, match=re.escape(f"{name!r}; use server_url=")):

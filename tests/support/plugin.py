@@ -172,4 +172,5 @@ def lab(pytestconfig: pytest.Config) -> Lab:
 @pytest.fixture(scope="session")
 def expected_recordings(pytestconfig: pytest.Config) -> set[Path]:
     """The recordings of all `server` tests that were collected, run or not."""
-    return set(pytestconfig.stash[OWNERS])
+    owners = pytestconfig.stash[OWNERS]
+    return set(owners)

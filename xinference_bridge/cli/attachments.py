@@ -1,4 +1,4 @@
-"""Images and recordings that go along with the next message of a conversation."""
+"""Images and recordings attached to the next message of a conversation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def attached(path: Path, family: Literal["image", "audio"]) -> JSON:
 
 
 def in_words(part: JSON) -> str:
-    """Return what is attached, for a person: its kind and its size."""
+    """Describe an attachment for the user: its kind and size."""
     url = part[part["type"]]["url"]
     size = len(url.partition(",")[2]) * 3 / 4
     return f"{part['type'].removesuffix('_url')}, {size / 1024:.1f} KiB"
@@ -40,5 +40,5 @@ def unquoted(argument: str) -> Path:
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1]
     if not text:
-        raise XinferenceConfigurationError("it takes the name of a file")
+        raise XinferenceConfigurationError("it needs a file name")
     return Path(text.replace("\\ ", " ")).expanduser()

@@ -1,4 +1,4 @@
-"""A model's first answer: the doctor tries each kind of model in its own way, by the smallest request it can."""
+"""The doctor's test request for each kind of model."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _Try = Callable[[XinferenceConnection, ModelInfo, CallOptions], str]
 
 
 def ask_one_thing(connection: XinferenceConnection, model: ModelInfo, options: CallOptions) -> str:
-    """Ask for the least that this kind of model does, and say what came. Raises what the call raises."""
+    """Send the smallest request for this kind of model, and describe the result. Raises what the call raises."""
     attempt = next((attempt for ability, attempt in _TRIES.items() if model.can(ability)), None)
     if attempt is None:
-        return f"nothing was tried: this package does not call a model with the abilities {', '.join(model.abilities)}"
+        return f"not tried: this package does not support models with the abilities {', '.join(model.abilities)}"
     return attempt(connection, model, options)
 
 
@@ -92,7 +92,7 @@ def _ocr(connection: XinferenceConnection, model: ModelInfo, options: CallOption
     return f"an empty page read, {len(text)} characters,"
 
 
-#: By what a model can, the first that it can: how it is tried.
+#: Ability → test request; the first ability that the model has counts.
 _TRIES: dict[str, _Try] = {
     "embed": _embedding,
     "rerank": _rerank,

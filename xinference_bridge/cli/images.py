@@ -1,4 +1,4 @@
-"""Images drawn into files, and documents read by OCR."""
+"""The `image` and `ocr` commands."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 import typer
 
+from xinference_bridge.cli.image_format import format_of, in_format
 from xinference_bridge.cli.options import UsageError
 from xinference_bridge.cli.output_files import (
     STDOUT,
     naming_file,
     numbered,
     refuse_existing,
-    with_suffix_of,
     write_bytes,
 )
 from xinference_bridge.models.image import ImageHandle
@@ -25,21 +25,18 @@ _PAGES = re.compile(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?")
 
 
 def draw_into(model: ImageHandle, prompt: str, out: Path, *, n: int, overwrite: bool, **wanted: Any) -> None:
-    """Have images drawn, write each into a file, and print the files' names.
+    """Generate images, write each to a file, and print the file names.
 
-    The suffix becomes that of the server's images (JPEG on 4.1.0): a file that says another type is not written.
+    The server returns JPEG (4.1.0). A file with another suffix, such as .png, is converted.
     """
     if out == STDOUT and n > 1:
-        raise UsageError("--out - takes one image: leave --n out, or give the name of a file")
+        raise UsageError("--out - accepts one image: leave --n out, or pass a file name")
+    wanted_format = format_of(out)
     for path in numbered(out, n):
         refuse_existing(path, overwrite=overwrite)
     images = model.generate(prompt, n=n, **wanted)
-    for image, asked in zip(images, numbered(out, len(images)), strict=True):
-        path = with_suffix_of(asked, image.mime_type)
-        if path != asked:
-            refuse_existing(path, overwrite=overwrite)
-            typer.echo(f"The server's images are {image.mime_type}: {path} in place of {asked}.", err=True)
-        write_bytes(path, image.data)
+    for image, path in zip(images, numbered(out, len(images)), strict=True):
+        write_bytes(path, in_format(image.data, wanted_format))
         if path != STDOUT:
             typer.echo(harmless(str(path)))
 
@@ -57,13 +54,13 @@ def pages_of(text: str | None) -> list[int] | None:
         match = _PAGES.fullmatch(part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if not 0 < first <= last:
-            raise UsageError(f"--pages {text!r}: it takes page numbers from 1, such as 1,3-5")
+            raise UsageError(f"--pages {text!r}: must be page numbers from 1, such as 1,3-5")
         pages += range(first, last + 1)
     return pages
 
 
 def read_files(model: ImageHandle, files: Sequence[Path], *, prompt: str | None, pages: list[int] | None) -> None:
-    """Print what each image or PDF says, as Markdown."""
+    """Print the text of each image or PDF."""
     for file in files:
         heading = f"==> {harmless(str(file))} <==\n" if len(files) > 1 else ""
         with naming_file(file):

@@ -1,4 +1,4 @@
-"""Files that the commands read and write: named in errors, never written over unasked, and under a fitting suffix."""
+"""Files that the commands read and write: named in errors, overwritten only if asked."""
 
 from __future__ import annotations
 
@@ -11,17 +11,11 @@ from xinference_bridge.cli.options import UsageError
 from xinference_bridge.errors import XinferenceError
 
 STDOUT = Path("-")
-_SUFFIXES = {
-    "image/png": (".png",),
-    "image/jpeg": (".jpg", ".jpeg"),
-    "image/webp": (".webp",),
-    "image/gif": (".gif",),
-}
 
 
 @contextmanager
 def naming_file(file: Path) -> Iterator[None]:
-    """Name the file in an error: of several, the one that failed is told."""
+    """Name the file in an error, so that the user knows which of several files failed."""
     try:
         yield
     except XinferenceError as error:
@@ -31,15 +25,15 @@ def naming_file(file: Path) -> Iterator[None]:
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Raise UsageError for a file that stands there already, or a folder that does not."""
+    """Raise UsageError if the file exists, or its folder does not."""
     if path == STDOUT:
         if sys.stdout.isatty():
-            raise UsageError("--out - writes bytes, which a terminal cannot show: give a file, or pipe it on")
+            raise UsageError("--out - writes bytes, which a terminal cannot show: pass a file or use a pipe")
         return
     if path.is_dir():
-        raise UsageError(f"--out {path} is a folder: give the name of a file")
+        raise UsageError(f"--out {path} is a folder: pass a file name")
     if path.exists() and not overwrite:
-        raise UsageError(f"--out {path} exists: give another name, or --overwrite")
+        raise UsageError(f"--out {path} exists: pass another name, or --overwrite")
     if not path.parent.is_dir():
         raise UsageError(f"--out {path}: there is no folder {path.parent}")
 
@@ -54,15 +48,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def numbered(path: Path, count: int) -> list[Path]:
-    """Return the names of so many files: the one that was asked for, or it with a number, from 1."""
+    """Return the names of `count` files: the given one, or numbered variants of it, from 1."""
     if count == 1 or path == STDOUT:
         return [path]
     return [path.with_stem(f"{path.stem}-{number}") for number in range(1, count + 1)]
-
-
-def with_suffix_of(path: Path, media_type: str) -> Path:
-    """Return the path with a suffix that fits what is written there; as it is where it fits already."""
-    suffixes = _SUFFIXES.get(media_type)
-    if path == STDOUT or suffixes is None or path.suffix.lower() in suffixes:
-        return path
-    return path.with_suffix(suffixes[0])

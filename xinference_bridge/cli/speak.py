@@ -1,4 +1,4 @@
-"""A text read aloud into a file."""
+"""The `speak` command: a text spoken into an audio file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def text_of(argument: str) -> str:
     """
     text = sys.stdin.read() if argument == "-" else argument
     if not text.strip():
-        raise UsageError("TEXT is empty: give words to speak, or pipe them in with `-`")
+        raise UsageError("TEXT is empty: pass a text, or pipe one with `-`")
     return text
 
 
@@ -35,7 +35,9 @@ def format_of(out: Path, stated: str | None) -> str:
     if out == STDOUT or not suffix:
         return "mp3"
     if suffix not in SPEECH_FORMATS:
-        raise UsageError(f"--out {out}: {suffix!r} is no audio format; it takes {', '.join(SPEECH_FORMATS)}")
+        raise UsageError(
+            f"--out {out}: {suffix!r} is not an audio format; it must be one of {', '.join(SPEECH_FORMATS)}"
+        )
     return suffix
 
 
@@ -48,6 +50,6 @@ def refuse_speed(speed: float) -> None:
 def speak_into(
     model: AudioHandle, text: str, out: Path, *, audio_format: str, voice: str | None, speed: float, overwrite: bool
 ) -> None:
-    """Have the text read aloud, and write the audio file."""
+    """Synthesize the text and write the audio file."""
     refuse_existing(out, overwrite=overwrite)
     write_bytes(out, model.speak(text, voice=voice, format=audio_format, speed=speed))

@@ -1,4 +1,4 @@
-"""What is said in recordings: as text, with times, or as subtitles."""
+"""The `transcribe` command: recordings as text, words with times, or subtitles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ONE_FILE_EACH = ("srt", "vtt")
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """How recordings are transcribed and shown."""
+    """How recordings are transcribed and printed."""
 
     form: Form = "text"
     translate: bool = False
@@ -38,10 +38,10 @@ class Listening:
 
 
 def form_of(*, srt: bool, vtt: bool, words: bool, as_json: bool) -> Form:
-    """Return the form that the options ask for.
+    """Return the output form that the options select.
 
     Raises:
-        UsageError: They ask for two.
+        UsageError: They contradict each other.
     """
     asked: list[Form] = []
     asked += ["srt"] if srt else []
@@ -49,19 +49,19 @@ def form_of(*, srt: bool, vtt: bool, words: bool, as_json: bool) -> Form:
     asked += ["words"] if words else []
     asked += ["json"] if as_json else []
     if len(asked) > 1:
-        raise UsageError(f"--{asked[0]} and --{asked[1]} contradict each other: give one of them")
+        raise UsageError(f"--{asked[0]} and --{asked[1]} exclude each other: use one of them")
     return asked[0] if asked else "text"
 
 
 def transcribe_files(model: AudioHandle, files: Sequence[Path], how: Listening, out: Path | None) -> None:
-    """Print what is said in each file, or write it: to `out`, or into that folder.
+    """Transcribe each file and print the text, or write it to `out`, a file or a folder.
 
     Raises:
         UsageError: Subtitles of several files would go into one.
     """
     folder = out is not None and out.is_dir()
     if len(files) > 1 and not folder and (how.form in _ONE_FILE_EACH or out is not None):
-        raise UsageError("several files take --out FOLDER, an existing folder, for a file of each")
+        raise UsageError("several files need --out FOLDER, an existing folder for the results")
     heard: list[tuple[Path, Transcription]] = []
     for file in files:
         transcription = _heard(model, file, how)

@@ -1,4 +1,4 @@
-"""How far a long upload is, on standard error, where somebody looks."""
+"""A progress bar for long uploads, on standard error if it is a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHORTEST = 4 * 2**20
 
 @contextmanager
 def upload_progress(name: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Yield what is to be called with the bytes sent and their total; None where nobody looks."""
+    """Yield a callback for the bytes sent and their total; None if standard error is not a terminal."""
     console = messages()
     if not console.is_terminal:
         yield None

@@ -140,6 +140,8 @@ class RequestFlow:
 
     def explain(self, failure: XinferenceError, request: Request, budget: Budget) -> Flow[XinferenceError]:
         """Return the failure, improved with the list of running models if that can help."""
+        if isinstance(failure, XinferenceModelNotFoundError) and failure.known_as is not None:
+            return failure  # a fallback's list has explained it
         look = budget.for_a_look(_LOOK_SECONDS) if listing_explains(failure, request) else None
         if look is None:
             return failure
@@ -201,7 +203,7 @@ class RequestFlow:
         self, call: Call, attempt: Callable[[RequestFlow, Call], Flow[Answer]], *, opening_stream: bool
     ) -> Flow[Answer]:
         """Ask one server after another until one answers; raise one failure that tells of all when none does."""
-        failures: list[XinferenceError] = []
+        failures: list[tuple[OtherServer | None, XinferenceError]] = []
         for server in self._servers.in_turn() if self._servers is not None else ():
             other = server.target
             try:
@@ -216,11 +218,18 @@ class RequestFlow:
                     raise
                 if not isinstance(failure, XinferenceModelNotFoundError):  # it serves other models
                     server.failed()
-                failures.append(failure)
+                failures.append((other, failure))
             else:
                 server.answered()
                 return answer
-        raise worst_of(failures)
+        for other, not_found in failures:
+            if other is not None and isinstance(not_found, XinferenceModelNotFoundError):
+                # The caller explains the error with the first server's running models. A fallback's are read only here.
+                look = other.requests.explain(not_found, call.request, call.budget)
+                found: XinferenceError = yield Via(other, look)
+                if isinstance(found, XinferenceModelNotFoundError) and found.known_as is not None:
+                    raise found from not_found
+        raise worst_of([error for _, error in failures])
 
     def _begun_for_sure(self, call: Call) -> Flow[tuple[Any, Any, Any]]:
         """Open a stream and read its first event. A stream without an event may go to another server."""

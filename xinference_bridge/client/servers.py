@@ -97,9 +97,9 @@ def moves_on(failure: XinferenceError, *, preferred: bool, opening_stream: bool)
     """Return whether another server may succeed after this failure.
 
     Args:
-        failure: What the server could not do.
+        failure: The failure.
         preferred: Whether this is the first server: its wrong credential is told, that of a fallback is passed over.
-        opening_stream: Whether a stream was opened, of which no event has come: nothing was answered yet.
+        opening_stream: Whether a stream was opened without any event so far.
     """
     if isinstance(failure, (XinferenceModelLoadingError, XinferenceModelNotFoundError)):
         return True  # a server that was restarted answers before its models are launched

@@ -54,7 +54,7 @@ class Keywords:
             elif name in self.to_server:
                 extra[name] = value
             else:
-                self._refuse_misspelt(keyword)
+                self._refuse_misspelled(keyword)
                 extra[keyword] = value
         extra = {name: value for name, value in extra.items() if not is_dropped(name, value, self.owner)}
         if extra:
@@ -70,7 +70,7 @@ class Keywords:
             raise XinferenceConfigurationError(msg)
         stated[name] = value
 
-    def _refuse_misspelt(self, keyword: str) -> None:
+    def _refuse_misspelled(self, keyword: str) -> None:
         if meant := _MEANT.get(keyword):
             # Passed through as a parameter, it would let the user's key go to the default server.
             msg = f"{self.owner} has no parameter {keyword!r}; use {meant}="

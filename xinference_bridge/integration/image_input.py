@@ -11,10 +11,10 @@ from xinference_bridge.integration.media_files import path_of_file_url, read_fil
 from xinference_bridge.models.batching import refuse_one
 from xinference_bridge.protocol.media import checked_data_url, data_url_of
 
-#: Images a request: data URLs are large, and a model takes them one after another.
+#: Images per request: data URLs are large, and a model handles images one by one.
 IMAGES_A_REQUEST = 8
 
-#: What names or holds an image.
+#: An image: a reference or its bytes.
 ImageLike = str | bytes | os.PathLike[str]
 
 

@@ -14,12 +14,12 @@ _CHARACTERS_PER_TOKEN = 4
 
 
 class EstimateWarning(UserWarning):
-    """A number of tokens is an estimate, because the server did not count them; it says why."""
+    """Warns that a token count is an estimate, and why."""
 
 
 def warn_of_estimate(why: XinferenceError) -> None:
     """Warn that a number of tokens is an estimate."""
-    warnings.warn(f"The number of tokens is an estimate: {why.message}", EstimateWarning, stacklevel=4)
+    warnings.warn(f"The token count is an estimate: {why.message}", EstimateWarning, stacklevel=4)
 
 
 def estimate_of(text: str) -> int:
@@ -38,7 +38,7 @@ class TextCounter:
         """Return the tokens of a text.
 
         Raises:
-            XinferenceUnsupportedError: The model's engine does not count.
+            XinferenceUnsupportedError: The model's engine does not count tokens.
         """
         with_text = self._chat.count_tokens(_question(text))
         if self._template is None:

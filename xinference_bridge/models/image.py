@@ -50,7 +50,7 @@ class ImageHandle(ModelHandle):
             n: How many.
             size: Width and height in pixels: "512x512" or (512, 512). None: the server's default.
             negative_prompt: What they must not show.
-            options: What this call states differently from its connection.
+            options: Options that override the connection's settings.
             **parameters: Further parameters of the model: `num_inference_steps`, `guidance_scale`, `seed`, …
 
         Returns:
@@ -59,7 +59,7 @@ class ImageHandle(ModelHandle):
         Raises:
             XinferenceConfigurationError: An argument is invalid.
             XinferenceModelTypeError: The model does not generate images.
-            XinferenceError: Whatever else went wrong.
+            XinferenceError: The call failed for another reason.
         """
         call = ImageCall(checked_text(prompt, "prompt"), negative_prompt, n, size, parameters)
         return self._run(options, lambda found, budget: found.generation_flow(call, budget))
@@ -97,7 +97,7 @@ class ImageHandle(ModelHandle):
             mask: An image that is white where the other may change; for models that inpaint.
             n: How many.
             size: Width and height in pixels. None: those of the image.
-            options: What this call states differently from its connection.
+            options: Options that override the connection's settings.
 
         Returns:
             `n` images.
@@ -105,7 +105,7 @@ class ImageHandle(ModelHandle):
         Raises:
             XinferenceConfigurationError: A file is not an image, or an argument is invalid.
             XinferenceModelTypeError: The model does not edit images.
-            XinferenceError: Whatever else went wrong.
+            XinferenceError: The call failed for another reason.
         """
         call = ImageCall(checked_text(prompt, "prompt"), None, n, size)
         return self._change("edits", call, _edited(image, mask), options)
@@ -145,7 +145,7 @@ class ImageHandle(ModelHandle):
             n: How many.
             size: Width and height in pixels. None: those of the image.
             negative_prompt: What must not be painted.
-            options: What this call states differently from its connection.
+            options: Options that override the connection's settings.
             **parameters: Further parameters of the model.
 
         Returns:
@@ -154,7 +154,7 @@ class ImageHandle(ModelHandle):
         Raises:
             XinferenceConfigurationError: A file is not an image, or an argument is invalid.
             XinferenceModelTypeError: The model does not inpaint.
-            XinferenceError: Whatever else went wrong.
+            XinferenceError: The call failed for another reason.
         """
         call = ImageCall(checked_text(prompt, "prompt"), negative_prompt, n, size, parameters)
         return self._change("inpainting", call, _inpainted(image, mask), options)
@@ -194,7 +194,7 @@ class ImageHandle(ModelHandle):
             n: How many.
             size: Width and height in pixels. None: those of the image.
             negative_prompt: What they must not show.
-            options: What this call states differently from its connection.
+            options: Options that override the connection's settings.
             **parameters: Further parameters of the model: `strength`, `guidance_scale`, …
 
         Returns:
@@ -203,7 +203,7 @@ class ImageHandle(ModelHandle):
         Raises:
             XinferenceConfigurationError: A file is not an image, or an argument is invalid.
             XinferenceModelTypeError: The model does not take images.
-            XinferenceError: Whatever else went wrong.
+            XinferenceError: The call failed for another reason.
         """
         call = ImageCall(prompt, negative_prompt, n, size, parameters)
         return self._change("variations", call, _edited(image, None), options)
@@ -238,7 +238,7 @@ class ImageHandle(ModelHandle):
             document: A path, bytes, a file object or a data URL.
             prompt: What the model is told, such as "Only the table".
             pages: The pages of a PDF to read, from 1. None: all.
-            options: What this call states differently from its connection.
+            options: Options that override the connection's settings.
             **parameters: Further parameters of the model; `dpi` for PDFs.
 
         Returns:
@@ -248,7 +248,7 @@ class ImageHandle(ModelHandle):
             XinferenceConfigurationError: The file is no image or PDF, or an argument is invalid.
             XinferenceModelTypeError: The model does not read images.
             XinferenceBadRequestError: The server cannot decode the file, or a page is not there.
-            XinferenceError: Whatever else went wrong.
+            XinferenceError: The call failed for another reason.
         """
         file = local_file(document, "the document")
         return self._run(options, lambda found, budget: found.ocr_flow(file, prompt, pages, parameters, budget))

@@ -1,4 +1,4 @@
-"""The smallest use of a model of any kind: one token, one vector, one document, a second of silence. Pure."""
+"""The smallest request for each kind of model: one token, one vector, one document, a second of silence. Pure."""
 
 from __future__ import annotations
 

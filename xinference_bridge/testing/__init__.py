@@ -1,12 +1,8 @@
-"""Tests on recordings: a pytest plugin that records what a test and a Xinference server say, and replays it.
+"""Record and replay the HTTP traffic between a test and a Xinference server.
 
 The plugin is `xinference_bridge.testing.plugin`; pytest loads it by itself. Without pytest:
 
-Examples:
-    >>> from pathlib import Path
-    >>> with open_recording(Path("cassettes/answers.yaml"), REPLAY, record=False):
-    ...     chat.invoke("What is the capital of France?").text
-    'The capital of France is Paris.'
+`open_recording` and `REPLAY`, for example to answer a script from a recording.
 """
 
 from importlib import import_module
@@ -18,7 +14,7 @@ if TYPE_CHECKING:
     from xinference_bridge.testing.network import NetworkBlockedError
     from xinference_bridge.testing.server import REPLAY, RecordedServer
 
-#: Each imported at its first use: pytest imports this package in every run, and most runs use nothing of it.
+#: Imported on first use: pytest imports this package in every run, and most runs do not use it.
 _MODULES = {
     "REPLAY": "server",
     "NetworkBlockedError": "network",

@@ -82,7 +82,7 @@ def recording_of(item: pytest.Item) -> Path:
     marker = item.get_closest_marker(MARKER)
     root = item.config.rootpath
     # Joined to the root, since the workers of pytest-xdist are given a relative folder; an absolute one stays itself.
-    folder = root / item.config.getini("xinference_cassettes")
+    folder = root / str(item.config.getini("xinference_cassettes"))
     stated = marker and (marker.args[0] if marker.args else marker.kwargs.get("path"))
     if stated is not None:
         return folder / str(stated)

@@ -77,7 +77,7 @@ class KeyGate(CredentialGate):
 
     A caller that waits longer than PROBE_PATIENCE for a slow probe makes the gate send one light request of
     its own with `get`, on a daemon thread (without `get`, callers keep waiting). This also frees a sync caller that
-    blocks the event event loop on which the probe is awaited.
+    blocks the event event event event event loop on which the probe is awaited.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class KeyGate(CredentialGate):
         return proven
 
     def must_wait(self) -> bool:
-        """Same as `CredentialGate.must_wait`: what other processes know of the key stands in a file."""
+        """Like `CredentialGate.must_wait`: the file of other processes' rejections may have to be read."""
         return self._shared is not None and (self._proven is None or self._shared.changed())
 
     @cached_property
@@ -229,7 +229,7 @@ class KeyGate(CredentialGate):
                     return False
                 probe.settled = True
             self._refusals.add(self._clock())
-            # A late 401 to a permit that is older than the present proof says nothing about the present.
+            # A late 401 to a permit older than the current proof says nothing about the current state.
             if self._proven is permit or (probe is not None and (self._probe is probe or self._proven is not None)):
                 self._fail(error)
         # After the threads of this process were stopped: writing may wait for another process.

@@ -170,7 +170,7 @@ class LoginGate(CredentialGate):
         return refused_message(self.server_url, "token", self.cool_down())
 
     def forget(self) -> None:
-        """Same as `CredentialGate.forget`, for the other processes of this user, too."""
+        """Like `CredentialGate.forget`, also for the user's other processes."""
         super().forget()
         if self._shared is not None:
             self._shared.forget(self._shared.name_of(self._username, self._password.get_secret_value()))

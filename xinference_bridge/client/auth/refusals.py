@@ -78,7 +78,7 @@ class Refusal:
     until: float
 
     def again(self, now: float) -> XinferenceError:
-        """A copy of the error for one who asked while it rests."""
+        """Return a copy of the error for a caller during the cool-down."""
         return copy_of(self.error).with_note(f"[refused earlier; {math.ceil(self.until - now)} s left]")
 
 

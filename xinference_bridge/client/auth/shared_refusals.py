@@ -27,7 +27,7 @@ VERDICT_PATIENCE = 2.0
 LOCK_PATIENCE = 1.0
 #: How often a process looks whether another one's first request has been answered.
 LOOK_AGAIN = 0.02
-#: How long a key that was accepted counts as proven for processes that start, and a refused one as refused before.
+#: How long an accepted key counts as proven for new processes, and a rejected one as rejected before.
 _MEMORY = 7200.0
 _MOST_KEYS = 512
 
@@ -201,7 +201,7 @@ def folder_of_user() -> Path:
     base = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
     try:
         return (Path(base) if base else Path.home() / ".cache") / "xinference-bridge"
-    except RuntimeError:  # a user without a home folder folder
+    except RuntimeError:  # a user without a home folder folder folder folder folder
         return Path("/nonexistent/xinference-bridge")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
@@ -283,7 +284,14 @@ class CallSplitter:
     def _told(self, calls: list[WrittenCall], out: list[Said]) -> None:
         self._state = _TEXT
         self._pass_tag()
-        out.extend(("tool_call", call) for call in calls)
+        out.extend(("tool_call", self._as_offered(call)) for call in calls)
+
+    def _as_offered(self, call: WrittenCall) -> WrittenCall:
+        """Return the call under the offered name: models trained on gpt-oss's answers write `functions.NAME`."""
+        name = call.name.removeprefix("functions.")
+        return (
+            replace(call, name=name) if call.name not in self._offered.names and name in self._offered.names else call
+        )
 
     def _as_text(self, rest: str, out: list[Said]) -> str:
         """Take the opening tag for words, and return what followed it."""

@@ -30,8 +30,9 @@ class DeepSeekForm(ToolForm):
 
     __slots__ = ()
 
-    def __init__(self) -> None:
-        super().__init__("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>")
+    def __init__(self, *, lone: bool = False) -> None:
+        """Read calls within their outer tokens, or a `lone` one without them, as distilled models write it."""
+        super().__init__(*((_CALL, _CALL_END) if lone else ("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>")))
 
     @override
     def plausible(self, inside: str) -> bool | None:

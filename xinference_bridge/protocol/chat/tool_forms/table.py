@@ -13,6 +13,7 @@ from xinference_bridge.protocol.families import TOOL_FORMS
 _TAGGED = TaggedForm(glm=False)
 _TAGGED_OR_GLM = TaggedForm()
 _DEEPSEEK, _GEMMA, _KIMI, _MINIMAX, _MINICPM = DeepSeekForm(), GemmaForm(), KimiForm(), MiniMaxForm(), MiniCPMForm()
+_LONE = DeepSeekForm(lone=True)
 _DSML = "｜DSML｜"
 _V3_2 = (InvokesForm("function_calls", _DSML), InvokesForm("function_calls"))
 _V4 = (InvokesForm("tool_calls", _DSML), InvokesForm("tool_calls"))
@@ -24,9 +25,9 @@ _BY_PARSER: dict[str, tuple[ToolForm, ...]] = {
     "glm4": (),
     "glm5": (_TAGGED_OR_GLM,),
     "llama3": (),
-    "deepseek-r1": (_DEEPSEEK,),
+    "deepseek-r1": (_DEEPSEEK, _LONE),
     "deepseek-v3": (FencedForm(),),
-    "deepseek-v3.1": (_DEEPSEEK,),
+    "deepseek-v3.1": (_DEEPSEEK, _LONE),
     "deepseek-v3.2": _V3_2,
     "deepseek-v4": _V4,
     "deepseek-v4.1": _V4_1,
@@ -36,7 +37,7 @@ _BY_PARSER: dict[str, tuple[ToolForm, ...]] = {
     "minicpm5": (_MINICPM,),
     "gemma": (_GEMMA,),
 }
-_ANY = (_TAGGED_OR_GLM, _DEEPSEEK, *_V3_2, *_V4, *_V4_1, _KIMI, _MINIMAX, _MINICPM, _GEMMA)
+_ANY = (_TAGGED_OR_GLM, _DEEPSEEK, _LONE, *_V3_2, *_V4, *_V4_1, _KIMI, _MINIMAX, _MINICPM, _GEMMA)
 
 
 @lru_cache(maxsize=64)

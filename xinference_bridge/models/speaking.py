@@ -1,0 +1,311 @@
+"""The verbs of a model that speaks: text to speech, whole or as a stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from xinference_bridge.client.flow import Flow
+from xinference_bridge.client.streaming import OpenedSound
+from xinference_bridge.client.transport.call import Budget
+from xinference_bridge.client.uploads import FileLike, local_file
+from xinference_bridge.connection_settings import DEFAULT_OPTIONS, CallOptions
+from xinference_bridge.errors import XinferenceConfigurationError, XinferenceError
+from xinference_bridge.models.base import ModelHandle, naming_request
+from xinference_bridge.protocol.audio import (
+    audio_type,
+    checked_format,
+    checked_speech_text,
+    speech_from_response,
+    speech_request,
+)
+from xinference_bridge.protocol.http import Request
+from xinference_bridge.protocol.media_failures import media_failure
+from xinference_bridge.protocol.multipart import FilePart
+from xinference_bridge.protocol.sentences import SentenceSplitter, sentences_of
+from xinference_bridge.protocol.sound_stream import JoinedSound, refused_to_stream
+
+
+class SpeakingHandle(ModelHandle):
+    """A running text-to-speech model."""
+
+    __slots__ = ()
+
+    def speak(
+        self,
+        text: str,
+        *,
+        voice: str | None = None,
+        format: str = "mp3",  # noqa: A002 - the word that people look for
+        speed: float = 1.0,
+        prompt_audio: FileLike | None = None,
+        prompt_text: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> bytes:
+        """Return a text read aloud.
+
+        Args:
+            text: What to say.
+            voice: One of the model's voices. None: its default.
+            format: "mp3", "wav", "flac", "ogg", "opus", "pcm", "aac", "m4a" or "webm"; each model writes some of them.
+            speed: How fast; 1.0 is the voice's own pace.
+            prompt_audio: A recording of a voice to imitate, for models that can.
+            prompt_text: What is said in `prompt_audio`.
+            parameters: Further parameters of the model.
+            options: Options that override the connection's settings.
+
+        Returns:
+            The bytes of an audio file.
+
+        Raises:
+            XinferenceConfigurationError: The text is empty, or an argument is invalid.
+            XinferenceModelTypeError: The model does not speak.
+            XinferenceUnsupportedError: The model does not write this format, or imitates no voices.
+            XinferenceBadRequestError: The model does not know the voice.
+            XinferenceError: The call failed for another reason.
+        """
+        asked = _Spoken.checked(
+            voice=voice,
+            audio_format=format,
+            speed=speed,
+            prompt_audio=prompt_audio,
+            prompt_text=prompt_text,
+            parameters=parameters,
+        )
+        return self._speak(checked_speech_text(text), asked, self._client.budget(options))
+
+    async def aspeak(
+        self,
+        text: str,
+        *,
+        voice: str | None = None,
+        format: str = "mp3",  # noqa: A002 - the word that people look for
+        speed: float = 1.0,
+        prompt_audio: FileLike | None = None,
+        prompt_text: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> bytes:
+        """Async version of `speak`."""
+        asked = await asyncio.to_thread(
+            _Spoken.checked,
+            voice=voice,
+            audio_format=format,
+            speed=speed,
+            prompt_audio=prompt_audio,
+            prompt_text=prompt_text,
+            parameters=parameters,
+        )
+        return await self._aspeak(checked_speech_text(text), asked, self._client.budget(options))
+
+    def stream_speech(
+        self,
+        text: str | Iterable[str],
+        *,
+        voice: str | None = None,
+        format: str = "mp3",  # noqa: A002 - the word that people look for
+        speed: float = 1.0,
+        prompt_audio: FileLike | None = None,
+        prompt_text: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> Generator[bytes, None, None]:
+        """Yield a text read aloud, piece by piece; the pieces joined are one file that plays on.
+
+        A whole text is streamed by the server where the model can. Where the model refuses, as Kokoro does, and for a
+        text that comes in pieces, each sentence is spoken as soon as it is there. A stream of WAV leaves its length
+        open.
+
+        Args:
+            text: What to say: a text, or the pieces of one, such as the answer of a chat model as it grows.
+            voice: As in `speak`.
+            format: As in `speak`; "flac", "m4a" and "webm" only where the server streams.
+            speed: As in `speak`.
+            prompt_audio: As in `speak`.
+            prompt_text: As in `speak`.
+            parameters: Further parameters of the model.
+            options: What this call states differently from its connection; its deadline bounds all of the stream.
+
+        Yields:
+            Bytes of sound.
+
+        Raises:
+            XinferenceStreamError: The stream broke off after it had begun.
+            XinferenceError: As in `speak`.
+        """
+        asked = _Spoken.checked(
+            voice=voice,
+            audio_format=format,
+            speed=speed,
+            prompt_audio=prompt_audio,
+            prompt_text=prompt_text,
+            parameters=parameters,
+        )
+        budget = self._client.budget(options)
+        if isinstance(text, str):
+            return self._stream(checked_speech_text(text), asked, budget)
+        return self._sentence_by_sentence(_sentences(text), asked, budget)
+
+    def astream_speech(
+        self,
+        text: str | AsyncIterable[str] | Iterable[str],
+        *,
+        voice: str | None = None,
+        format: str = "mp3",  # noqa: A002 - the word that people look for
+        speed: float = 1.0,
+        prompt_audio: FileLike | None = None,
+        prompt_text: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> AsyncGenerator[bytes, None]:
+        """Async version of `stream_speech`; the pieces of the text may come from an async iterator."""
+        asked = _Spoken.checked(
+            voice=voice,
+            audio_format=format,
+            speed=speed,
+            prompt_audio=prompt_audio,
+            prompt_text=prompt_text,
+            parameters=parameters,
+        )
+        budget = self._client.budget(options)
+        if isinstance(text, str):
+            return self._astream(checked_speech_text(text), asked, budget)
+        return self._asentence_by_sentence(_asentences(text), asked, budget)
+
+    def speaking_flow(self, text: str, asked: _Spoken, budget: Budget) -> Flow[bytes]:
+        """Return the flow of `speak`."""
+        response = yield from self._send_media(asked.request(self.uid, text, stream=False), budget)
+        with naming_request(response, self.uid):
+            return speech_from_response(response)
+
+    def opening_flow(self, text: str, asked: _Spoken, budget: Budget) -> Flow[OpenedSound]:
+        """Return the flow that opens the stream of `stream_speech`."""
+        request = asked.request(self.uid, text, stream=True)
+        try:
+            return (yield from self._client.requests.open_sound(request, budget))
+        except XinferenceError as error:
+            raise media_failure(error) from error.__cause__
+
+    def _speak(self, text: str, asked: _Spoken, budget: Budget) -> bytes:
+        return self._client.run(self._by_name(lambda found: found.speaking_flow(text, asked, budget)))
+
+    async def _aspeak(self, text: str, asked: _Spoken, budget: Budget) -> bytes:
+        flow = self._by_name(lambda found: found.speaking_flow(text, asked, budget))
+        return await self._client.arun(flow)
+
+    def _stream(self, text: str, asked: _Spoken, budget: Budget) -> Generator[bytes, None, None]:
+        opening = self._by_name(lambda found: found.opening_flow(text, asked, budget))
+        try:
+            yield from self._client.stream_sound(opening)
+        except XinferenceError as error:
+            if not refused_to_stream(error):
+                raise
+        else:
+            return
+        yield from self._sentence_by_sentence(iter(sentences_of(text)), asked, budget)
+
+    async def _astream(self, text: str, asked: _Spoken, budget: Budget) -> AsyncGenerator[bytes, None]:
+        opening = self._by_name(lambda found: found.opening_flow(text, asked, budget))
+        try:
+            async for sound in self._client.astream_sound(opening):
+                yield sound
+        except XinferenceError as error:
+            if not refused_to_stream(error):
+                raise
+        else:
+            return
+        async for sound in self._asentence_by_sentence(_asentences([text]), asked, budget):
+            yield sound
+
+    def _sentence_by_sentence(
+        self, sentences: Iterable[str], asked: _Spoken, budget: Budget
+    ) -> Generator[bytes, None, None]:
+        joined = JoinedSound(asked.audio_format)
+        for sentence in sentences:
+            yield joined.add(self._speak(sentence, asked, budget))
+
+    async def _asentence_by_sentence(
+        self, sentences: AsyncIterable[str], asked: _Spoken, budget: Budget
+    ) -> AsyncGenerator[bytes, None]:
+        joined = JoinedSound(asked.audio_format)
+        async for sentence in sentences:
+            yield joined.add(await self._aspeak(sentence, asked, budget))
+
+
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    """How a text is to be spoken."""
+
+    voice: str | None
+    audio_format: str
+    speed: float
+    prompt_audio: FilePart | None
+    prompt_text: str | None
+    parameters: Mapping[str, Any] | None
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        voice: str | None,
+        audio_format: str,
+        speed: float,
+        prompt_audio: FileLike | None,
+        prompt_text: str | None,
+        parameters: Mapping[str, Any] | None,
+    ) -> _Spoken:
+        part = None
+        if prompt_audio is not None:
+            file = local_file(prompt_audio, "prompt_audio")
+            kind = audio_type(file.head, "prompt_audio")
+            part = FilePart("prompt_speech", file, file.name or "voice", kind)
+        elif prompt_text is not None:
+            msg = "prompt_text says what is spoken in prompt_audio, and there is no prompt_audio"
+            raise XinferenceConfigurationError(msg)
+        asked = cls(voice, checked_format(audio_format), speed, part, prompt_text, parameters)
+        asked.request("", "a", stream=False)  # invalid arguments are named before anything is sent
+        return asked
+
+    def request(self, uid: str, text: str, *, stream: bool) -> Request:
+        return speech_request(
+            uid,
+            text,
+            voice=self.voice,
+            audio_format=self.audio_format,
+            speed=self.speed,
+            prompt_audio=self.prompt_audio,
+            prompt_text=self.prompt_text,
+            stream=stream,
+            more=self.parameters,
+        )
+
+
+def _sentences(pieces: Iterable[str]) -> Generator[str, None, None]:
+    splitter = SentenceSplitter()
+    for piece in pieces:
+        yield from splitter.feed(_piece(piece))
+    yield from splitter.finish()
+
+
+async def _asentences(pieces: AsyncIterable[str] | Iterable[str]) -> AsyncGenerator[str, None]:
+    splitter = SentenceSplitter()
+    if isinstance(pieces, AsyncIterable):
+        async for piece in pieces:
+            for sentence in splitter.feed(_piece(piece)):
+                yield sentence
+    else:
+        for piece in pieces:
+            for sentence in splitter.feed(_piece(piece)):
+                yield sentence
+    for sentence in splitter.finish():
+        yield sentence
+
+
+def _piece(piece: Any) -> str:
+    if not isinstance(piece, str):
+        msg = f"the pieces of the text to speak must be strings, got {type(piece).__name__}"
+        raise XinferenceConfigurationError(msg)
+    return piece
