@@ -66,3 +66,28 @@ def test_what_a_dotenv_states_holds_in_the_loop_too(tmp_path, monkeypatch):
         return XinferenceConnection().server_url
 
     assert asyncio.run(build()) == "http://dotenv:1"
+
+
+TEXTS = ["Paris is in France.", "Rome is in Italy."]
+
+
+#: Async verbs: what each is called on, and how.
+VERBS = {
+    "list of models": lambda c: c.amodels(),
+    "langchain chat": lambda c: for_langchain.ChatXinference(model="tiny-chat", connection=c, temperature=0).ainvoke(
+        "Hi"
+    ),
+    "langchain embeddings": lambda c: for_langchain.XinferenceEmbeddings(model="minilm", connection=c).aembed_documents(
+        TEXTS
+    ),
+    "langchain query": lambda c: for_langchain.XinferenceEmbeddings(model="minilm", connection=c).aembed_query("Rome"),
+    "langchain sparse": lambda c: for_langchain.XinferenceSparseEmbeddings(
+        model_uid="bge-m3", connection=c
+    ).aembed_documents(TEXTS),
+}
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("ask", VERBS.values(), ids=VERBS)
+async def test_an_async_verb_makes_no_blocking_call(ask, lab):
+    assert await ask(XinferenceConnection(lab.url, api_key=lab.api_key))

@@ -52,9 +52,10 @@ def test_a_real_models_image_has_the_format_that_the_file_name_says(lab, tmp_pat
     ("name", "wanted"), [("a.png", "PNG"), ("a.JPG", "JPEG"), ("a.webp", "WEBP"), ("a.bmp", "BMP")]
 )
 def test_an_image_is_converted_to_the_format_of_its_file(artist, tmp_path, name, wanted):
-    assert run("image", "-e", artist.url, "a cat", "-o", tmp_path / name).status == 0
-    with Image.open(tmp_path / name) as image:
-        assert image.format == wanted
+    assert run("image", "-e", artist.url, "a cat", "-o", tmp_path / name, "--n", "2").status == 0
+    for number in (1, 2):
+        with Image.open((tmp_path / name).with_stem(f"a-{number}")) as image:
+            assert image.format == wanted
 
 
 @pytest.mark.server

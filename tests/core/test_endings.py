@@ -243,6 +243,10 @@ LEFTOVERS = {
             pass
         from xinference_bridge.client.registry import close_all
         close_all()
+        import time
+        for _ in range(50):  # the requests that were in flight at the failure
+            if sockets():
+                time.sleep(0.1)
     """,
     "a refused key with callers that wait": """
         async def run():

@@ -66,7 +66,7 @@ def test_a_tool_is_offered_where_its_model_is_named(folder):
     [tool] = spec.to_tool_list()
     assert tool.metadata.name == "generate_image"
     assert tool.metadata.get_parameters_dict()["required"] == ["prompt"]
-    assert "Generate an image of a description." in tool.metadata.description
+    assert "Generate an image from a description." in tool.metadata.description
     assert len(XinferenceToolSpec(folder, server_url="http://h:1", **ALL).to_tool_list()) == 3
     with pytest.raises(XinferenceConfigurationError, match="transcribe needs transcription_model="):
         spec.transcribe("talk.wav")

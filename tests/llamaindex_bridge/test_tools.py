@@ -124,7 +124,8 @@ def test_the_words_for_a_choice_reach_the_server_s():
 
 def test_a_choice_that_names_no_tool_is_an_error():
     llm = XinferenceLLM("m", "http://127.0.0.1:9", is_chat_model=True)
-    with pytest.raises(XinferenceBadRequestError, match=r"tool_choice='divide' must be auto, none, required or the name of a tool: add"):
+    said = "tool_choice='divide' must be auto, none, required or the name of a tool: add"
+    with pytest.raises(XinferenceBadRequestError, match=said):
         llm.chat_with_tools([ADD], "Hi", tool_choice="divide")
 
 
