@@ -38,6 +38,7 @@ def read(*names):
     files = [str(DATA / f"{name}.md") for name in names] or None
     reader = SimpleDirectoryReader(
         input_dir=None if files else str(DATA),
+        required_exts=[".md"],
         input_files=files,
         file_metadata=lambda path: {"file_name": Path(path).name},
     )
