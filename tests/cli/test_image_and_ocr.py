@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from PIL import Image
 
 from tests.cli.tools import model, run, says, to_lab, xinference
 from xinference_bridge.cli.images import pages_of
@@ -38,13 +39,23 @@ def asked(server):
 
 
 @pytest.mark.server
-def test_a_real_model_draws_and_the_file_has_the_suffix_of_what_it_is(lab, tmp_path):
+def test_a_real_models_image_has_the_format_that_the_file_name_says(lab, tmp_path):
     ran = run("image", *to_lab(lab), "a cat", "-o", tmp_path / "cat.png", "--size", "64x64", "--steps", "1", *PATIENT)
     assert ran.status == 0
-    assert ran.out == f"{tmp_path / 'cat.jpg'}\n"
-    assert "The server's images are image/jpeg" in ran.err
-    assert (tmp_path / "cat.jpg").read_bytes().startswith(b"\xff\xd8\xff")
-    assert not (tmp_path / "cat.png").exists()
+    assert ran.out == f"{tmp_path / 'cat.png'}\n"
+    with Image.open(tmp_path / "cat.png") as image:  # the server's images are JPEG
+        assert (image.format, image.size) == ("PNG", (64, 64))
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize(
+    ("name", "wanted"), [("a.png", "PNG"), ("a.JPG", "JPEG"), ("a.webp", "WEBP"), ("a.bmp", "BMP")]
+)
+def test_an_image_is_converted_to_the_format_of_its_file(artist, tmp_path, name, wanted):
+    assert run("image", "-e", artist.url, "a cat", "-o", tmp_path / name, "--n", "2").status == 0
+    for number in (1, 2):
+        with Image.open((tmp_path / name).with_stem(f"a-{number}")) as image:
+            assert image.format == wanted
 
 
 @pytest.mark.server
@@ -72,10 +83,12 @@ def test_several_images_are_numbered(artist, tmp_path):
         (["cat", "-o", "-", "--n", "2"], 2, "--out - accepts one image"),
         (["cat", "-o", "a.png", "--size", "big"], 1, "size must be such as '512x512'"),
         (["cat", "-o", "a.png", "--n", "0"], 2, "--n"),
+        (["cat", "-o", "a.txt"], 2, "--out a.txt: the suffix must name an image format"),
+        (["cat", "-o", "a"], 2, "--out a: the suffix must name an image format"),
         (["", "-o", "a.png"], 1, "prompt"),
     ],
 )
-def test_what_cannot_be_meant_is_named_and_nothing_is_sent(artist, arguments, status, words):
+def test_an_invalid_argument_is_named_and_nothing_is_sent(artist, arguments, status, words):
     Path("there.png").write_bytes(b"years of work")
     ran = run("image", "-e", artist.url, *arguments)
     assert ran.status == status

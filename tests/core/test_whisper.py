@@ -49,28 +49,25 @@ def test_a_recording_is_heard_and_its_sending_watched(whisper):
     assert seen[-1][0] == seen[-1][1] > ENGLISH.stat().st_size
 
 
-@pytest.mark.server
-def test_segments_are_heard_with_their_times(whisper):
-    heard = call("async", whisper, "transcribe", ENGLISH.read_bytes(), timestamps="segment")
-    assert heard.segments == [Segment(0.0, 2.0, SAID)]
-
-
-@pytest.mark.server
-def test_french_is_translated_into_english(whisper):
-    with FRENCH.open("rb") as file:
-        assert call("sync", whisper, "translate", file).text.startswith("the capital of")
-
-
 @pytest.mark.fault_server
 @pytest.mark.parametrize("mode", MODES)
 class TestAnswers:
     """What Whisper answered, read."""
+
+    def test_french_is_translated_into_english(self, server, mode):
+        path = "/v1/audio/translations"
+        server.on(path, http(200, recorded_body("test_whisper_translates_french_into_english")))
+        with FRENCH.open("rb") as file:
+            heard = call(mode, connection_to(server).audio("m"), "translate", file)
+        assert heard.text.startswith("the capital of")
+        assert FRENCH.read_bytes() in server.seen(path)[0].body
 
     def test_segments_become_subtitles(self, server, mode):
         server.on(PATH, http(200, orjson.dumps(SEGMENTS)))
         heard = call(mode, connection_to(server).audio("m"), "transcribe", ENGLISH, timestamps="segment")
         assert heard.to_srt() == f"1\n00:00:00,000 --> 00:00:02,000\n{SAID}\n"
         assert heard.to_vtt() == f"WEBVTT\n\n00:00:00.000 --> 00:00:02.000\n{SAID}\n"
+        assert heard.segments == [Segment(0.0, 2.0, SAID)]
         assert (heard.text, heard.duration, heard.language) == (SAID, 2.0, None)
 
     def test_words_have_times(self, server, mode):

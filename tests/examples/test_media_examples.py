@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from examples import invoices, meeting_notes, search_images_and_text, voice_assistant
@@ -57,7 +59,8 @@ def test_an_invoice_becomes_an_object(capsys):
 
 
 def test_an_image_is_found_among_texts(capsys):
-    search_images_and_text.main("qwen3-vl-embedding")
+    images = [Path(__file__).parents[1] / "data" / f"{name}.png" for name in ("red", "blue")]
+    search_images_and_text.main("qwen3-vl-embedding", "red", *images)
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "'a white page' in 2 images and 5 texts:"
-    assert said[1].endswith("invoice.png")
+    assert said[0] == "'red' in 2 images and 5 texts:"
+    assert said[1].endswith("red.png")

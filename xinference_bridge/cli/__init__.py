@@ -6,7 +6,7 @@ import sys
 
 __all__ = ["main"]
 
-_EXTRA = frozenset({"typer", "rich", "click", "shellingham"})
+_EXTRA = frozenset({"typer", "rich", "click", "shellingham", "PIL"})
 
 
 def main() -> None:

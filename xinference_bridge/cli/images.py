@@ -9,13 +9,13 @@ from typing import Any
 
 import typer
 
+from xinference_bridge.cli.image_format import format_of, in_format
 from xinference_bridge.cli.options import UsageError
 from xinference_bridge.cli.output_files import (
     STDOUT,
     naming_file,
     numbered,
     refuse_existing,
-    with_suffix_of,
     write_bytes,
 )
 from xinference_bridge.models.image import ImageHandle
@@ -27,19 +27,16 @@ _PAGES = re.compile(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?")
 def draw_into(model: ImageHandle, prompt: str, out: Path, *, n: int, overwrite: bool, **wanted: Any) -> None:
     """Generate images, write each to a file, and print the file names.
 
-    A suffix that does not fit the server's images (JPEG on 4.1.0) is replaced, with a note on standard error.
+    The server returns JPEG (4.1.0). A file with another suffix, such as .png, is converted.
     """
     if out == STDOUT and n > 1:
         raise UsageError("--out - accepts one image: leave --n out, or pass a file name")
+    wanted_format = format_of(out)
     for path in numbered(out, n):
         refuse_existing(path, overwrite=overwrite)
     images = model.generate(prompt, n=n, **wanted)
-    for image, asked in zip(images, numbered(out, len(images)), strict=True):
-        path = with_suffix_of(asked, image.mime_type)
-        if path != asked:
-            refuse_existing(path, overwrite=overwrite)
-            typer.echo(f"The server's images are {image.mime_type}: {path} in place of {asked}.", err=True)
-        write_bytes(path, image.data)
+    for image, path in zip(images, numbered(out, len(images)), strict=True):
+        write_bytes(path, in_format(image.data, wanted_format))
         if path != STDOUT:
             typer.echo(harmless(str(path)))
 

@@ -1,4 +1,4 @@
-"""Files that the commands read and write: named in errors, overwritten only if asked, with a fitting suffix."""
+"""Files that the commands read and write: named in errors, overwritten only if asked."""
 
 from __future__ import annotations
 
@@ -11,12 +11,6 @@ from xinference_bridge.cli.options import UsageError
 from xinference_bridge.errors import XinferenceError
 
 STDOUT = Path("-")
-_SUFFIXES = {
-    "image/png": (".png",),
-    "image/jpeg": (".jpg", ".jpeg"),
-    "image/webp": (".webp",),
-    "image/gif": (".gif",),
-}
 
 
 @contextmanager
@@ -58,11 +52,3 @@ def numbered(path: Path, count: int) -> list[Path]:
     if count == 1 or path == STDOUT:
         return [path]
     return [path.with_stem(f"{path.stem}-{number}") for number in range(1, count + 1)]
-
-
-def with_suffix_of(path: Path, media_type: str) -> Path:
-    """Return the path with a suffix that fits the media type; unchanged if it fits already."""
-    suffixes = _SUFFIXES.get(media_type)
-    if path == STDOUT or suffixes is None or path.suffix.lower() in suffixes:
-        return path
-    return path.with_suffix(suffixes[0])
