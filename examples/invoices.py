@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from langchain_xinference_bridge import ChatXinference, XinferenceOCR
 from xinference_bridge import XinferenceConnection, XinferenceError
 
-SCAN = Path(__file__).parent / "media" / "invoice.png"
+SCAN = Path(__file__).parent / "images" / "invoice.png"
 
 
 class Invoice(BaseModel):

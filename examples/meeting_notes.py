@@ -14,7 +14,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_xinference_bridge import ChatXinference, XinferenceTranscriber
 from xinference_bridge import XinferenceConnection, XinferenceError
 
-RECORDING = Path(__file__).parent / "media" / "meeting.wav"
+RECORDING = Path(__file__).parent / "sounds" / "meeting.wav"
 PROMPT = ChatPromptTemplate.from_template(
     "Here is the transcript of a meeting, with the time of each line:\n\n{transcript}\n\n"
     "Write down who does what, each with the time at which it was said."

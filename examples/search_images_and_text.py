@@ -14,21 +14,20 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_xinference_bridge import XinferenceEmbeddings
 from xinference_bridge import XinferenceConnection, XinferenceError
 
-DATA = Path(__file__).parent / "data"
-MEDIA = Path(__file__).parent / "media"
+HERE = Path(__file__).parent
 
 
 def main(uid: str = "qwen3-vl-embedding", query: str = "a white page", *images: str | Path) -> None:
-    """Index the images in examples/media and the texts in examples/data, and print the nearest to the query."""
-    pictures = [Path(image) for image in images] or sorted([*MEDIA.glob("*.jpg"), *MEDIA.glob("*.png")])
-    texts = {path: path.read_text(encoding="utf-8") for path in sorted(DATA.glob("*.md"))}
+    """Index the images and the texts of the examples, and print what is nearest to the query."""
+    pictures = [Path(image) for image in images] or sorted((HERE / "images").iterdir())
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted((HERE / "data").glob("*.md"))}
     with XinferenceConnection() as connection:
         embeddings = XinferenceEmbeddings(model_uid=uid, connection=connection)
         vectors = embeddings.embed_images(pictures) + embeddings.embed_documents(texts.values())
         store = InMemoryVectorStore(embeddings)
         for number, (path, vector) in enumerate(zip([*pictures, *texts], vectors, strict=True)):
             document = Document(texts.get(path, ""), metadata={"file": path.name}, id=str(number))
-            # The store would embed the text of an image, so the existing vector is added directly.
+            # The store would embed the text of an image: what it gets is the vector that is there already.
             store.store[str(number)] = {
                 "id": document.id,
                 "vector": vector,

@@ -16,7 +16,7 @@ from langchain_xinference_bridge import ChatXinference, XinferenceSpeech, Xinfer
 from xinference_bridge import XinferenceConnection, XinferenceError
 
 WEATHER = {"Paris": "It's sunny.", "London": "It's raining."}
-QUESTION = Path(__file__).parent / "media" / "question.wav"
+QUESTION = Path(__file__).parent / "sounds" / "question.wav"
 
 
 @tool
