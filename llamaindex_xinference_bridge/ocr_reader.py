@@ -34,7 +34,7 @@ class XinferenceOCRReader(ServedModelFields, BasePydanticReader):
         from llama_index.core import SimpleDirectoryReader
 
         reader = XinferenceOCRReader(model_uid="jina-ocr", connection=conn)
-        scans = SimpleDirectoryReader("scans", file_extractor={".png": reader, ".pdf": reader})
+        scans = SimpleDirectoryReader("examples/images", file_extractor={".png": reader, ".pdf": reader})
         ```
     """
 

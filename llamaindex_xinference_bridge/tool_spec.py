@@ -43,7 +43,7 @@ class XinferenceToolSpec(BaseToolSpec):
 
     Examples:
         ```python
-        tools = XinferenceToolSpec("media", text_to_speech_model="kokoro", image_model="sd3.5", connection=conn)
+        tools = XinferenceToolSpec(".", text_to_speech_model="kokoro", image_model="sd3.5", connection=conn)
         agent_tools = tools.to_tool_list()
         ```
     """

@@ -33,13 +33,13 @@ BAN = b'{"detail":"Too many failed attempts. Try again later."}'
 RATE = b'{"detail":"Rate limit reached for requests per minute."}'
 
 REFUSED = {
-    "401": (recorded("no_credential"), XinferenceAuthenticationError, "asks for a credential"),
+    "401": (recorded("no_credential"), XinferenceAuthenticationError, "requires a credential"),
     "403": (recorded("forbidden"), XinferencePermissionError, "API keys can only access"),
     "403 in plain text": (http(403, b"Forbidden", kind="text/plain"), XinferencePermissionError, "Forbidden"),
     "404 of a path": (http(404, b'{"detail":"Not Found"}'), XinferenceBadRequestError, "has this endpoint"),
     "405": (recorded("nowhere"), XinferenceBadRequestError, "has this endpoint"),
     "422": (recorded("missing_form_field"), XinferenceBadRequestError, "body.file: Field required"),
-    "429 of a ban": (http(429, BAN), XinferenceBannedError, "refuses this address"),
+    "429 of a ban": (http(429, BAN), XinferenceBannedError, "has banned this IP address"),
     "500 of a missing field": (recorded("missing_field"), XinferenceBadRequestError, "field required"),
     "500 in plain text": (recorded("broken_json"), XinferenceServerError, "Expecting value"),
     "500 as JSON": (recorded("chat_of_an_embedding_model"), XinferenceServerError, "request id"),
@@ -121,5 +121,5 @@ def test_an_answer_shorter_than_its_header_says_is_cut_short(server: FaultServer
         pytest.skip("a stream has no length")
     body = good(what)[len(head_of(good(what))) :]
     server.on(PATHS[what], (http(200, body, length=len(body) + 1), CLOSE))
-    with pytest.raises(XinferenceConnectionError, match="broke off"):
+    with pytest.raises(XinferenceConnectionError, match="was truncated"):
         ask(mode, connection_to(server), what)

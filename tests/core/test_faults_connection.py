@@ -35,7 +35,7 @@ def test_a_healthy_server_answers(server: FaultServer, mode: str, what: str):
 
 def test_refused_says_where_and_what_to_look_at(mode: str, what: str):
     url = f"http://127.0.0.1:{unused_port()}"
-    with pytest.raises(XinferenceConnectionError, match="Is it running") as caught:
+    with pytest.raises(XinferenceConnectionError, match="Check that it is running") as caught:
         ask(mode, connection_to(url), what)
     assert url in str(caught.value)
     assert str(caught.value.url).startswith(url)

@@ -28,7 +28,7 @@ def every_stream() -> list[bytes]:
         text = path.read_text(encoding="utf-8")
         if "text/event-stream" in text:
             bodies = [entry["response"]["body"]["string"] for entry in ReadableYaml.deserialize(text)["interactions"]]
-            found += [body.encode() for body in bodies if body.startswith(("data:", ":"))]
+            found += [body.encode() for body in bodies if isinstance(body, str) and body.startswith(("data:", ":"))]
     return list({re.sub(rb'"(id|created)": ?("[^"]*"|\d+)', b"", stream): stream for stream in found}.values())
 
 

@@ -60,7 +60,7 @@ async def test_nothing_in_nothing_out_and_nothing_asked():
 
 
 def test_one_text_is_not_taken_for_a_list_of_its_letters():
-    with pytest.raises(XinferenceConfigurationError, match="got one string"):
+    with pytest.raises(XinferenceConfigurationError, match="not one text"):
         XinferenceEmbeddings("http://example.org", "m").embed_documents("abc")
 
 
@@ -79,9 +79,9 @@ async def test_what_is_no_text_is_named_and_nothing_is_sent(instruction):
 
 async def test_a_corpus_that_is_one_text_is_an_error_as_langchain_names_it():
     embeddings = XinferenceEmbeddings("http://example.org", "m")
-    with pytest.raises(XinferenceConfigurationError, match="got one string"):
+    with pytest.raises(XinferenceConfigurationError, match="not one text"):
         list(embeddings.embed_stream("abc"))
-    with pytest.raises(XinferenceConfigurationError, match="got one string"):
+    with pytest.raises(XinferenceConfigurationError, match="not one text"):
         [vector async for vector in embeddings.aembed_stream("abc")]
 
 

@@ -82,7 +82,7 @@ def test_the_abilities_decide(abilities, chats, calls):
 def test_a_context_that_the_server_does_not_tell_is_said_to_be_a_guess(caplog):
     with caplog.at_level(logging.WARNING):
         XinferenceLLM("m", "http://127.0.0.1:9")._metadata(ModelInfo("m", "m", "LLM", ("chat",)))
-    assert "State it as context_window=" in caplog.text
+    assert "Set it with context_window=" in caplog.text
 
 
 def test_events_tell_of_the_model_without_asking_the_server():

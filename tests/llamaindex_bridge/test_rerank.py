@@ -79,7 +79,7 @@ def test_no_nodes_need_no_request():
 
 
 def test_a_query_is_needed(nodes):
-    with pytest.raises(XinferenceConfigurationError, match="needs a query"):
+    with pytest.raises(XinferenceConfigurationError, match="requires a query"):
         XinferenceRerank("m", "http://127.0.0.1:9").postprocess_nodes(nodes)
 
 

@@ -32,6 +32,14 @@ class Connector(aiohttp.TCPConnector):
         protocol.overhead = 0
         return connection
 
+    def _release(self, key: Any, protocol: Any, **settings: Any) -> None:
+        # `close()` lets the calls in flight finish. aiohttp then keeps their sockets open: where a pool was closed it
+        # takes for granted that those in use were closed with it (3.14.5).
+        if self._closed:
+            protocol.close()
+        else:
+            super()._release(key, protocol, **settings)
+
 
 class BoundedHandler(ResponseHandler):
     """A socket that limits blank lines, chunk extensions and trailers."""
