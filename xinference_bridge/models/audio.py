@@ -1,12 +1,12 @@
-"""The handle of a model of sound."""
+"""The handle of an audio model."""
 
 from __future__ import annotations
 
-from xinference_bridge.models.hearing import HearingHandle
-from xinference_bridge.models.speaking import SpeakingHandle
+from xinference_bridge.models.speech import SpeechHandle
+from xinference_bridge.models.transcription import TranscriptionHandle
 
 
-class AudioHandle(HearingHandle, SpeakingHandle):
-    """One running model of sound: it hears, or it speaks."""
+class AudioHandle(TranscriptionHandle, SpeechHandle):
+    """A running audio model: speech to text, or text to speech."""
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""The verbs of a model that speaks: text to speech, whole or as a stream."""
+"""Text to speech, whole or as a stream."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from xinference_bridge.protocol.sentences import SentenceSplitter, sentences_of
 from xinference_bridge.protocol.sound_stream import JoinedSound, refused_to_stream
 
 
-class SpeakingHandle(ModelHandle):
+class SpeechHandle(ModelHandle):
     """A running text-to-speech model."""
 
     __slots__ = ()
@@ -67,7 +67,7 @@ class SpeakingHandle(ModelHandle):
             XinferenceBadRequestError: The model does not know the voice.
             XinferenceError: The call failed for another reason.
         """
-        asked = _Spoken.checked(
+        asked = _SpeechCall.checked(
             voice=voice,
             audio_format=format,
             speed=speed,
@@ -91,7 +91,7 @@ class SpeakingHandle(ModelHandle):
     ) -> bytes:
         """Async version of `speak`."""
         asked = await asyncio.to_thread(
-            _Spoken.checked,
+            _SpeechCall.checked,
             voice=voice,
             audio_format=format,
             speed=speed,
@@ -136,7 +136,7 @@ class SpeakingHandle(ModelHandle):
             XinferenceStreamError: The stream broke off after it had begun.
             XinferenceError: As in `speak`.
         """
-        asked = _Spoken.checked(
+        asked = _SpeechCall.checked(
             voice=voice,
             audio_format=format,
             speed=speed,
@@ -162,7 +162,7 @@ class SpeakingHandle(ModelHandle):
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> AsyncGenerator[bytes, None]:
         """Async version of `stream_speech`; the pieces of the text may come from an async iterator."""
-        asked = _Spoken.checked(
+        asked = _SpeechCall.checked(
             voice=voice,
             audio_format=format,
             speed=speed,
@@ -175,13 +175,13 @@ class SpeakingHandle(ModelHandle):
             return self._astream(checked_speech_text(text), asked, budget)
         return self._asentence_by_sentence(_asentences(text), asked, budget)
 
-    def speaking_flow(self, text: str, asked: _Spoken, budget: Budget) -> Flow[bytes]:
+    def speaking_flow(self, text: str, asked: _SpeechCall, budget: Budget) -> Flow[bytes]:
         """Return the flow of `speak`."""
         response = yield from self._send_media(asked.request(self.uid, text, stream=False), budget)
         with naming_request(response, self.uid):
             return speech_from_response(response)
 
-    def opening_flow(self, text: str, asked: _Spoken, budget: Budget) -> Flow[OpenedSound]:
+    def opening_flow(self, text: str, asked: _SpeechCall, budget: Budget) -> Flow[OpenedSound]:
         """Return the flow that opens the stream of `stream_speech`."""
         request = asked.request(self.uid, text, stream=True)
         try:
@@ -189,14 +189,14 @@ class SpeakingHandle(ModelHandle):
         except XinferenceError as error:
             raise media_failure(error) from error.__cause__
 
-    def _speak(self, text: str, asked: _Spoken, budget: Budget) -> bytes:
+    def _speak(self, text: str, asked: _SpeechCall, budget: Budget) -> bytes:
         return self._client.run(self._by_name(lambda found: found.speaking_flow(text, asked, budget)))
 
-    async def _aspeak(self, text: str, asked: _Spoken, budget: Budget) -> bytes:
+    async def _aspeak(self, text: str, asked: _SpeechCall, budget: Budget) -> bytes:
         flow = self._by_name(lambda found: found.speaking_flow(text, asked, budget))
         return await self._client.arun(flow)
 
-    def _stream(self, text: str, asked: _Spoken, budget: Budget) -> Generator[bytes, None, None]:
+    def _stream(self, text: str, asked: _SpeechCall, budget: Budget) -> Generator[bytes, None, None]:
         opening = self._by_name(lambda found: found.opening_flow(text, asked, budget))
         try:
             yield from self._client.stream_sound(opening)
@@ -207,7 +207,7 @@ class SpeakingHandle(ModelHandle):
             return
         yield from self._sentence_by_sentence(iter(sentences_of(text)), asked, budget)
 
-    async def _astream(self, text: str, asked: _Spoken, budget: Budget) -> AsyncGenerator[bytes, None]:
+    async def _astream(self, text: str, asked: _SpeechCall, budget: Budget) -> AsyncGenerator[bytes, None]:
         opening = self._by_name(lambda found: found.opening_flow(text, asked, budget))
         try:
             async for sound in self._client.astream_sound(opening):
@@ -221,14 +221,14 @@ class SpeakingHandle(ModelHandle):
             yield sound
 
     def _sentence_by_sentence(
-        self, sentences: Iterable[str], asked: _Spoken, budget: Budget
+        self, sentences: Iterable[str], asked: _SpeechCall, budget: Budget
     ) -> Generator[bytes, None, None]:
         joined = JoinedSound(asked.audio_format)
         for sentence in sentences:
             yield joined.add(self._speak(sentence, asked, budget))
 
     async def _asentence_by_sentence(
-        self, sentences: AsyncIterable[str], asked: _Spoken, budget: Budget
+        self, sentences: AsyncIterable[str], asked: _SpeechCall, budget: Budget
     ) -> AsyncGenerator[bytes, None]:
         joined = JoinedSound(asked.audio_format)
         async for sentence in sentences:
@@ -236,7 +236,7 @@ class SpeakingHandle(ModelHandle):
 
 
 @dataclass(frozen=True, slots=True)
-class _Spoken:
+class _SpeechCall:
     """How a text is to be spoken."""
 
     voice: str | None
@@ -256,7 +256,7 @@ class _Spoken:
         prompt_audio: FileLike | None,
         prompt_text: str | None,
         parameters: Mapping[str, Any] | None,
-    ) -> _Spoken:
+    ) -> _SpeechCall:
         part = None
         if prompt_audio is not None:
             file = local_file(prompt_audio, "prompt_audio")

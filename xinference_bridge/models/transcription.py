@@ -1,4 +1,4 @@
-"""The verbs of a model that hears: speech to text, and translation into English."""
+"""Speech to text, and translation into English."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from xinference_bridge.protocol.transcript import Transcription
 _Progress = Callable[[int, int], object]
 
 
-class HearingHandle(ModelHandle):
+class TranscriptionHandle(ModelHandle):
     """A running speech-to-text model."""
 
     __slots__ = ()
@@ -64,8 +64,8 @@ class HearingHandle(ModelHandle):
             XinferenceBadRequestError: The server cannot decode the audio, or does not know the language.
             XinferenceError: The call failed for another reason.
         """
-        asked = _Heard("transcribe", language, prompt, temperature, timestamps, on_progress, parameters)
-        return self._hear(local_file(file, "the audio"), asked, options)
+        asked = _TranscriptionCall("transcribe", language, prompt, temperature, timestamps, on_progress, parameters)
+        return self._send(local_file(file, "the audio"), asked, options)
 
     async def atranscribe(
         self,
@@ -80,8 +80,8 @@ class HearingHandle(ModelHandle):
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> Transcription:
         """Async version of `transcribe`."""
-        asked = _Heard("transcribe", language, prompt, temperature, timestamps, on_progress, parameters)
-        return await self._ahear(await asyncio.to_thread(local_file, file, "the audio"), asked, options)
+        asked = _TranscriptionCall("transcribe", language, prompt, temperature, timestamps, on_progress, parameters)
+        return await self._asend(await asyncio.to_thread(local_file, file, "the audio"), asked, options)
 
     def translate(
         self,
@@ -114,8 +114,8 @@ class HearingHandle(ModelHandle):
             XinferenceModelTypeError: The model does not translate.
             XinferenceError: As in `transcribe`.
         """
-        asked = _Heard("translate", language, prompt, temperature, timestamps, on_progress, parameters)
-        return self._hear(local_file(file, "the audio"), asked, options)
+        asked = _TranscriptionCall("translate", language, prompt, temperature, timestamps, on_progress, parameters)
+        return self._send(local_file(file, "the audio"), asked, options)
 
     async def atranslate(
         self,
@@ -130,18 +130,22 @@ class HearingHandle(ModelHandle):
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> Transcription:
         """Async version of `translate`."""
-        asked = _Heard("translate", language, prompt, temperature, timestamps, on_progress, parameters)
-        return await self._ahear(await asyncio.to_thread(local_file, file, "the audio"), asked, options)
+        asked = _TranscriptionCall("translate", language, prompt, temperature, timestamps, on_progress, parameters)
+        return await self._asend(await asyncio.to_thread(local_file, file, "the audio"), asked, options)
 
-    def _hear(self, file: LocalFile, asked: _Heard, options: CallOptions) -> Transcription:
+    def _send(self, file: LocalFile, asked: _TranscriptionCall, options: CallOptions) -> Transcription:
         media_type = audio_type(file.head)
-        return self._run(options, lambda found, budget: found.hearing_flow(file, media_type, asked, budget))
+        return self._run(options, lambda found, budget: found.transcription_flow(file, media_type, asked, budget))
 
-    async def _ahear(self, file: LocalFile, asked: _Heard, options: CallOptions) -> Transcription:
+    async def _asend(self, file: LocalFile, asked: _TranscriptionCall, options: CallOptions) -> Transcription:
         media_type = audio_type(file.head)
-        return await self._arun(options, lambda found, budget: found.hearing_flow(file, media_type, asked, budget))
+        return await self._arun(
+            options, lambda found, budget: found.transcription_flow(file, media_type, asked, budget)
+        )
 
-    def hearing_flow(self, file: LocalFile, media_type: str, asked: _Heard, budget: Budget) -> Flow[Transcription]:
+    def transcription_flow(
+        self, file: LocalFile, media_type: str, asked: _TranscriptionCall, budget: Budget
+    ) -> Flow[Transcription]:
         """Return the flow of `transcribe` and `translate`."""
         response = yield from self._send_media(asked.request(self.uid, file, media_type), budget)
         with naming_request(response, self.uid):
@@ -149,7 +153,7 @@ class HearingHandle(ModelHandle):
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
+class _TranscriptionCall:
     """What is asked about a recording."""
 
     task: Task
