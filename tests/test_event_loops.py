@@ -6,10 +6,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blockbuster import BlockBuster, BlockingError
+from llama_index.core.llms import ChatMessage
+from llama_index.core.schema import NodeWithScore, TextNode
 
 import langchain_xinference_bridge as for_langchain
 import llamaindex_xinference_bridge as for_llamaindex
@@ -68,6 +72,7 @@ def test_what_a_dotenv_states_holds_in_the_loop_too(tmp_path, monkeypatch):
     assert asyncio.run(build()) == "http://dotenv:1"
 
 
+HELLO = [ChatMessage("Hi")]
 TEXTS = ["Paris is in France.", "Rome is in Italy."]
 
 
@@ -84,7 +89,34 @@ VERBS = {
     "langchain sparse": lambda c: for_langchain.XinferenceSparseEmbeddings(
         model_uid="bge-m3", connection=c
     ).aembed_documents(TEXTS),
+    "langchain stream": lambda c: _all(
+        for_langchain.ChatXinference(model="tiny-chat", connection=c, temperature=0).astream("Hi")
+    ),
+    "langchain completion": lambda c: for_langchain.XinferenceLLM(
+        model="tiny-chat", connection=c, temperature=0, max_tokens=8
+    ).ainvoke("Hi"),
+    "langchain rerank": lambda c: for_langchain.XinferenceRerank(model="tiny-rerank", connection=c).arerank(
+        "Rome", TEXTS
+    ),
+    "llamaindex chat": lambda c: for_llamaindex.XinferenceLLM("tiny-chat", connection=c, temperature=0).achat(HELLO),
+    "llamaindex stream": lambda c: _opened(
+        for_llamaindex.XinferenceLLM("tiny-chat", connection=c, temperature=0).astream_chat(HELLO)
+    ),
+    "llamaindex embedding": lambda c: for_llamaindex.XinferenceEmbedding(
+        "minilm", connection=c
+    ).aget_text_embedding_batch(TEXTS),
+    "llamaindex rerank": lambda c: for_llamaindex.XinferenceRerank("tiny-rerank", connection=c).apostprocess_nodes(
+        [NodeWithScore(node=TextNode(text=text)) for text in TEXTS], query_str="Rome"
+    ),
 }
+
+
+async def _all(chunks: AsyncIterator[Any]) -> list[Any]:
+    return [chunk async for chunk in chunks]
+
+
+async def _opened(opening: Awaitable[AsyncIterator[Any]]) -> list[Any]:
+    return await _all(await opening)
 
 
 @pytest.mark.server

@@ -110,7 +110,7 @@ class KeyGate(CredentialGate):
 
     def must_wait(self) -> bool:
         """Like `CredentialGate.must_wait`: the file of other processes' rejections may have to be read."""
-        return self._shared is not None and (self._proven is None or self._shared.changed())
+        return self._shared is not None and (self._proven is None or self._shared.is_due())
 
     @cached_property
     def _name(self) -> str:

@@ -27,6 +27,8 @@ VERDICT_PATIENCE = 2.0
 LOCK_PATIENCE = 1.0
 #: How often a process looks whether another one's first request has been answered.
 LOOK_AGAIN = 0.02
+#: Seconds between two looks of async code at a file that may have changed.
+LOOK_EVERY = 0.25
 #: How long an accepted key counts as proven for new processes, and a rejected one as rejected before.
 _MEMORY = 7200.0
 _MOST_KEYS = 512
@@ -47,6 +49,7 @@ class SharedRefusals:
         self._folder = folder or folder_of_user()
         self._path = self._folder / f"{hashlib.sha256(server_url.encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
         self._clock = clock
+        self._looked = time.monotonic()
         self._seen = (0, 0)  # set where the rest of the credential is looked at, and nowhere else
 
     def name_of(self, *credential: str) -> str:
@@ -62,6 +65,18 @@ class SharedRefusals:
         while (leave := self.begin(name)).verdict == "wait":
             time.sleep(LOOK_AGAIN)
         return leave
+
+    def is_due(self) -> bool:
+        """Return whether async code should look at the file now, in a thread.
+
+        It may not look at every request, as a sync caller does: `os.stat` blocks the event loop, which a guard such as
+        BlockBuster refuses, and a thread for each request would cost more than the request.
+        """
+        now = time.monotonic()
+        if now - self._looked < LOOK_EVERY:
+            return False
+        self._looked = now
+        return True
 
     def changed(self) -> bool:
         """Return whether the file was written since `rest` last looked at it."""
