@@ -43,6 +43,8 @@ _STATUS = Request("GET", "/status", anonymous=True)
 _DEFAULT_PORT = urlsplit(DEFAULT_SERVER_URL).port or 9997
 #: A model that was just launched may need a long time for its first token.
 _TRY_SECONDS = 60.0
+#: Whisper takes more than a minute for a second of silence on a CPU, and a diffusion model for its smallest image.
+_TRY_MEDIA_SECONDS = 300.0
 #: A prompt as long as the context, on a CPU.
 _LONG_PROMPT_SECONDS = 600.0
 _MOST_LISTED = 8
@@ -315,7 +317,8 @@ class Examination:
         return Step(name, found.status, found.detail, found.next_step, found.facts)
 
     def _answer(self, name: str) -> Step:
-        options = self._look if self._seconds is not None else CallOptions(timeout=_TRY_SECONDS, max_retries=0)
+        patience = _TRY_MEDIA_SECONDS if self._model.type in ("audio", "image") else _TRY_SECONDS
+        options = self._look if self._seconds is not None else CallOptions(timeout=patience, max_retries=0)
         begun = time.perf_counter()
         what = ask_one_thing(self._connection, self._model, options)
         took = (time.perf_counter() - begun) * 1000

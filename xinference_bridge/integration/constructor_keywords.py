@@ -59,7 +59,7 @@ class Keywords:
         extra = {name: value for name, value in extra.items() if not is_dropped(name, value, self.owner)}
         if extra:
             stated["model_kwargs"] = extra
-        check_values(stated, self.owner)
+        check_values(stated, self.owner, self.fields)
         return stated
 
     def _set(self, stated: dict[str, Any], name: str, keyword: str, value: Any) -> None:

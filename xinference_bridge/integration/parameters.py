@@ -131,8 +131,13 @@ def _state(stated: JSON, name: str, value: Any, where: str) -> None:
         stated[name] = value
 
 
-def check_values(stated: Mapping[str, Any], where: str) -> None:
+def check_values(stated: Mapping[str, Any], where: str, own: Collection[str] = ()) -> None:
     """Check the values passed to a constructor or `bind`. The names are checked when they are used.
+
+    Args:
+        stated: The values by name.
+        where: Whose they are, for the error.
+        own: The fields of the class. One that has `n` means it: an image model returns several images.
 
     Raises:
         XinferenceConfigurationError: A value has the wrong type or range.
@@ -140,7 +145,7 @@ def check_values(stated: Mapping[str, Any], where: str) -> None:
     for name, value in stated.items():
         if name in OPEN:
             check_values(opened(name, value, where), where)
-        elif not is_dropped(name, value, where):
+        elif name in own or not is_dropped(name, value, where):
             check_type(name, value, where)
 
 
