@@ -182,13 +182,16 @@ def _own_state() -> Iterator[None]:
     """Start without what earlier tests learnt of the server, or a test would send less when others ran before it.
 
     Processes of a user share which credentials were refused, in files below XDG_RUNTIME_DIR: a recorded 401 would
-    hold back the requests of the next run.
+    hold back the requests of the next run. Callers that wait for the first answer to a key send a light request after a
+    second: a busy machine would send it in one run, and not in another.
     """
     from xinference_bridge.client import registry as clients
+    from xinference_bridge.client.auth import api_key
     from xinference_bridge.client.auth import registry as gates
 
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="xinference-bridge-") as folder:
         patch.setenv("XDG_RUNTIME_DIR", folder)
+        patch.setattr(api_key, "PROBE_PATIENCE", 3600.0)
         clients.close_all()
         gates.reset()
         yield
