@@ -143,7 +143,8 @@ def test_unused_it_loads_nothing_and_says_nothing(project, pytester):
         apart=True,
     )
     result.assert_outcomes(passed=1)
-    said = [line for line in result.outlines if not line.startswith(("plugins:", "rootdir:"))]  # what pytest itself says
+    # Of itself pytest names its plugins and folders.
+    said = [line for line in result.outlines if not line.startswith(("plugins:", "rootdir:"))]
     assert not [line for line in said if "xinference" in line.replace(str(pytester.path), "")]
 
 
