@@ -37,7 +37,8 @@ def patient(lab):
 
 def size_of(image: bytes) -> tuple[int, int]:
     with Image.open(io.BytesIO(image)) as opened:
-        return opened.size
+        width, height = opened.size
+    return width, height
 
 
 @MODES
