@@ -11,6 +11,14 @@ T      ?= tests
 # Without its compiled modules each process that a test starts would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
+# $(call set_up,FOLDER,WHAT): a virtual environment with what pip installs there, for a target that is its mark.
+define set_up
+@$(PYTHON) -m venv $(1)
+@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+@$(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2)
+@touch $@
+endef
+
 .DEFAULT_GOAL := help
 .PHONY: help bench soak demo test test-live lab lab-stop record lint typecheck format \
 	bench-load bench-failover test-cluster bench-cluster test-corpora test-langgraph-dev test-langchain-agents traces \
@@ -94,10 +102,7 @@ DOCS_READY := $(DOCS_VENV)/.ready
 
 $(DOCS_READY): pyproject.toml
 	@echo "Setting up $(DOCS_VENV): what builds the pages and what opens them in a browser (once; a minute)"
-	@$(PYTHON) -m venv $(DOCS_VENV)
-	@$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --group docs
-	@touch $@
+	$(call set_up,$(DOCS_VENV),--group docs)
 
 docs: $(DOCS_READY) ## Build the documentation into site/, warnings as errors
 	@echo "Building the documentation"
@@ -126,10 +131,7 @@ CORPORA_READY := $(CORPORA_VENV)/.ready
 
 $(CORPORA_READY): pyproject.toml
 	@echo "Setting up $(CORPORA_VENV): the package, Ray and Dask (once; a few minutes)"
-	@$(PYTHON) -m venv $(CORPORA_VENV)
-	@$(CORPORA_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(CORPORA_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[all]' --group corpora
-	@touch $@
+	$(call set_up,$(CORPORA_VENV),--editable '.[all]' --group corpora)
 
 test-corpora: $(CORPORA_READY) ## Embed corpora on Ray and Dask, kill and resume them, on the running lab
 	@$(LAB) && echo "Embedding corpora on the lab at $$XINFERENCE_ENDPOINT" && \
@@ -140,10 +142,7 @@ GRAPHS_READY := $(GRAPHS_VENV)/.ready
 
 $(GRAPHS_READY): pyproject.toml
 	@echo "Setting up $(GRAPHS_VENV): the package and langgraph dev (once; a minute or two)"
-	@$(PYTHON) -m venv $(GRAPHS_VENV)
-	@$(GRAPHS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(GRAPHS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[langchain]' --group langgraph-dev
-	@touch $@
+	$(call set_up,$(GRAPHS_VENV),--editable '.[langchain]' --group langgraph-dev)
 
 test-langgraph-dev: $(GRAPHS_READY) ## Serve four graphs by langgraph dev, its guard against blocking calls on, on the running lab
 	@$(LAB) && $(GRAPHS_VENV)/bin/python -m pytest -c tests/langgraph_dev/pytest.ini tests/langgraph_dev
@@ -153,10 +152,7 @@ TRACES_READY := $(TRACES_VENV)/.ready
 
 $(TRACES_READY): pyproject.toml
 	@echo "Setting up $(TRACES_VENV): the package, ChatOpenAI and two instrumentations of LangChain (once; a minute)"
-	@$(PYTHON) -m venv $(TRACES_VENV)
-	@$(TRACES_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(TRACES_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[langchain]' --group traces
-	@touch $@
+	$(call set_up,$(TRACES_VENV),--editable '.[langchain]' --group traces)
 
 traces: $(TRACES_READY) ## Trace an agent on ChatXinference and on ChatOpenAI, on the running lab; writes docs/observability.md
 	@$(LAB) && $(TRACES_VENV)/bin/python docs/traces.py
@@ -166,10 +162,7 @@ AGENTS_READY := $(AGENTS_VENV)/.ready
 
 $(AGENTS_READY): pyproject.toml
 	@echo "Setting up $(AGENTS_VENV): the package, LangChain and what its tests need (once; a minute)"
-	@$(PYTHON) -m venv $(AGENTS_VENV)
-	@$(AGENTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(AGENTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[langchain]' --group langchain-agents
-	@touch $@
+	$(call set_up,$(AGENTS_VENV),--editable '.[langchain]' --group langchain-agents)
 
 test-langchain-agents: $(AGENTS_READY) ## Run LangChain's own tests of its agents on ChatXinference, under BlockBuster (4 min)
 	@$(AGENTS_VENV)/bin/python -m tests.langchain_agents -n 2 --ignore=tests/unit_tests/agents/middleware_typing
@@ -182,10 +175,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 $(RELEASE_READY): pyproject.toml
 	@echo "Setting up $(RELEASE_VENV): what builds and checks the packages (once)"
-	@$(PYTHON) -m venv $(RELEASE_VENV)
-	@$(RELEASE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(RELEASE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --group release
-	@touch $@
+	$(call set_up,$(RELEASE_VENV),--group release)
 
 dist: $(RELEASE_READY) ## Build sdist and wheel into dist/, and check what they hold
 	@rm -rf dist && mkdir -p build && $(RELEASE_VENV)/bin/python -m build --installer uv --outdir dist . >build/dist.log 2>&1 || { cat build/dist.log; exit 1; }

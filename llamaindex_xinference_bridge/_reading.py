@@ -3,20 +3,60 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from llama_index.core.bridge.pydantic import Field
+from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import Document
 
+from llamaindex_xinference_bridge._base import ServedModelFields
 from xinference_bridge.errors import XinferenceConfigurationError
+from xinference_bridge.protocol.http import JSON
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 #: Times and names that are found with a text, and say nothing of its meaning.
 _NOT_EMBEDDED = ("start", "end", "language")
+
+
+class MediaReader(ServedModelFields, BasePydanticReader):
+    """A reader that sends each file to a model."""
+
+    is_remote: bool = True
+    """Whether the data comes from elsewhere: the files are sent to the server."""
+    model_kwargs: JSON = Field(default_factory=dict)
+    """Other parameters of the model, passed through unchanged."""
+
+    def lazy_load_data(
+        self,
+        file: str | os.PathLike[str] | bytes,
+        extra_info: dict[str, Any] | None = None,
+        fs: AbstractFileSystem | None = None,
+    ) -> Iterable[Document]:
+        """Yield the documents of `load_data`; a file is read as a whole.
+
+        Args:
+            file: As for `load_data`.
+            extra_info: As for `load_data`.
+            fs: As for `load_data`.
+
+        Yields:
+            Documents.
+        """
+        yield from self.load_data(file, extra_info, fs)
+
+    async def alazy_load_data(
+        self,
+        file: str | os.PathLike[str] | bytes,
+        extra_info: dict[str, Any] | None = None,
+        fs: AbstractFileSystem | None = None,
+    ) -> Iterable[Document]:
+        """Async version of `lazy_load_data`: await it, then iterate."""
+        return await self.aload_data(file, extra_info, fs)
 
 
 @contextmanager

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
-from llama_index.core.bridge.pydantic import Field
-from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import Document
 from typing_extensions import Unpack
 
-from llamaindex_xinference_bridge._base import ServedModelFields
 from llamaindex_xinference_bridge._constructor_kwargs import AudioReaderSettings
-from llamaindex_xinference_bridge._reading import document, opened
+from llamaindex_xinference_bridge._reading import MediaReader, document, opened
 from xinference_bridge.models.audio import AudioHandle
-from xinference_bridge.protocol.http import JSON
 from xinference_bridge.protocol.transcript import Transcription
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 
-class XinferenceAudioReader(ServedModelFields, BasePydanticReader):
+class XinferenceAudioReader(MediaReader):
     """A speech-to-text model on a Xinference server, as a reader of audio files.
 
     Pass it to `SimpleDirectoryReader` as `file_extractor`, by suffix. With `timestamps`, a recording becomes one
@@ -46,10 +41,6 @@ class XinferenceAudioReader(ServedModelFields, BasePydanticReader):
     """The spoken language, such as "fr". None: detected by the model."""
     prompt: str | None = None
     """Names and words that may occur, for models that support it."""
-    is_remote: bool = True
-    """Whether the data comes from elsewhere: the files are sent to the server."""
-    model_kwargs: JSON = Field(default_factory=dict)
-    """Other parameters of the model, passed through unchanged."""
 
     def __init__(
         self, model_uid: str | None = None, base_url: str | None = None, **settings: Unpack[AudioReaderSettings]
@@ -102,33 +93,6 @@ class XinferenceAudioReader(ServedModelFields, BasePydanticReader):
         hear = handle.atranslate if self.task == "translate" else handle.atranscribe
         with opened(file, fs) as content:
             return self._documents(await hear(content, **self._asked()), file, extra_info)
-
-    def lazy_load_data(
-        self,
-        file: str | os.PathLike[str] | bytes,
-        extra_info: dict[str, Any] | None = None,
-        fs: AbstractFileSystem | None = None,
-    ) -> Iterable[Document]:
-        """Yield the documents of `load_data`; a file is read as a whole.
-
-        Args:
-            file: As for `load_data`.
-            extra_info: As for `load_data`.
-            fs: As for `load_data`.
-
-        Yields:
-            Documents.
-        """
-        yield from self.load_data(file, extra_info, fs)
-
-    async def alazy_load_data(
-        self,
-        file: str | os.PathLike[str] | bytes,
-        extra_info: dict[str, Any] | None = None,
-        fs: AbstractFileSystem | None = None,
-    ) -> Iterable[Document]:
-        """Async version of `lazy_load_data`: await it, then iterate."""
-        return await self.aload_data(file, extra_info, fs)
 
     def _asked(self) -> dict[str, Any]:
         return {

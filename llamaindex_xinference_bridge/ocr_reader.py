@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from llama_index.core.bridge.pydantic import Field
-from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import Document
 from typing_extensions import Unpack
 
-from llamaindex_xinference_bridge._base import ServedModelFields
 from llamaindex_xinference_bridge._constructor_kwargs import OCRReaderSettings
-from llamaindex_xinference_bridge._reading import document, opened
+from llamaindex_xinference_bridge._reading import MediaReader, document, opened
 from xinference_bridge.models.image import ImageHandle
-from xinference_bridge.protocol.http import JSON
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 
-class XinferenceOCRReader(ServedModelFields, BasePydanticReader):
+class XinferenceOCRReader(MediaReader):
     """An OCR model on a Xinference server, as a reader of images and PDFs.
 
     Pass it to `SimpleDirectoryReader` as `file_extractor`, by suffix.
@@ -42,10 +37,6 @@ class XinferenceOCRReader(ServedModelFields, BasePydanticReader):
     """The instruction, for models that support one."""
     pages: list[int] | None = None
     """The pages of a PDF to read, from 1. None: all. An image is read whole."""
-    is_remote: bool = True
-    """Whether the data comes from elsewhere: the files are sent to the server."""
-    model_kwargs: JSON = Field(default_factory=dict)
-    """Other parameters of the model, passed through unchanged."""
 
     def __init__(
         self, model_uid: str | None = None, base_url: str | None = None, **settings: Unpack[OCRReaderSettings]
@@ -99,33 +90,6 @@ class XinferenceOCRReader(ServedModelFields, BasePydanticReader):
         with opened(file, fs) as content:
             text = await handle.aocr(content, prompt=self.prompt, pages=self._pages_of(file), **self.model_kwargs)
         return [document(text, file, extra_info)]
-
-    def lazy_load_data(
-        self,
-        file: str | os.PathLike[str] | bytes,
-        extra_info: dict[str, Any] | None = None,
-        fs: AbstractFileSystem | None = None,
-    ) -> Iterable[Document]:
-        """Yield the documents of `load_data`; a file is read as a whole.
-
-        Args:
-            file: As for `load_data`.
-            extra_info: As for `load_data`.
-            fs: As for `load_data`.
-
-        Yields:
-            Documents.
-        """
-        yield from self.load_data(file, extra_info, fs)
-
-    async def alazy_load_data(
-        self,
-        file: str | os.PathLike[str] | bytes,
-        extra_info: dict[str, Any] | None = None,
-        fs: AbstractFileSystem | None = None,
-    ) -> Iterable[Document]:
-        """Async version of `lazy_load_data`: await it, then iterate."""
-        return await self.aload_data(file, extra_info, fs)
 
     def _pages_of(self, file: str | os.PathLike[str] | bytes) -> list[int] | None:
         is_pdf = file.startswith(b"%PDF-") if isinstance(file, bytes) else os.fspath(file).lower().endswith(".pdf")

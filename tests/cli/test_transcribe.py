@@ -81,6 +81,7 @@ def test_json_is_for_machines(listener):
 
 
 @pytest.mark.server
+@pytest.mark.runs("whisper")
 def test_a_model_that_does_not_hear_is_named_with_one_that_does(lab):
     ran = run("transcribe", *to_lab(lab), ENGLISH, "--model", "minilm")
     assert ran.status == 1

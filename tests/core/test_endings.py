@@ -125,6 +125,8 @@ def test_a_thread_or_task_that_the_streams_reader_waits_for_is_told_so_after_its
     asyncio.run(run())
 
 
+LISTENING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""A test run in the background of a shell ignores Ctrl-C, and its children would inherit that."""
 BULK = """
 import sys
 from langchain_xinference_bridge import XinferenceEmbeddings, XinferenceLLM
@@ -146,10 +148,10 @@ call(["a", "b", "c", "d"])
 def test_ctrl_c_amid_requests_that_hang_ends_the_program(server: FaultServer, what: str, tmp_path: Path):
     path = "/v1/completions" if what == "completions" else PATHS["embeddings"]
     server.on(path, (STALL,))
-    command = [sys.executable, "-c", BULK, server.url, what]
+    command = [sys.executable, "-c", LISTENING + BULK, server.url, what]
     if what == "command":
         (tmp_path / "texts.txt").write_text("a\nb\nc\nd\n")
-        program = "from xinference_bridge.cli import main; main()"
+        program = LISTENING + "from xinference_bridge.cli import main; main()"
         command = [sys.executable, "-c", program, "embed", "--server-url", server.url, "minilm"]
         command += [str(tmp_path / "texts.txt"), "--out", str(tmp_path / "out.jsonl"), "--batch-size", "1"]
     process = subprocess.Popen(

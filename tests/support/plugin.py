@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _MARKERS = {
     "server": "talks to the lab's server. Recorded, replayed by default; with --live it asks the lab itself.",
     "xinference": "(version): talks to a server of this version and no other, and has its recording under compat/.",
+    "runs": "(uid): needs this model on the lab, though its requests do not name it.",
     "live_only": "has no recording: it asks the lab itself, and is skipped without --live.",
     "fault_server": "talks to a server that it starts itself on a loopback port, to meet what none does on demand.",
 }
@@ -115,12 +116,13 @@ def _path_of_version(item: pytest.Item) -> str | None:
 
 
 def _models_asked_for(item: pytest.Item) -> set[str]:
-    """The UIDs that the requests of the test's recording name."""
+    """The UIDs that the test's marker or the requests of its recording name."""
+    asked = {str(uid) for marker in item.iter_markers("runs") for uid in marker.args}
     path = recording_of(item)
-    if not path.exists():
-        return set()
-    recording = path.read_text(encoding="utf-8")
-    return {*_MODEL.findall(recording), *_DESCRIBED.findall(recording)}
+    if path.exists():
+        recording = path.read_text(encoding="utf-8")
+        asked.update(_MODEL.findall(recording), _DESCRIBED.findall(recording))
+    return asked
 
 
 def _version_of(item: pytest.Item) -> str | None:

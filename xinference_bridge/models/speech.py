@@ -292,16 +292,16 @@ def _sentences(pieces: Iterable[str]) -> Generator[str, None, None]:
 
 async def _asentences(pieces: AsyncIterable[str] | Iterable[str]) -> AsyncGenerator[str, None]:
     splitter = SentenceSplitter()
-    if isinstance(pieces, AsyncIterable):
-        async for piece in pieces:
-            for sentence in splitter.feed(_piece(piece)):
-                yield sentence
-    else:
-        for piece in pieces:
-            for sentence in splitter.feed(_piece(piece)):
-                yield sentence
+    async for piece in pieces if isinstance(pieces, AsyncIterable) else _asynchronous(pieces):
+        for sentence in splitter.feed(_piece(piece)):
+            yield sentence
     for sentence in splitter.finish():
         yield sentence
+
+
+async def _asynchronous(pieces: Iterable[str]) -> AsyncGenerator[str, None]:
+    for piece in pieces:
+        yield piece
 
 
 def _piece(piece: Any) -> str:

@@ -22,7 +22,7 @@ from xinference_bridge.client.auth.refusals import (
 )
 from xinference_bridge.client.auth.shared_refusals import LOOK_AGAIN, SharedRefusals
 from xinference_bridge.environment import in_event_loop
-from xinference_bridge.errors import XinferenceAuthenticationError
+from xinference_bridge.errors import XinferenceAuthenticationError, XinferenceError
 from xinference_bridge.protocol.error_responses import what_the_server_said
 from xinference_bridge.redaction import Secret
 
@@ -291,7 +291,7 @@ class KeyGate(CredentialGate):
             return
         try:
             status, body, _ = self.get(LIGHT_PROBE_PATH, self._authorization)
-        except Exception:  # noqa: BLE001  no answer proves nothing; the probe is still in flight
+        except XinferenceError:  # no answer proves nothing; the probe is still in flight
             return
         with self._lock:
             if self._probe is not probe:

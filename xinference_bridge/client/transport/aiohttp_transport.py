@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from xinference_bridge.client.transport import container
+from xinference_bridge.client.transport.aiohttp_pool import AiohttpPool, close_below
 from xinference_bridge.client.transport.socket_history import carried_before
 from xinference_bridge.connection_settings import ConnectionSettings
 from xinference_bridge.errors import XinferenceConfigurationError, XinferenceConnectionError, XinferenceError
@@ -24,15 +24,10 @@ from xinference_bridge.protocol.http import Response
 from xinference_bridge.redaction import Secret, without_frames
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine
-
     import aiohttp
 
     from xinference_bridge.client.transport.call import Call
-    from xinference_bridge.client.transport.upload import Sending
 
-#: The server closes idle connections after 5 s; aiohttp would reuse one for 15 s.
-_KEEP_IDLE_SECONDS = 4.0
 #: aiohttp warns of bytes that are longer (3.14.5).
 _LARGE_BODY = 2**20
 #: How long to wait for the end of a stream after `[DONE]`, so that its socket can be reused.
@@ -46,7 +41,7 @@ class AiohttpTransport:
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self._settings = settings
-        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = WeakKeyDictionary()
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, AiohttpPool] = WeakKeyDictionary()
         self._lock = threading.Lock()  # event loops in several threads change and iterate over the pools
         self._limit = settings.max_response_bytes
         proxy = settings.proxy_to_use()
@@ -71,7 +66,7 @@ class AiohttpTransport:
             answer.close()
             raise
 
-    async def _open(self, pool: _Pool, call: Call, authorization: str | None) -> aiohttp.ClientResponse:
+    async def _open(self, pool: AiohttpPool, call: Call, authorization: str | None) -> aiohttp.ClientResponse:
         import aiohttp
 
         began = time.monotonic()
@@ -88,7 +83,7 @@ class AiohttpTransport:
             timeout=_client_timeout(call.remaining(), call.connect_timeout, call.budget.timeout),
         )
         try:
-            return await (opening if sending is None else _while_it_is_taken(opening, sending, call))
+            return await opening
         except aiohttp.ClientResponseError as failure:  # an invalid status line or header
             what_came = _one_line(failure.message)
         except _failures() as failure:
@@ -99,13 +94,13 @@ class AiohttpTransport:
         # Raised here without its cause, which contains the request with its headers.
         raise connection_errors.not_http(call.url, what_came, request_id=call.request_id)
 
-    def _open_one(self) -> _Pool | None:
+    def _open_one(self) -> AiohttpPool | None:
         pool = self._pools.get(asyncio.get_running_loop())
         return None if pool is None or pool.session.closed else pool
 
-    async def _open_pool(self) -> _Pool:
+    async def _open_pool(self) -> AiohttpPool:
         # Nothing else in this event loop runs meanwhile, because opening does not await.
-        pool = await _Pool.open(self._settings)
+        pool = await AiohttpPool.open(self._settings)
         with self._lock:
             self._abandon_closed_loops()
             self._pools[asyncio.get_running_loop()] = pool
@@ -139,131 +134,7 @@ class AiohttpTransport:
         """
         for pool in list(self._pools.values()):
             for transport in pool.idle():
-                _close_below(transport)
-
-
-class _Pool:
-    """An aiohttp session that closes when its event loop ends.
-
-    It lives in an async generator, which `asyncio.run` closes through `shutdown_asyncgens`. A plain session for
-    each loop caused 600 ResourceWarnings in 50 runs of `asyncio.run`.
-    """
-
-    session: aiohttp.ClientSession
-
-    @classmethod
-    async def open(cls, settings: ConnectionSettings) -> _Pool:
-        pool = cls()
-        pool._keeper = _keep_session(settings)
-        pool.session = await pool._keeper.__anext__()
-        return pool
-
-    _keeper: AsyncGenerator[aiohttp.ClientSession, None]
-
-    async def close(self) -> None:
-        with contextlib.suppress(RuntimeError):  # its event loop is already closing it
-            await self._keeper.aclose()
-
-    def idle(self) -> list[asyncio.Transport]:
-        connector = self.session.connector
-        if connector is None:
-            return []
-        held = list(connector._conns.values())  # noqa: SLF001 - aiohttp has no public way
-        return [transport for kept in held for protocol, *_ in kept if (transport := protocol.transport) is not None]
-
-    def in_use(self) -> list[asyncio.Transport]:
-        connector = self.session.connector
-        acquired = [] if connector is None else list(connector._acquired)  # noqa: SLF001 - as above
-        return [transport for protocol in acquired if (transport := protocol.transport) is not None]
-
-    def abandon(self, loop: asyncio.AbstractEventLoop) -> None:
-        if loop.is_closed():
-            for transport in (*self.idle(), *self.in_use()):
-                _close_below(transport)
-            self._detach()
-        elif _is_running_here(loop):
-            self._abort()
-        else:
-            # Another thread's loop, or a stopped one, must close its own transports. A loop that never runs again
-            # closes its sockets when it is garbage-collected.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._abort)
-
-    def _abort(self) -> None:
-        for transport in self.idle():
-            transport.abort()
-        self._detach()
-
-    def _detach(self) -> None:
-        connector = self.session.connector
-        if connector is not None:
-            connector._conns.clear()  # noqa: SLF001 - as above
-            connector._closed = True  # noqa: SLF001 - as above
-        self.session.detach()
-
-
-def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:
-        return False
-
-
-def _close_below(transport: Any) -> None:
-    """Close the socket of a transport whose event loop cannot do it; `abort` would call the loop."""
-    inner = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None) or transport
-    sock = getattr(inner, "_sock", None)
-    if sock is not None:
-        sock.close()
-        inner._sock = None  # noqa: SLF001 - otherwise its destructor warns about the closed socket
-
-
-async def _keep_session(settings: ConnectionSettings) -> AsyncGenerator[aiohttp.ClientSession, None]:
-    import aiohttp
-
-    from xinference_bridge.client.transport.aiohttp_connector import BoundedResponse, Connector
-
-    session = aiohttp.ClientSession(
-        connector=Connector(limit=settings.pool_size, keepalive_timeout=_KEEP_IDLE_SECONDS, ssl=_tls_context(settings)),
-        response_class=BoundedResponse,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-        auto_decompress=False,  # it has no limit; BodyReader has
-        read_bufsize=2**18,
-    )
-    try:
-        yield session
-    finally:
-        await session.close()
-
-
-def _tls_context(settings: ConnectionSettings) -> ssl.SSLContext | bool:
-    if settings.server_url.startswith("http:"):
-        return True
-    if settings.verify is False and settings.cert is None:
-        return False
-    try:
-        return _loaded_tls_context(settings)
-    except OSError as failure:
-        msg = f"verify= or cert= names a file that cannot be used: {failure}"
-        raise XinferenceConfigurationError(msg, url=settings.server_url) from None
-
-
-def _loaded_tls_context(settings: ConnectionSettings) -> ssl.SSLContext:
-    import certifi
-
-    # The same CA bundle as in the sync transport, not the system's.
-    bundle = settings.verify if isinstance(settings.verify, str) else certifi.where()
-    folder = bundle if Path(bundle).is_dir() else None
-    context = ssl.create_default_context(cafile=None if folder else bundle, capath=folder)
-    if settings.verify is False:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if isinstance(settings.cert, str):
-        context.load_cert_chain(settings.cert)
-    elif settings.cert is not None:
-        context.load_cert_chain(*settings.cert)
-    return context
+                close_below(transport)
 
 
 class AiohttpStream:
@@ -320,27 +191,6 @@ class AiohttpStream:
 def _sendable(body: bytes | None) -> bytes | io.BytesIO | None:
     """Return the body as aiohttp takes it: a large one in pieces, or it warns that the event loop is blocked."""
     return io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY else body
-
-
-async def _while_it_is_taken(
-    opening: Coroutine[Any, Any, aiohttp.ClientResponse], sending: Sending, call: Call
-) -> aiohttp.ClientResponse:
-    """Send a form; raise XinferenceTimeoutError when the server takes none of it for the time of a read.
-
-    aiohttp watches what it reads alone (3.14.5): to a server that stopped reading it would write without end.
-    """
-    task = asyncio.ensure_future(opening)
-    taken = -1
-    try:
-        # Until its first byte it waits for a socket, and after its last for the answer: aiohttp bounds both.
-        while not task.done() and (sending.sent > taken or sending.sent in (0, sending.total)):
-            taken = sending.sent
-            await asyncio.wait({task}, timeout=call.budget.timeout)
-        if task.done():
-            return await task
-        raise call.timed_out()
-    finally:
-        task.cancel()
 
 
 @lru_cache(maxsize=8)

@@ -138,7 +138,11 @@ class _WatchedHTTPPool(_WatchedPool, HTTPConnectionPool):
 
         def patient_socket() -> Any:
             sock = new_socket()
-            sock.settimeout(conn.watch.next_wait())  # as in `_validate_conn`, for a socket that is made while sending
+            try:
+                sock.settimeout(conn.watch.next_wait())  # as in `_validate_conn`, for a socket made while sending
+            except TimeoutError:
+                sock.close()  # nobody else has it yet
+                raise
             return sock
 
         conn._new_conn = patient_socket  # noqa: SLF001 - as above
