@@ -20,7 +20,7 @@ define set_up
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help bench soak demo test test-live lab lab-stop record lint typecheck format \
+.PHONY: help bench soak demo test test-all test-live lab lab-stop record lint typecheck format \
 	bench-load bench-failover test-cluster bench-cluster test-corpora test-langgraph-dev test-langchain-agents traces \
 	docs docs-serve docs-test docs-pictures docs-shots docs-tables test-migration dist test-wheel test-minimum test-newest test-pythons test-python
 
@@ -40,8 +40,12 @@ $(READY): pyproject.toml
 demo: $(READY) ## Ask a chain and a document question, of a server if one answers, else of a recording
 	@$(LAB_IF_UP) $(BIN)/python examples/quickstart.py
 
-test: $(READY) ## Run all tests on the recordings, with the network blocked
+test: $(READY) ## Run the tests on the recordings, with the network blocked (a minute)
 	@echo "Testing on the recordings in cassettes/, with the network blocked"
+	@$(BIN)/python -m pytest -n auto -m "not slow"
+
+test-all: $(READY) ## The same with the slow tests, which start processes or cut streams at every byte (3 min)
+	@echo "Testing on the recordings in cassettes/, with the network blocked, slow tests too"
 	@$(BIN)/python -m pytest -n auto
 
 test-live: $(READY) ## Run the tests that talk to a server on the running lab
@@ -213,7 +217,7 @@ run_tests_on = echo "Testing on the $(1) dependencies" && rm -rf .venv-$(1) && $
 	.venv-$(1)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' && \
 	.venv-$(1)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[all]' --group dev $(2) && \
 	.venv-$(1)/bin/python -m pip list --disable-pip-version-check 2>/dev/null | grep -E '^(langchain-core|llama-index-core|pydantic) ' && \
-	.venv-$(1)/bin/python -m pytest -q -p no:anyio $(3)
+	.venv-$(1)/bin/python -m pytest -q -n auto -p no:anyio $(3)
 
 # The lab's address and credentials, as `make lab` left them.
 LAB = { test -f .lab/env || { echo "No lab is running here: start one with 'make lab'"; exit 1; }; } && set -a && . ./.lab/env && set +a

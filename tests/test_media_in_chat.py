@@ -155,6 +155,7 @@ def as_read(kind: str, target: str, engine: str) -> dict[str, Any]:
     return openai(kind, target)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", [*LANGCHAIN, *LLAMAINDEX])
 def test_a_block_of_any_form_goes_out_as_the_engine_reads_it(name, engine):
@@ -254,6 +255,7 @@ def llamaindex_answers(connection: XinferenceConnection, block: Any, mode: str, 
 MODES = ("sync", "stream", "async", "async stream")
 
 
+@pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.parametrize("mode", MODES)
 def test_a_real_model_sees_an_image_whatever_form_it_is_given_in(connection, mode):

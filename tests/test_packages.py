@@ -42,6 +42,7 @@ def loaded_by(code: str, *, missing: tuple[str, ...] = ()) -> set[str]:
     return set(done.stdout.rpartition("loaded:")[2].split())
 
 
+@pytest.mark.slow
 def test_the_core_loads_neither_framework_and_leaves_aiohttp_for_its_first_use():
     loaded = loaded_by("import xinference_bridge; xinference_bridge.XinferenceConnection()")
     assert loaded.isdisjoint({*FRAMEWORKS, "aiohttp", "vcr", "typer", "rich"})  # aiohttp alone takes 0.1 s to import
@@ -51,6 +52,7 @@ def test_the_core_imports_where_neither_framework_is_installed():
     loaded_by("import xinference_bridge", missing=FRAMEWORKS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bridge", "own", "other"),
     [
@@ -64,6 +66,7 @@ def test_each_bridge_imports_without_the_other_framework(bridge, own, other):
     assert loaded & set(PACKAGES) == {"xinference_bridge", bridge}
 
 
+@pytest.mark.slow
 def test_langchains_bridge_leaves_the_qdrant_client_for_its_first_use():
     assert loaded_by("import langchain_xinference_bridge").isdisjoint({"langchain_qdrant", "qdrant_client", "grpc"})
     assert "langchain_qdrant" in loaded_by("from langchain_xinference_bridge import XinferenceSparseEmbeddings")

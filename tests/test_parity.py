@@ -265,6 +265,7 @@ def chats(asked: Sequence[bytes]) -> int:
     return sum(b"/v1/chat/completions" in request for request in asked)
 
 
+@pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("scenario", CASES)

@@ -22,6 +22,7 @@ def _recordings() -> list[Path]:
     return sorted(path for path in CASSETTES.rglob("*") if path.is_file() and path.name != "README.md")
 
 
+@pytest.mark.slow
 def test_no_recording_holds_a_credential_or_names_a_machine():
     found = {
         str(path.relative_to(ROOT)): said

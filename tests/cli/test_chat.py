@@ -198,6 +198,7 @@ def test_ctrl_c_stops_an_answer_and_keeps_what_came(conversation, talker, monkey
     assert len(asked(talker)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_at_a_terminal_reasoning_is_dimmed_and_control_characters_are_shown(talker):
     talker.on(CHAT, streamed({"reasoning_content": "They greet."}, {"content": "He\x1b[2Jllo."}))

@@ -60,6 +60,7 @@ def test_a_url_that_cannot_be_meant_is_a_usage_error_in_one_line(command):
     assert ran.err.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_a_failure_is_one_line_and_a_traceback_only_for_those_who_ask():
     url = f"http://127.0.0.1:{unused_port()}"
@@ -148,6 +149,7 @@ def test_an_option_comes_before_the_environment(server, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_as_a_process_of_its_own_it_is_piped_without_colours_and_ends_with_its_status(server):
     xinference(server, model("c"))
@@ -159,6 +161,7 @@ def test_as_a_process_of_its_own_it_is_piped_without_colours_and_ends_with_its_s
     assert "\x1b" not in bad.err
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_a_reader_that_has_seen_enough_is_no_error(server):
     xinference(server, *(model(f"model-{number}") for number in range(3000)))
@@ -175,6 +178,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(server):
     assert complaint == b""
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_where_ticks_cannot_be_printed_plain_marks_stand(server):
     ran = run_apart("doctor", "--server-url", xinference(server, auth=True).url, PYTHONIOENCODING="ascii:strict")
@@ -182,6 +186,7 @@ def test_where_ticks_cannot_be_printed_plain_marks_stand(server):
     assert "\nx authentication" in ran.out
 
 
+@pytest.mark.slow
 def test_it_tells_its_version_and_completes_in_the_shell():
     assert run("--version").out.startswith("xinference-bridge ")
     complete = run_apart(

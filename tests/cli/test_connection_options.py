@@ -116,6 +116,7 @@ FAILURES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("status", "answer"), FAILURES)
 def test_a_failure_names_options_and_no_arguments_of_python(server, status, answer):
     says(server, "/v1/models", answer, status=status)
@@ -146,6 +147,7 @@ def test_every_setting_that_has_an_option_is_known_and_a_servers_password_is_lef
     assert with_option_names(said) == said
 
 
+@pytest.mark.slow
 def test_nobody_there_is_said_in_the_words_of_the_options(monkeypatch):
     monkeypatch.setattr(container, "inside_container", lambda: False)
     ran = run("models", "-e", f"http://127.0.0.1:{unused_port()}")

@@ -134,6 +134,7 @@ def test_a_wrong_command_says_so_and_the_conversation_goes_on(conversation, talk
 # At a terminal
 
 
+@pytest.mark.slow
 def test_it_says_that_it_waits_and_then_takes_the_sign_away(talker):  # noqa: F811
     talker.on("/v1/chat/completions", (0.3, streamed({"content": "</think>Hello."})))
     printed = at_a_terminal("chat", "-e", talker.url, "c", "--no-reasoning", typed=["Hi\n", "\x04"])
@@ -142,12 +143,14 @@ def test_it_says_that_it_waits_and_then_takes_the_sign_away(talker):  # noqa: F8
     assert "Hello." in without_colours(printed)
 
 
+@pytest.mark.slow
 def test_reasoning_that_is_not_shown_is_told_of(talker):  # noqa: F811
     printed = at_a_terminal("chat", "-e", talker.url, "c", "--no-reasoning", typed=["Hi\n", "\x04"])
     assert "thinking" in printed
     assert "They greet" not in printed
 
 
+@pytest.mark.slow
 def test_what_was_typed_is_kept_for_the_next_time_and_for_its_owner_alone(talker):  # noqa: F811
     at_a_terminal("chat", "-e", talker.url, "c", typed=["Hi there\n", "\x04"])
     assert "Hi there" in history_file().read_text().splitlines()

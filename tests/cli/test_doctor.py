@@ -55,6 +55,7 @@ def failed_at(steps: dict[str, Any]) -> str:
 # On the lab
 
 
+@pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.usefixtures("reached")
 def test_the_context_that_a_slot_holds_is_measured(lab, monkeypatch):

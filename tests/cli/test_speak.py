@@ -74,6 +74,7 @@ def test_what_cannot_be_meant_is_named_and_nothing_is_sent(speaker, arguments, s
     assert asked(speaker) == []
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_a_process_of_its_own_writes_bytes(speaker, tmp_path):
     ran = run_apart("speak", "-e", speaker.url, "Hi", "--out", "-")

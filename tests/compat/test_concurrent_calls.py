@@ -79,6 +79,7 @@ def by_batches_of_an_array(connection: XinferenceConnection) -> list[list[float]
     return asyncio.run(embedded())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ask", [by_threads, by_tasks, by_batches, by_batches_of_an_array])
 def test_concurrent_calls_get_the_vectors_of_their_own_texts(
     connection, server, vcr: Recording | None, ask: Callable[..., Any]

@@ -312,6 +312,7 @@ EVENTS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(EVENTS, max_size=6), st.booleans(), st.booleans())
 def test_any_json_gives_deltas_or_a_protocol_error(events: list[Any], tools: bool, completion: bool) -> None:
     reader = ChatAccumulator(tools=tools, start="undecided", completion=completion)

@@ -87,6 +87,7 @@ def two_hundred(connection: XinferenceConnection) -> None:
         loop.result()
 
 
+@pytest.mark.slow
 def test_200_callers_log_in_once(server: FaultServer):
     Logins(server)
     two_hundred(connection_to(server, username="ada", password="correct"))
@@ -103,6 +104,7 @@ def test_200_callers_whose_token_was_revoked_refresh_once_and_none_fails(server:
     assert (len(server.seen("/token")), len(server.seen("/v1/auth/refresh"))) == (1, 1)
 
 
+@pytest.mark.slow
 def test_200_callers_while_the_token_runs_out_refresh_once_and_none_is_refused(server: FaultServer):
     logins = Logins(server, life=3)  # renewed when a fifth is left
     connection = connection_to(server, username="ada", password="correct")
@@ -113,6 +115,7 @@ def test_200_callers_while_the_token_runs_out_refresh_once_and_none_is_refused(s
     assert (len(server.seen("/token")), len(server.seen("/v1/auth/refresh"))) == (1, 1)
 
 
+@pytest.mark.slow
 def test_a_spent_refresh_token_is_followed_by_one_login(server: FaultServer):
     logins = Logins(server)
     connection = connection_to(server, username="ada", password="correct")
@@ -204,6 +207,7 @@ def test_no_more_than_max_concurrency_are_under_way(server: FaultServer, mode: s
     assert gauge.most == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_who_waits_for_a_turn_waits_no_longer_than_the_deadline(server: FaultServer, mode: str):
     server.on(EMBED, (STALL,))

@@ -140,6 +140,7 @@ call(["a", "b", "c", "d"])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals are another matter there")
 @pytest.mark.parametrize(
     "what",
@@ -183,6 +184,22 @@ def test_generate_ends_at_its_first_failure(server: FaultServer, mode: str):
         with pytest.raises(XinferenceServerError, match="broken"):
             _ = model.generate(prompts) if mode == "sync" else asyncio.run(model.agenerate(prompts))
         assert time.monotonic() - began < 5
+
+
+def test_a_request_that_a_failed_batch_leaves_behind_is_not_retried(server: FaultServer):
+    path = "/v1/completions"
+    unavailable, broken = http(503, b'{"detail":"busy"}'), http(500, b'{"detail":"broken"}')
+    server.answer = lambda seen: (
+        None if seen.path != path else (0.2, unavailable) if b'"slow"' in seen.body else (broken,)
+    )
+    with connection_to(server, max_retries=3) as connection:
+        model = XinferenceLLM(model="tiny-chat", connection=connection)
+        with pytest.raises(XinferenceServerError, match="broken"):
+            model.generate(["slow", "bad"])
+        for thread in threading.enumerate():
+            if thread.name.startswith("xinference-llm"):
+                thread.join()
+    assert sum(b'"slow"' in seen.body for seen in server.seen(path)) == 1
 
 
 LEFTOVERS = {
@@ -290,6 +307,7 @@ LEFTOVERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", LEFTOVERS.values(), ids=LEFTOVERS)
 def test_nothing_is_left_and_nothing_complains(server: FaultServer, script: str):
     from tests.core.test_lifetimes import run

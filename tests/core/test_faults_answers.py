@@ -55,6 +55,7 @@ PASSING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refusal", REFUSED.values(), ids=REFUSED)
 def test_what_would_be_refused_again_is_not_asked_again(server: FaultServer, mode: str, what: str, refusal):
     answer, kind, words = refusal
@@ -70,6 +71,7 @@ def test_what_would_be_refused_again_is_not_asked_again(server: FaultServer, mod
     assert caught.value.body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "kind"), PASSING.values(), ids=PASSING)
 def test_what_may_pass_is_tried_again(server: FaultServer, mode: str, what: str, answer, kind):
     server.on(PATHS[what], answer)
@@ -98,6 +100,7 @@ NOT_AN_ANSWER = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", NOT_AN_ANSWER.values(), ids=NOT_AN_ANSWER)
 def test_what_is_no_answer_is_a_protocol_error(server: FaultServer, mode: str, what: str, answer: bytes):
     server.on(PATHS[what], answer)

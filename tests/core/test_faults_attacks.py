@@ -60,6 +60,7 @@ TRICKLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["chat", "stream"])
 @pytest.mark.parametrize("script", TRICKLES.values(), ids=TRICKLES)
 def test_a_deadline_ends_every_stage_of_an_answer_that_trickles(server: FaultServer, mode: str, what: str, script):
@@ -107,6 +108,7 @@ TOO_LARGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["chat", "stream", "embeddings"])
 @pytest.mark.parametrize("script", TOO_LARGE.values(), ids=TOO_LARGE)
 def test_what_is_larger_than_the_limit_is_refused(server: FaultServer, mode: str, what: str, script):
@@ -131,6 +133,7 @@ FLOODS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", FLOODS.values(), ids=FLOODS)
 def test_a_flood_around_the_body_is_refused(server: FaultServer, mode: str, script):
     server.on(PATHS["chat"], (*script, STALL))
@@ -140,6 +143,7 @@ def test_a_flood_around_the_body_is_refused(server: FaultServer, mode: str, scri
     assert len(str(caught.value)) < 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interim", [b"100 Continue", b"103 Early Hints"])
 def test_silence_after_an_interim_answer_ends_at_the_timeout(server: FaultServer, mode: str, interim: bytes):
     server.on(PATHS["chat"], (b"HTTP/1.1 " + interim + b"\r\n\r\n", STALL))

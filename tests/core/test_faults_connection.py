@@ -61,6 +61,7 @@ def test_hung_up_before_the_headers_is_tried_again(server: FaultServer, mode: st
     check_good(what, ask(mode, connection_to(server, max_retries=1), what))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("length", "ending"), [(5, CLOSE), (22, CLOSE), (40, RESET), (80, CLOSE)])
 def test_hung_up_amid_the_headers(server: FaultServer, mode: str, what: str, length: int, ending):
     server.on(PATHS[what], (good(what)[:length], 0.02, ending))
@@ -68,6 +69,7 @@ def test_hung_up_amid_the_headers(server: FaultServer, mode: str, what: str, len
         ask(mode, connection_to(server), what)
 
 
+@pytest.mark.slow
 def test_silence_before_the_headers_ends_at_the_timeout(server: FaultServer, mode: str, what: str):
     server.on(PATHS[what], (STALL,))
     began = time.monotonic()
@@ -85,6 +87,7 @@ def test_what_is_no_http_is_named_and_not_tried_again(server: FaultServer, mode:
     assert len(server.seen(PATHS[what])) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "ending"), [(0.0, CLOSE), (0.5, RESET), (0.95, CLOSE)])
 def test_hung_up_amid_the_body(server: FaultServer, mode: str, what: str, share: float, ending):
     answer = good(what)
@@ -103,6 +106,7 @@ def test_hung_up_amid_the_body(server: FaultServer, mode: str, what: str, share:
         assert caught.value.request_id
 
 
+@pytest.mark.slow
 def test_silence_amid_the_body_ends_at_the_timeout(server: FaultServer, mode: str, what: str):
     answer = good(what)
     server.on(PATHS[what], (answer[: len(head_of(answer)) + (len(answer) - len(head_of(answer))) // 2], STALL))
@@ -116,6 +120,7 @@ def test_silence_amid_the_body_ends_at_the_timeout(server: FaultServer, mode: st
     assert server.wait_for(lambda: len(server.hang_ups) == 1)
 
 
+@pytest.mark.slow
 def test_a_drip_of_bytes_ends_at_the_deadline(server: FaultServer, mode: str, what: str):
     answer = good(what)
     head, body = head_of(answer), answer[len(head_of(answer)) :]

@@ -45,6 +45,7 @@ def test_without_done_a_finished_answer_is_whole(server: FaultServer, mode: str,
     check_good(what, ask(mode, connection_to(server), what))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [RESET, CLOSE, STALL])
 def test_what_happens_after_done_is_nobodys_matter(server: FaultServer, mode: str, what: str, ending):
     events = events_of(good(what))

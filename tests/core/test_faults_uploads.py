@@ -52,6 +52,7 @@ def embed_much(mode: str, url: str, **settings: Any) -> Any:
         return handle.embed(texts, {}) if mode == "sync" else asyncio.run(handle.aembed(texts, {}))
 
 
+@pytest.mark.slow
 def test_an_upload_may_take_longer_than_the_connect_timeout(mode: str):
     listener, url = slow_reader(0.6)
     with listener:
@@ -76,6 +77,7 @@ def test_a_deadline_ends_an_upload_that_nobody_reads(mode: str):
         assert time.monotonic() - began < 2.5
 
 
+@pytest.mark.slow
 def test_a_deadline_ends_a_tls_handshake_that_nobody_answers(server: FaultServer, mode: str):
     listener, url = slow_reader(3.0)
     with listener:
@@ -92,6 +94,7 @@ TUNNELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", TUNNELS.values(), ids=TUNNELS)
 def test_a_deadline_ends_a_proxys_answer_that_trickles(server: FaultServer, mode: str, script):
     server.on("far.example:443", script)
@@ -101,6 +104,7 @@ def test_a_deadline_ends_a_proxys_answer_that_trickles(server: FaultServer, mode
     assert time.monotonic() - began < 1.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reused", [True, False])
 @pytest.mark.parametrize("ends", [CLOSE, RESET])
 def test_a_request_that_the_server_read_is_not_sent_again(server: FaultServer, mode: str, ends, reused: bool):

@@ -99,6 +99,7 @@ def checked(mode: str, connection: XinferenceConnection, *args, **named) -> Mode
 @pytest.mark.fault_server
 @pytest.mark.parametrize("mode", MODES)
 class TestCheck:
+    @pytest.mark.slow
     @pytest.mark.parametrize("what", [("tiny-chat", "chat"), ("minilm", "embed"), ("tiny-rerank", "rerank")])
     def test_it_finds_matches_and_asks_one_tiny_thing_if_told_to(self, server: FaultServer, mode, what):
         uid, ability = what
@@ -217,6 +218,7 @@ class TestWaiting:
         assert waited(mode, connection_to(server), "tiny-chat", 20).uid == "tiny-chat"
         assert {request.path for request in server.requests} == {"/v1/models/tiny-chat"}
 
+    @pytest.mark.slow
     def test_who_never_comes_up_is_told_with_the_last_answer(self, server: FaultServer, mode):
         began = time.monotonic()
         with pytest.raises(

@@ -235,6 +235,7 @@ def run(script: str, server: FaultServer) -> Ended:
     return processes().run(textwrap.dedent(CONNECTION) + textwrap.dedent(script), server.url)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCENES.values(), ids=SCENES)
 def test_nothing_is_left_and_nothing_complains(server: FaultServer, script: str):
     server.answer = lambda seen: (
@@ -245,6 +246,7 @@ def test_nothing_is_left_and_nothing_complains(server: FaultServer, script: str)
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 def test_pickled_into_a_spawned_process_it_answers(server: FaultServer, tmp_path: Path):
     (tmp_path / "spawning.py").write_text(
         textwrap.dedent(IMPORTS + CONNECTION.replace("sys.argv[1]", "os.environ['URL']"))

@@ -54,6 +54,7 @@ CELLS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 def test_an_error_in_a_cell_shows_the_cells_own_line_and_the_message(shell, cell):
     out = io.StringIO()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from tests.core.asks import STREAMS, body_of, good
 from xinference_bridge.errors import XinferenceStreamError
@@ -60,6 +61,7 @@ def answer(events: list[bytes]) -> dict[str, Any]:
         return {"deltas": deltas, "error": str(error)}
 
 
+@pytest.mark.slow
 def test_there_are_streams_of_every_kind():
     everything = b"".join(every_stream())
     assert len(every_stream()) > 100
@@ -92,6 +94,7 @@ def pairs_of_each_shape() -> Iterator[tuple[bytes, bytes]]:
                 yield block, after
 
 
+@pytest.mark.slow
 def test_a_stream_cut_in_two_at_any_byte_gives_the_same_events():
     # Each cut is tried on the event that it cuts and the next: the whole stream at each would take a minute.
     for block, after in pairs_of_each_shape():
@@ -101,6 +104,7 @@ def test_a_stream_cut_in_two_at_any_byte_gives_the_same_events():
             assert decode(two[:offset], two[offset:]) == events, (offset, two)
 
 
+@pytest.mark.slow
 def test_a_stream_that_comes_byte_by_byte_gives_the_same_answer():
     for stream in every_stream():
         events = decode(*(stream[i : i + 1] for i in range(len(stream))))

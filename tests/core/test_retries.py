@@ -49,6 +49,7 @@ def test_a_call_may_say_otherwise_than_its_connection(server: FaultServer, mode:
     assert len(server.seen(PATHS["chat"])) == 4
 
 
+@pytest.mark.slow
 def test_retry_after_is_waited_for(server: FaultServer, mode: str):
     server.on(PATHS["chat"], http(503, b'{"detail":"Model is loading"}', retry_after="0.4"), good("chat"))
     began = time.monotonic()

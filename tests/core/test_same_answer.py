@@ -80,6 +80,7 @@ def read_in_all_ways(family: str, abilities: tuple[str, ...], message: dict[str,
     return whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("abilities", [HYBRID, ALWAYS, NEVER], ids="-".join)
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("tools", [False, TOOLS], ids=["no tools", "tools"])

@@ -59,6 +59,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 @pytest.mark.parametrize("what", ASKS)
 def test_a_key_is_in_none(server: FaultServer, mode: str, what: str, fault, caplog):

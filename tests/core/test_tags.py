@@ -111,6 +111,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("text", "options", "expected"), CASES)
 def test_an_answer_is_split_the_same_however_it_is_cut(text: str, options: dict[str, Any], expected: Read) -> None:
     assert read(text, **options) == expected

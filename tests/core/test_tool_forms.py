@@ -87,6 +87,7 @@ def test_calls_in_the_text_are_those_that_the_servers_parser_reads(form: Path) -
             assert same, (name, text, calls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS, ids=lambda path: path.stem)
 def test_an_answer_with_calls_reads_the_same_however_it_is_cut(form: Path) -> None:
     data = json.loads(form.read_text())

@@ -42,6 +42,7 @@ def _pages_that_run() -> list[str]:
 
 
 # The workflows of LlamaIndex look at all attributes of an agent, deprecated ones of pydantic among them.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning")
 # Their memory opens a database of its own, and leaves it open.
 @pytest.mark.filterwarnings("ignore:.*was deleted before being closed:ResourceWarning")
@@ -159,6 +160,7 @@ def _docstrings(module: ModuleType) -> Iterator[tuple[str, int]]:
             yield inspect.cleandoc(node.value.value), node.lineno
 
 
+@pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.parametrize("package", _PACKAGES)
 def test_the_python_of_docstrings_runs(package: str, page: Page) -> None:
@@ -176,6 +178,7 @@ def _index() -> VectorStoreIndex:
 
 
 # The prompts of langchain_xinference_bridge have a test each: tests/langchain_bridge/test_examples.py.
+@pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.parametrize("package", ["xinference_bridge", "llamaindex_xinference_bridge"])
 def test_the_prompts_in_docstrings_answer_as_they_say(package: str, page: Page) -> None:

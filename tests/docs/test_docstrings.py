@@ -54,11 +54,13 @@ def _sections(text: str) -> dict[str, str]:
     return dict(_SECTION.findall(text + "\n"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_the_first_sentence_of_a_method_is_imperative(name):
     assert IMPERATIVE.match(inspect.getdoc(METHODS[name]) or "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_tells_each_argument_and_what_it_returns(name):
     text = inspect.getdoc(METHODS[name]) or ""
@@ -75,6 +77,7 @@ def test_a_method_tells_each_argument_and_what_it_returns(name):
     assert returns_nothing or text.startswith(("Return ", "Yield ")) or {"Returns", "Yields"} & set(sections)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_prompt_stands_under_examples(package):
     """Elsewhere mkdocstrings renders it as a paragraph of prose."""

@@ -60,6 +60,7 @@ def test_the_cells_of_the_notebook_print_answers(page: Page) -> None:
     assert "The capital of Italy is Rome.\nThe capital of Japan is Tokyo." in printed
 
 
+@pytest.mark.slow
 def test_a_kernel_runs_the_notebook(page: Page, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

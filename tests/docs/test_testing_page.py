@@ -21,6 +21,7 @@ _ANSWER = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_the_recipe_records_replays_and_notices_another_question(pytester: pytest.Pytester, monkeypatch) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # ours are many, and take seconds

@@ -70,6 +70,7 @@ def runs(example, tmp_path, documents, sent, capsys):
     return run
 
 
+@pytest.mark.slow
 def test_langchain_embeds_nothing_in_a_second_run_and_then_only_what_is_new(tmp_path, documents, sent, capsys):
     run = runs(index_langchain, tmp_path, documents, sent, capsys)
     printed, first = run()
@@ -89,6 +90,7 @@ def test_langchain_embeds_nothing_in_a_second_run_and_then_only_what_is_new(tmp_
     assert "0 taken away" not in printed
 
 
+@pytest.mark.slow
 def test_llamaindex_embeds_nothing_in_a_second_run_and_then_only_what_changed(tmp_path, documents, sent, capsys):
     run = runs(ingest_llamaindex, tmp_path, documents, sent, capsys)
     printed, first = run()

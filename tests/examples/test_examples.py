@@ -77,6 +77,7 @@ def test_langchain_answers_from_documents_and_names_them(capsys):
     assert "cannery.md" in printed.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_an_event_loop")
 def test_llamaindex_answers_a_question_and_the_next_one(capsys):
     rag_llamaindex.main(CHAT, EMBEDDING)
@@ -95,6 +96,7 @@ def test_the_langgraph_agent_calls_its_tool_twice_and_sums_up(capsys):
     assert answer == "  ai: It is sunny in Paris and raining in London."
 
 
+@pytest.mark.slow
 async def test_the_llamaindex_agents_hand_over_and_calculate(capsys):
     await agent_workflow_llamaindex.main(CHAT)
     gc.collect()  # here, where that warning is expected, and not in whichever test comes later

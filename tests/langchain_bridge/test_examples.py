@@ -48,6 +48,7 @@ def test_the_public_names_are_those_of_the_design():
     assert {"ChatXinference.bind_tools", "XinferenceEmbeddings.embed_stream"} <= set(PUBLIC)
 
 
+@pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_example_of(name, lab, monkeypatch):

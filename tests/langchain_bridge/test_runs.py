@@ -149,6 +149,7 @@ async def test_a_chain_streams_and_awaits(chat):
     assert "".join([text async for text in chain.astream(question)]) == COLORS
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_a_batch_of_two_hundred_comes_back_in_order(connection):
     model = chat_on("tiny-chat", connection, max_tokens=12)
@@ -157,6 +158,7 @@ def test_a_batch_of_two_hundred_comes_back_in_order(connection):
     assert [answer.content for answer in answers] == [COLORS, "2 + 2 is 4."] * 100
 
 
+@pytest.mark.slow
 @pytest.mark.server
 async def test_an_async_batch_of_two_hundred_comes_back_in_order(connection):
     model = chat_on("tiny-chat", connection, max_tokens=12)

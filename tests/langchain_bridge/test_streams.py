@@ -74,6 +74,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.parametrize("version", ["v0", "v1"])
 @pytest.mark.parametrize(("uid", "question", "tools"), CASES)

@@ -39,6 +39,7 @@ def wrong_for(kind: Any) -> list[tuple[str, Any]]:
     return CHAT_WRONG if kind is ChatXinference else WRONG
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CLASSES)
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("how", ["construction", *CALLS])

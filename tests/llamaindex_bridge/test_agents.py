@@ -112,6 +112,7 @@ async def test_a_react_agent_reasons_in_words_and_answers(either_llm):
     assert results == [("multiply", "8"), ("add", "28")]
 
 
+@pytest.mark.slow
 @pytest.mark.server
 async def test_one_agent_hands_over_to_another(either_llm):
     await either_llm.aprepare()

@@ -40,6 +40,7 @@ async def test_awaited_vectors_are_the_called_ones(embed_model):
     assert alike(await embed_model.aget_query_embedding(TEXTS[2]), vectors[2])
 
 
+@pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.parametrize("workers", [1, 3])
 async def test_batches_of_the_stated_size_keep_the_order_however_many_are_under_way(connection, workers, vcr):

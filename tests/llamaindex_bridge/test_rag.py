@@ -64,6 +64,7 @@ def test_a_question_is_answered_with_its_sources(index, either_llm):
     assert sources(response)[0] == "lighthouse.md"
 
 
+@pytest.mark.slow
 @pytest.mark.server
 async def test_an_answer_is_streamed_and_awaited(index, either_llm):
     engine = index.as_query_engine(llm=either_llm, similarity_top_k=1, streaming=True)
@@ -114,6 +115,7 @@ def lighthouse_and_ferry(embed_model):
     return engines
 
 
+@pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.parametrize("selector", [LLMSingleSelector, PydanticSingleSelector], ids=["prompt", "function"])
 def test_a_router_asks_the_engine_that_knows(lighthouse_and_ferry, either_llm, selector):
@@ -143,6 +145,7 @@ async def test_a_router_may_ask_both(lighthouse_and_ferry, llm):
     assert set(sources(response)) == {("lighthouse.md", "ferry.md")[index] for index in chosen(response)}
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_a_question_is_split_among_the_engines_and_their_answers_joined(lighthouse_and_ferry, either_llm):
     engine = SubQuestionQueryEngine.from_defaults(
@@ -162,6 +165,7 @@ def test_a_question_is_split_among_the_engines_and_their_answers_joined(lighthou
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.server
 async def test_a_chat_over_documents_understands_what_it_refers_to(index, either_llm):
     chat = index.as_chat_engine(chat_mode="condense_plus_context", llm=either_llm, similarity_top_k=1)
@@ -174,6 +178,7 @@ async def test_a_chat_over_documents_understands_what_it_refers_to(index, either
     assert "".join([token async for token in streamed.async_response_gen()]) == IN_1872
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_ingestion_in_two_processes_asks_with_the_same_key_and_then_its_cache(lab, monkeypatch):
     # The splitter's pickle holds tiktoken's encoding, which a fresh process would download, and a worker that cannot

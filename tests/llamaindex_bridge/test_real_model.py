@@ -71,6 +71,7 @@ def index(connection):
     return VectorStoreIndex.from_documents(documents, embed_model=embed_model)
 
 
+@pytest.mark.slow
 async def test_a_question_is_answered_out_of_retrieved_documents(smol, index):
     smol = smol.model_copy(update={"max_tokens": 30})
     engine = index.as_query_engine(llm=smol, similarity_top_k=1)

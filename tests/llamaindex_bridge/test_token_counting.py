@@ -50,6 +50,7 @@ def test_the_tokenizer_asks_once_for_each_text(counting):
     assert [len(tokenizer(text)) for text in ("Hello", "Hello there", "Hello", "")] == [1, 2, 1, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_a_splitter_cuts_by_the_servers_count(counting):
     splitter = SentenceSplitter(chunk_size=12, chunk_overlap=0, tokenizer=counting.tokenizer)

@@ -39,6 +39,7 @@ def llm_of(*, chats: bool = True, **kwargs: Any) -> XinferenceLLM:
     return XinferenceLLM("m", NOWHERE, is_chat_model=chats, context_window=4096, **kwargs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chats", [True, False])
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("how", ["construction", *CALLS])

@@ -88,6 +88,7 @@ def test_a_request_too_many_and_one_too_few_are_reported_though_the_test_passes(
     many.stdout.fnmatch_lines(["*Passed, but asked for what is not recorded:*", "*GET /y*"])
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_in_replay_loopback_can_be_reached_and_the_network_cannot(project, server):
     project(PLAIN, "--xinference-record=anew", ENDPOINT=server.url).assert_outcomes(passed=1)
@@ -148,6 +149,7 @@ def test_unused_it_loads_nothing_and_says_nothing(project, pytester):
     assert not [line for line in said if "xinference" in line.replace(str(pytester.path), "")]
 
 
+@pytest.mark.slow
 def test_without_vcrpy_a_marked_test_says_how_to_get_it(project, pytester):
     (pytester.path / "vcr.py").write_text("raise ModuleNotFoundError('No module named vcr', name='vcr')")
     result = project(PLAIN, apart=True)

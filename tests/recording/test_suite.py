@@ -33,6 +33,7 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_recording_then_replaying_then_missing_then_leaving_out(suite, server, pytester):
     asks = """
@@ -77,6 +78,7 @@ def test_ask(lab, n):
     assert [path.read_text() == old for path, old in zip(written, before, strict=True)] == [False, True]
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_what_each_marker_lets_a_test_reach(suite, server):
     result = suite(
@@ -156,6 +158,7 @@ def test_a_name_that_cannot_be_is_not_found():
     result.assert_outcomes(passed=6, failed=5, errors=2)
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_without_live_even_the_lab_is_out_of_reach(suite, server):
     result = suite(
@@ -184,6 +187,7 @@ def test_recording_without_a_lab_says_how_to_get_one(suite):
     result.stderr.fnmatch_lines(["*XINFERENCE_ENDPOINT is not set: start one with `make lab`*"])
 
 
+@pytest.mark.slow
 def test_no_test_may_share_its_recording_with_another(suite):
     result = suite('@pytest.mark.server\n@pytest.mark.parametrize("x", ["a b", "a-b"])\ndef test_it(x): pass')
     result.stderr.fnmatch_lines(["*would share the recording*"])

@@ -16,6 +16,7 @@ from xinference_bridge.testing import open_recording
 STREAM = "".join(f'data: {{"delta": "{word}"}}\r\n\r\n' for word in ("Grüß", "dich,", "世界")) + "data: [DONE]\r\n\r\n"
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_64_posts_from_16_threads_are_all_recorded_and_none_escapes_the_replay(record, server, tape):
     def sixty_four(url):
@@ -34,6 +35,7 @@ def test_64_posts_from_16_threads_are_all_recorded_and_none_escapes_the_replay(r
     assert server.seen == []
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_equal_requests_from_many_threads_play_each_answer_once(record, server, tape):
     record(lambda: [post(server.url, {"same": True}) for _ in range(64)])
@@ -43,6 +45,7 @@ def test_equal_requests_from_many_threads_play_each_answer_once(record, server, 
     assert not recording.missed
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 async def test_64_posts_from_one_event_loop_are_all_recorded_and_none_escapes_the_replay(server, tape, lab_of):
     async def sixty_four():

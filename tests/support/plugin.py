@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import tempfile
@@ -28,6 +29,7 @@ _MARKERS = {
     "xinference": "(version): talks to a server of this version and no other, and has its recording under compat/.",
     "runs": "(uid): needs this model on the lab, though its requests do not name it.",
     "live_only": "has no recording: it asks the lab itself, and is skipped without --live.",
+    "slow": "takes long for one test, most often for the processes it starts: `make test` leaves it out, not CI.",
     "fault_server": "talks to a server that it starts itself on a loopback port, to meet what none does on demand.",
 }
 _OPTIONAL = {launch.uid for launch in SMOLLM2_LAUNCHES + MEDIA_LAUNCHES}
@@ -55,6 +57,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before the plugin of the recordings looks for the server
 def pytest_configure(config: pytest.Config) -> None:
+    # Both frameworks and thousands of tests are some two million objects: walking them took a fifth of the run.
+    gc.set_threshold(100_000, 50, 50)
     for marker, meaning in _MARKERS.items():
         config.addinivalue_line("markers", f"{marker}: {meaning}")
     config.stash[_RUNTIME] = tempfile.TemporaryDirectory(prefix="xinference-bridge-tests-")
@@ -105,6 +109,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("fault_server") is not None:
             raise pytest.UsageError(f"{item.nodeid} is marked both `server` and `fault_server`: it can be one of them.")
         item.add_marker(pytest.mark.__getattr__(MARKER)(path=_path_of_version(item)))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what is imported stays until the end
 
 
 def _path_of_version(item: pytest.Item) -> str | None:

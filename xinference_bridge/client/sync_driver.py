@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Hashable
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from xinference_bridge.client.flow import (
@@ -22,6 +23,14 @@ from xinference_bridge.client.places import Place, no_place_came_free, patience_
 from xinference_bridge.client.transport.requests_transport import RequestsTransport
 
 Result = TypeVar("Result")
+
+#: Set once nobody waits for the calls of this thread any more. They are not retried then: without this, a batch that
+#: failed long ago went on sending requests.
+given_up: ContextVar[threading.Event | None] = ContextVar("xinference_bridge_given_up", default=None)
+
+
+class _GivenUp(BaseException):
+    """Ends a flow whose result nobody waits for."""
 
 
 class SyncDriver:
@@ -71,7 +80,7 @@ class SyncDriver:
         if kind is ReadRest:
             return effect.stream.read()
         if kind is Sleep:
-            return time.sleep(effect.seconds)
+            return _sleep(effect.seconds)
         if kind is Via:
             return effect.client.run(effect.flow)
         if kind is EnterGate:
@@ -88,3 +97,11 @@ class SyncDriver:
             if not places.acquire(timeout=patience):
                 raise no_place_came_free(effect.limit, effect.call)
         return Place(places, owner, places.release)
+
+
+def _sleep(seconds: float) -> None:
+    stopped = given_up.get()
+    if stopped is None:
+        time.sleep(seconds)
+    elif stopped.wait(seconds):
+        raise _GivenUp

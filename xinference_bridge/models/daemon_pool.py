@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from typing import Any, TypeVar
 
+from xinference_bridge.client.sync_driver import given_up
+
 Result = TypeVar("Result")
 
 
@@ -22,6 +24,7 @@ class DaemonPool:
         self._most = threads
         self._name = name
         self._started = 0
+        self._stopped = threading.Event()
         self._tasks: queue.SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]] | None] = (
             queue.SimpleQueue()
         )
@@ -36,7 +39,8 @@ class DaemonPool:
         return future
 
     def stop(self) -> None:
-        """Cancel pending tasks. Running tasks finish on their own."""
+        """Cancel pending tasks. Running tasks finish their request, and make no further one."""
+        self._stopped.set()
         while True:
             try:
                 waiting = self._tasks.get_nowait()
@@ -48,6 +52,7 @@ class DaemonPool:
             self._tasks.put(None)
 
     def _work(self) -> None:
+        given_up.set(self._stopped)
         while (todo := self._tasks.get()) is not None:
             future, task, arguments = todo
             if not future.set_running_or_notify_cancel():

@@ -90,6 +90,7 @@ class NetworkGuard:
             and port not in self.forbidden_ports
         )
         if not granted:
+            sock.close()  # urllib3 closes it after an OSError only
             raise self._refusal(f"{host}:{port}")
 
     def _check_name(self, name: str | bytes | None) -> None:

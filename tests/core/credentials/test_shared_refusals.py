@@ -247,6 +247,7 @@ def test_a_key_that_rests_is_not_sent_in_either_mode(mode: str):
         assert server.requests == []
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_processes_with_one_wrong_key_send_it_once():
     with fault_server() as server:
