@@ -25,7 +25,7 @@ def multiply(a: float, b: float) -> float:
 
 
 async def main(uid: str = "qwen3", question: str = "What is 6 times 7? Let the calculator do it.") -> None:
-    """Ask, and show who does what."""
+    """Ask a question and print what each agent does."""
     llm = XinferenceLLM(model_uid=uid, temperature=0)
     await llm.aprepare()  # the agents read the model's description inside the event loop: fetch it first
     workflow = AgentWorkflow(

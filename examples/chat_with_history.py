@@ -23,7 +23,7 @@ class Chat:
         self._history: list[BaseMessage] = []
 
     def say(self, words: str) -> None:
-        """Print the answer as it comes, and remember both."""
+        """Stream the answer to the terminal and add both messages to the history."""
         self._history.append(HumanMessage(words))
         print(f"> {words}")
         answer = AIMessageChunk(content="")
@@ -34,7 +34,7 @@ class Chat:
         self._history.append(AIMessage(answer.text))
 
     def _recent(self) -> list[BaseMessage]:
-        """The last turns, as many as fit into three quarters of the context."""
+        """Return as many of the last turns as fit into three quarters of the context."""
         context = (self._model.profile or {}).get("max_input_tokens") or 4096
         return trim_messages(
             self._history,

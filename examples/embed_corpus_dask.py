@@ -2,9 +2,10 @@
 
     python examples/embed_corpus_dask.py CORPUS OUT [EMBEDDING_UID] [--scheduler tcp://HOST:8786]
 
-CORPUS is a Parquet file or a folder of them, with the columns `id` and `text`. Each slice of it becomes a file in OUT
-that holds the vectors too, and stands there under its name only when it is complete. A row whose id and text stand in
-that file already is not sent again; a text that has changed since is. Without a scheduler, two workers start here.
+CORPUS is a Parquet file or a folder of Parquet files, with the columns `id` and `text`. Each slice of the corpus
+becomes a file in OUT, with the vectors added. A file gets its final name only when it is complete. Rows whose id and
+text are already in that file are not sent again; changed texts are. Without a scheduler, the program starts two
+workers on this machine.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from xinference_bridge import XinferenceConnection, XinferenceError
 
 
 class Slice(NamedTuple):
-    """Some rows of a row group of a file, and the file that their vectors go to."""
+    """Some rows of a row group of a file, and the output file for their vectors."""
 
     source: Path
     group: int
@@ -37,7 +38,7 @@ class Slice(NamedTuple):
 def main(
     corpus: str, out: str, embedding: str = "bge-m3", *, scheduler: str | None = None, rows_a_file: int = 4096
 ) -> None:
-    """Embed what is not embedded yet."""
+    """Embed all texts that are not embedded yet."""
     model = XinferenceEmbedding(model_uid=embedding, connection=XinferenceConnection())
     model.connection.check(embedding, "embed")  # so that a wrong key fails once, here, and not in every worker
     slices = slices_of(Path(corpus).resolve(), Path(out).resolve(), rows_a_file)
@@ -56,7 +57,7 @@ def main(
 
 
 def slices_of(corpus: Path, out: Path, rows_a_file: int) -> list[Slice]:
-    """The whole corpus, cut always in the same way; a file that only grew keeps the slices that were full."""
+    """Return the slices of the corpus. They are the same in each run; a file that has grown keeps its full slices."""
     slices = []
     for source in sorted(corpus.glob("*.parquet")) if corpus.is_dir() else [corpus]:
         metadata = pq.read_metadata(source)
@@ -75,7 +76,7 @@ def slices_of(corpus: Path, out: Path, rows_a_file: int) -> list[Slice]:
 
 
 def embed_slice(piece: Slice, model: XinferenceEmbedding) -> tuple[int, int]:
-    """Runs on a worker: how many rows the slice has, and how many texts had to be sent."""
+    """Embed a slice on a worker. Return the number of rows and the number of texts that were sent."""
     table = pq.ParquetFile(piece.source).read_row_group(piece.group, columns=["id", "text"])
     table = table.slice(piece.start, piece.rows)
     rows = list(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
@@ -97,7 +98,7 @@ def embed_slice(piece: Slice, model: XinferenceEmbedding) -> tuple[int, int]:
 
 
 def vectors_in(target: Path, model_uid: str) -> dict[tuple[Any, str], Any]:
-    """What stands in the file of a slice, if it was written before."""
+    """Return the vectors in the output file of a slice, if there is one."""
     if not target.exists():
         return {}
     table = pq.read_table(target)

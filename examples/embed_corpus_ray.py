@@ -2,10 +2,11 @@
 
     python examples/embed_corpus_ray.py CORPUS OUT [EMBEDDING_UID]
 
-CORPUS is a folder of Parquet files with the columns `id` and `text`; each id stands for one row. The folder OUT gets
-them with their vectors, and OUT.job Ray's checkpoint: which ids are written. These are not sent again, and what a crash
-left half written is taken away. So a corpus grows by new files; one that has changed is refused. RAY_ADDRESS names a
-running cluster of two CPUs or more; without, one is started here.
+CORPUS is a folder of Parquet files with the columns `id` and `text`; each id is unique. The job writes the rows with
+their vectors to the folder OUT, and Ray's checkpoint (the ids that are written) to OUT.job. These ids are not sent
+again, and partial files that a crash has left are deleted. You can add new files to a corpus; changed files are
+rejected. RAY_ADDRESS is the address of a running cluster with at least two CPUs. Without it, the program starts a
+cluster on this machine.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from xinference_bridge import XinferenceConnection, XinferenceError
 
 
 class Embedder:
-    """One worker: it has a process of its own, and there a pool of connections of its own."""
+    """One worker, with its own process and its own connection pool."""
 
     def __init__(self, embeddings: XinferenceEmbeddings) -> None:
         self.embeddings = embeddings
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        """The same rows, and their vectors."""
+        """Return the rows with their vectors."""
         try:
             vectors = self.embeddings.embed_array(rows["text"].to_pylist())  # float32, as in the Parquet file
         except XinferenceError as error:
@@ -45,7 +46,7 @@ class Embedder:
 
 
 def main(corpus: str, out: str, embedding: str = "bge-m3", *, workers: int = 2, rows_a_file: int = 4096) -> None:
-    """Embed what is not embedded yet."""
+    """Embed all texts that are not embedded yet."""
     connection = XinferenceConnection()
     connection.check(embedding, "embed")  # so that a wrong key fails once, here, and not in every worker
     target = Path(out).resolve()
@@ -79,7 +80,7 @@ def main(corpus: str, out: str, embedding: str = "bge-m3", *, workers: int = 2, 
 
 
 def begin(job: Path, embedding: str, files: list[Path]) -> None:
-    """Write down what is embedded; refuse what would mix two models, or leave old vectors beside new texts."""
+    """Record the model and the files. Reject a corpus that has changed, or another model."""
     note = job / "job.json"
     known: dict[str, Any] = json.loads(note.read_text()) if note.exists() else {"model": embedding, "files": {}}
     if known["model"] != embedding:

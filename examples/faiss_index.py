@@ -18,7 +18,7 @@ DOCUMENTS = Path(__file__).parent / "data"
 
 
 def main(embedding: str = "bge-m3", question: str = "When was the lighthouse built?") -> None:
-    """Print the passages nearest to the question."""
+    """Print the passages that are most similar to the question."""
     passages = [
         paragraph
         for path in sorted(DOCUMENTS.glob("*.md"))

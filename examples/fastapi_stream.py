@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def make_app() -> FastAPI:
-    """The application; its model is asked when the first question comes."""
+    """Return the application. It sends no request to the model before the first question."""
     connection = XinferenceConnection()
     model = ChatXinference(model_uid=os.environ.get("XINFERENCE_UID", "qwen3"), connection=connection, temperature=0)
 
@@ -49,7 +49,7 @@ def make_app() -> FastAPI:
 
 
 async def _words(first: AIMessageChunk, chunks: AsyncIterator[AIMessageChunk]) -> AsyncIterator[str]:
-    """The text as it comes. When the reader hangs up, this is closed, and with it the stream from the server."""
+    """Yield the text as it arrives. If the client disconnects, this closes the stream from the server too."""
     yield first.text
     try:
         async with aclosing(chunks) as rest:  # type: ignore[type-var] # astream is an async generator

@@ -2,7 +2,7 @@
 
 python examples/index_langchain.py [EMBEDDING_UID] [FOLDER]
 
-FOLDER (./index) keeps the vectors and, in SQLite, the record of what is indexed.
+FOLDER (./index) contains the vectors and, in SQLite, the record of the indexed documents.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ DOCUMENTS = Path(__file__).parent / "data"
 
 
 class KeptStore(InMemoryVectorStore):
-    """Stands for your vector database: what it is given is on the disk before the record of it is."""
+    """Takes the place of your vector database. It saves documents before the record manager records them."""
 
     path: Path
 
     @classmethod
     def at(cls, path: Path, embeddings: XinferenceEmbeddings) -> KeptStore:
-        """The store in this file, or an empty one."""
+        """Return the store in this file, or an empty one."""
         store = cls(embeddings)
         store.path = path
         if path.exists():
@@ -37,13 +37,13 @@ class KeptStore(InMemoryVectorStore):
         return store
 
     def add_documents(self, documents: list[Document], ids: list[str] | None = None, **kwargs: Any) -> list[str]:
-        """Embed them, and keep them."""
+        """Embed and save documents."""
         added = super().add_documents(documents, ids, **kwargs)
         self._keep()
         return added
 
     def delete(self, ids: Any = None, **kwargs: Any) -> None:
-        """Take these away."""
+        """Delete documents."""
         super().delete(ids, **kwargs)
         self._keep()
 
@@ -59,7 +59,7 @@ def main(
     documents: str = str(DOCUMENTS),
     question: str = "When is Boat Day?",
 ) -> None:
-    """Bring the index up to date, and ask it."""
+    """Update the index and search it."""
     if not any(Path(documents).glob("*.md")):
         raise FileNotFoundError(f"{documents}: no .md file to index")
     embeddings = XinferenceEmbeddings(model_uid=embedding)

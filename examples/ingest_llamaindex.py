@@ -2,7 +2,7 @@
 
 python examples/ingest_llamaindex.py [EMBEDDING_UID] [FOLDER]
 
-FOLDER (./ingested) keeps the index and, in `seen`, what the pipeline has seen: its documents and its cache.
+FOLDER (./ingested) contains the index and, in `seen`, the documents and the cache of the pipeline.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main(
     documents: str = str(DOCUMENTS),
     question: str = "When is Boat Day?",
 ) -> None:
-    """Bring the index up to date, and ask it."""
+    """Update the index and search it."""
     kept = Path(folder) / embedding  # another model needs its own vectors
     model = XinferenceEmbedding(model_uid=embedding)
     pipeline = IngestionPipeline(
@@ -59,7 +59,7 @@ def main(
 
 
 def read(folder: str) -> list[Document]:
-    """The documents under their names; random ids and the dates of files would make each of them new at every run."""
+    """Return the documents with their file names as ids. Random ids or file dates would make each one new."""
     documents = SimpleDirectoryReader(folder, file_metadata=lambda path: {"file_name": Path(path).name}).load_data()
     for document in documents:
         document.id_ = document.metadata["file_name"]

@@ -1,4 +1,4 @@
-"""Invoices: an OCR model reads the scan, and a chat model puts what it says into a pydantic class.
+"""Extract invoices from scans: an OCR model reads the text, and a chat model converts it into a pydantic object.
 
 python examples/invoices.py [UID] [UID of the OCR model] [FILE …]
 """
@@ -25,7 +25,7 @@ class Invoice(BaseModel):
 
 
 def main(uid: str = "qwen3", ocr: str = "deepseek-ocr", *files: str | Path) -> None:
-    """Print number and total of each invoice; one that cannot be read is told, and the others go on."""
+    """Print number and total of each invoice. Report a scan that cannot be read, and continue with the others."""
     with XinferenceConnection() as connection:
         reader = XinferenceOCR(model_uid=ocr, connection=connection)
         chat = ChatXinference(model_uid=uid, connection=connection, temperature=0, max_tokens=200)

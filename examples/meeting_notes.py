@@ -1,4 +1,4 @@
-"""Notes of a meeting: the recording is transcribed with its times, and a chat model sums it up.
+"""Write meeting notes: transcribe a recording with timestamps, then have a chat model summarize it.
 
 python examples/meeting_notes.py [UID] [UID of speech to text] [FILE]
 """
@@ -22,7 +22,7 @@ PROMPT = ChatPromptTemplate.from_template(
 
 
 def main(uid: str = "qwen3", ears: str = "whisper", recording: str | Path = RECORDING) -> None:
-    """Print the transcript with its times, and the notes as they are written."""
+    """Print the transcript with timestamps, then stream the notes."""
     with XinferenceConnection() as connection:
         transcriber = XinferenceTranscriber(model_uid=ears, connection=connection, timestamps="segment")
         heard = transcriber.transcribe(recording, on_progress=_tell)

@@ -24,7 +24,7 @@ PROMPT = ChatPromptTemplate.from_template(
 
 
 def main(chat: str = "qwen3", embedding: str = "bge-m3", question: str = "When is Boat Day?") -> None:
-    """Retrieve in one framework, answer in the other: one pool of sockets, one login, one view of the models."""
+    """Retrieve with LlamaIndex and answer with LangChain. Both share sockets, login and model descriptions."""
     with XinferenceConnection() as connection:
         retriever = VectorStoreIndex.from_documents(
             SimpleDirectoryReader(str(DOCUMENTS)).load_data(),

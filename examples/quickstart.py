@@ -64,7 +64,7 @@ def stream_a_chain(connection: XinferenceConnection, uid: str) -> None:
 
 
 def question_documents(connection: XinferenceConnection, chat: str, embedding: str) -> None:
-    """A question to a few local documents through LlamaIndex, with the sources of the answer."""
+    """Answer a question from a few local documents with LlamaIndex, and print the sources."""
     documents = SimpleDirectoryReader(str(DOCUMENTS)).load_data()
     index = VectorStoreIndex.from_documents(
         documents, embed_model=XinferenceEmbedding(model_uid=embedding, connection=connection)

@@ -23,7 +23,7 @@ PROMPT = ChatPromptTemplate.from_template(
 
 
 def paragraphs() -> list[Document]:
-    """Every paragraph of every document, with the name of its file."""
+    """Return every paragraph of every document, with its file name."""
     return [
         Document(paragraph, metadata={"source": path.name})
         for path in sorted(DOCUMENTS.glob("*.md"))
@@ -33,7 +33,7 @@ def paragraphs() -> list[Document]:
 
 
 def main(chat: str = "qwen3", embedding: str = "bge-m3", question: str = "Who founded the cannery?") -> None:
-    """Answer one question."""
+    """Answer one question and list the sources."""
     store = InMemoryVectorStore.from_documents(paragraphs(), XinferenceEmbeddings(model_uid=embedding))
     found = store.similarity_search(question, k=3)
     chain = PROMPT | ChatXinference(model_uid=chat, temperature=0) | StrOutputParser()

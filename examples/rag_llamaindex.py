@@ -19,7 +19,7 @@ TURNS = ("When was the lighthouse of Vardholm built?", "Who is its keeper?")
 
 
 def main(chat: str = "qwen3", embedding: str = "bge-m3") -> None:
-    """Ask, and ask on."""
+    """Ask a question and a follow-up question."""
     index = VectorStoreIndex.from_documents(
         SimpleDirectoryReader(str(DOCUMENTS)).load_data(), embed_model=XinferenceEmbedding(model_uid=embedding)
     )

@@ -14,7 +14,7 @@ DIM, PLAIN = "\033[2m", "\033[0m"
 
 
 def main(uid: str = "qwq", question: str = "Which is larger, 9.9 or 9.11?") -> None:
-    """Ask twice."""
+    """Ask with thinking, then without."""
     model = ChatXinference(model_uid=uid, temperature=0)
     dim, plain = (DIM, PLAIN) if sys.stdout.isatty() else ("(", ")")
     print(f"> {question}")

@@ -20,7 +20,7 @@ DOCUMENTS = Path(__file__).parent / "data"
 def main(
     embedding: str = "bge-m3", rerank: str = "bge-reranker-v2-m3", question: str = "What does a ticket cost?"
 ) -> None:
-    """Print what is found, and what is left of it."""
+    """Print the retrieved passages, then the reranked ones."""
     passages = [
         Document(paragraph, metadata={"source": path.name})
         for path in sorted(DOCUMENTS.glob("*.md"))

@@ -1,4 +1,4 @@
-"""Search over images and texts at once: one multimodal embedding model puts both into one space.
+"""Search images and texts at once, with one multimodal embedding model.
 
 python examples/search_images_and_text.py [UID] [QUERY] [IMAGE …]
 """
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 
 def main(uid: str = "qwen3-vl-embedding", query: str = "a white page", *images: str | Path) -> None:
-    """Index the images and the texts of the examples, and print what is nearest to the query."""
+    """Index the images and texts of the examples, and print the entries most similar to the query."""
     pictures = [Path(image) for image in images] or sorted((HERE / "images").iterdir())
     texts = {path: path.read_text(encoding="utf-8") for path in sorted((HERE / "data").glob("*.md"))}
     with XinferenceConnection() as connection:
@@ -27,7 +27,7 @@ def main(uid: str = "qwen3-vl-embedding", query: str = "a white page", *images: 
         store = InMemoryVectorStore(embeddings)
         for number, (path, vector) in enumerate(zip([*pictures, *texts], vectors, strict=True)):
             document = Document(texts.get(path, ""), metadata={"file": path.name}, id=str(number))
-            # The store would embed the text of an image: what it gets is the vector that is there already.
+            # The store would embed the text of an image, so it gets the existing vector instead.
             store.store[str(number)] = {
                 "id": document.id,
                 "vector": vector,

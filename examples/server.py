@@ -1,4 +1,4 @@
-"""The server that the examples ask: a running one, or a recorded session where none runs."""
+"""The server for the examples: a running one, or a recorded session if none is running."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _RECORDING = (
 def server_or_recording() -> Iterator[tuple[XinferenceConnection, str]]:
     """Yield a connection to a server or a recording, and a message about it.
 
-    A server that was named by XINFERENCE_ENDPOINT and does not answer is an error; an unnamed one is replaced by the
-    recorded session, also where it answers but wants a credential that nobody gave.
+    If XINFERENCE_ENDPOINT is set and that server does not answer, this raises an error. If it is not set, the recorded
+    session is used when no server answers, or when the server requires a credential that is not given.
     """
     connection = XinferenceConnection()
     try:
@@ -49,14 +49,14 @@ def server_or_recording() -> Iterator[tuple[XinferenceConnection, str]]:
 
 
 def _version(connection: XinferenceConnection) -> str:
-    """The server's version where the credential may ask it; only an administrator's may."""
+    """Return the server's version if the credential is an administrator's."""
     version = connection.server_version(CallOptions(timeout=5.0, connect_timeout=2.0, max_retries=0))
     return f", version {version}" if version else ""
 
 
 @contextmanager
 def recorded_session() -> Iterator[XinferenceConnection]:
-    """Every request answered from the recording, none sent."""
+    """Answer every request from the recording. Send none."""
     from xinference_bridge.testing import REPLAY, open_recording
 
     with (

@@ -24,7 +24,7 @@ class Person(BaseModel):
 
 
 def main(uid: str = "qwen3", texts: Sequence[str] = TEXTS) -> None:
-    """Print one person a text."""
+    """Print one person per text."""
     extractor = ChatXinference(model_uid=uid, temperature=0).with_structured_output(Person)
     for text, found in zip(texts, extractor.batch(list(texts), return_exceptions=True), strict=True):
         if isinstance(found, Person):

@@ -24,7 +24,7 @@ def get_weather(city: str) -> str:
 
 
 def main(uid: str = "qwen3", question: str = "What is the weather in Paris and in London?") -> None:
-    """Ask, and show what the agent does."""
+    """Ask a question and print each step of the agent."""
     agent = create_agent(ChatXinference(model_uid=uid, temperature=0), tools=[get_weather])
     print(f"> {question}")
     for step in agent.stream({"messages": [HumanMessage(question)]}, stream_mode="updates"):

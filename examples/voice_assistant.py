@@ -1,4 +1,4 @@
-"""A voice assistant: a question is heard, an agent answers it with its tools, and the answer is spoken.
+"""A voice assistant: transcribe a question, answer it with an agent and its tools, and speak the answer.
 
 python examples/voice_assistant.py [UID] [UID of speech to text] [UID of text to speech] [FILE] [OUT]
 """
@@ -32,7 +32,7 @@ def main(
     question: str | Path = QUESTION,
     out: str | Path = "answer.mp3",
 ) -> None:
-    """Hear the question, answer it, and write the spoken answer, sentence by sentence."""
+    """Transcribe the question, answer it, and write the spoken answer sentence by sentence."""
     with XinferenceConnection() as connection:
         heard = XinferenceTranscriber(model_uid=ears, connection=connection).transcribe(question)
         print(f"> {heard.text}")

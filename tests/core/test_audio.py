@@ -57,7 +57,7 @@ def test_a_text_that_is_being_written_is_spoken_by_its_sentences(mode, audio):
 @pytest.mark.parametrize(
     ("uid", "verb", "needs"),
     [
-        ("whisper", "speak", "of type audio with the abilities audio2text; this call needs a text-to-speech model"),
+        ("whisper", "speak", "of type audio with the ability audio2text; this call needs a text-to-speech model"),
         ("kokoro", "transcribe", "this call needs a speech-to-text model. Running speech-to-text models: whisper"),
         ("tiny-chat", "transcribe", "of type LLM .* this call needs a speech-to-text model"),
         ("minilm", "translate", "of type embedding .* this call needs a speech-to-text model"),

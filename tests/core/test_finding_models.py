@@ -20,7 +20,7 @@ from xinference_bridge import (
     XinferenceTimeoutError,
 )
 from xinference_bridge.models.chat import ChatHandle
-from xinference_bridge.protocol.model_info import ModelInfo, find_model, model_from_wire
+from xinference_bridge.protocol.model_info import ModelInfo, find_model, model_from_wire, wrong_type
 
 URL = "http://host:9997"
 QWEN = ModelInfo("qwen3", "qwen3", "LLM", ("generate", "chat", "tools"))
@@ -79,6 +79,19 @@ def test_a_description_of_an_old_server_leaves_out_what_it_does_not_say():
     model = model_from_wire({"id": "m", "model_type": "embedding", "model_name": "bge", "dimensions": 384})
     assert (model.engine, model.abilities, model.dimensions, model.context_length) == (None, (), 384, None)
     assert model.can("embed")
+
+
+@pytest.mark.parametrize(
+    ("model", "wanted", "described"),
+    [
+        (MINILM, "embed_vision", "a model of type embedding with the ability embed; this call"),
+        (QWEN, "embed", "a model of type LLM with the abilities generate, chat, tools; this call"),
+        (RERANK, "rerank_vision", "a model of type rerank; this call"),
+    ],
+    ids=["one", "several", "none listed"],
+)
+def test_a_model_of_another_type_is_described_with_its_ability_or_abilities(model: ModelInfo, wanted, described):
+    assert described in str(wrong_type(model, [model], URL, wanted))
 
 
 # Asked of a server

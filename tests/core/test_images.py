@@ -125,7 +125,7 @@ def test_a_document_that_cannot_be_read_is_the_caller_s_error(mode, image, first
         ("jina-ocr", "edit", (RED, "a cat"), "needs an image editing model"),
         ("jina-ocr", "inpaint", (RED, BLUE, "a cat"), "needs an inpainting model"),
         ("tiny-sd", "ocr", (RED,), "needs an OCR model. Running OCR models: jina-ocr"),
-        ("whisper", "generate", ("a cat",), "of type audio with the abilities audio2text"),
+        ("whisper", "generate", ("a cat",), "of type audio with the ability audio2text"),
         ("tiny-chat", "ocr", (RED,), "of type LLM"),
     ],
     ids=["generate", "edit", "inpaint", "ocr", "sound", "chat"],

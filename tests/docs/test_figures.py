@@ -9,7 +9,10 @@ from tests.docs.conftest import ROOT
 
 @pytest.mark.parametrize(
     ("page", "heading", "measured"),
-    [("performance.md", "## Under load", "LOAD.md"), ("clusters.md", "## One replica or two", "CLUSTER.md")],
+    [
+        ("performance.md", "## Under load", "LOAD.md"),
+        ("clusters.md", "## Throughput with one and two replicas", "CLUSTER.md"),
+    ],
 )
 def test_each_row_of_a_page_stands_in_what_was_measured(page: str, heading: str, measured: str) -> None:
     section = (ROOT / "docs" / page).read_text(encoding="utf-8").split(f"\n{heading}\n")[1].split("\n## ")[0]

@@ -15,7 +15,7 @@ from xinference_bridge.models.image import ImageHandle
 from xinference_bridge.models.rerank import RerankHandle
 from xinference_bridge.protocol.chat.request import ChatCall
 from xinference_bridge.protocol.media import data_url_of
-from xinference_bridge.protocol.model_info import ModelInfo
+from xinference_bridge.protocol.model_info import ModelInfo, abilities_of
 from xinference_bridge.protocol.smallest_use import FEWEST_STEPS, SMALLEST_SIZE, second_of_silence, white_image
 
 _Try = Callable[[XinferenceConnection, ModelInfo, CallOptions], str]
@@ -25,7 +25,7 @@ def ask_one_thing(connection: XinferenceConnection, model: ModelInfo, options: C
     """Send the smallest request for this kind of model, and describe the result. Raises what the call raises."""
     attempt = next((attempt for ability, attempt in _TRIES.items() if model.can(ability)), None)
     if attempt is None:
-        return f"not tried: this package does not support models with the abilities {', '.join(model.abilities)}"
+        return f"not tried: this package does not support models with the {abilities_of(model)}"
     return attempt(connection, model, options)
 
 

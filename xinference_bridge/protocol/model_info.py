@@ -178,10 +178,15 @@ def wrong_type(model: ModelInfo, running: list[ModelInfo], server_url: str, abil
     instead = f"Running {head}s{with_}{kind}: {_listed(able)}." if able else f"No {what} runs there."
     article = "an" if what[0] in "aeiouO" else "a"
     told = model.type == "LLM" or ability not in _WANTED or ability in MEDIA_ABILITIES
-    has = f" with the abilities {', '.join(model.abilities)}" if told and model.abilities else ""
+    has = f" with the {abilities_of(model)}" if told and model.abilities else ""
     needs = f"this call needs {article} {what}"
     msg = f"{model.uid!r} at {server_url} is a model of type {model.type}{has}; {needs}. {instead}"
     return XinferenceModelTypeError(msg, url=server_url, model_uid=model.uid)
+
+
+def abilities_of(model: ModelInfo) -> str:
+    """Return the model's abilities for a message: "ability ocr" or "abilities chat, vision"."""
+    return f"{'ability' if len(model.abilities) == 1 else 'abilities'} {', '.join(model.abilities)}"
 
 
 def _listed(models: Iterable[ModelInfo]) -> str:

@@ -35,7 +35,7 @@ from xinference_bridge.protocol.chat.result import ChatResult
 from xinference_bridge.protocol.chat.tags import Start
 from xinference_bridge.protocol.engines import Engine, engine_named, engines_with
 from xinference_bridge.protocol.http import JSON, Request
-from xinference_bridge.protocol.model_info import ModelInfo
+from xinference_bridge.protocol.model_info import ModelInfo, abilities_of
 
 _log = logging.getLogger(__name__)
 
@@ -282,8 +282,8 @@ def _refuse_media(messages: Sequence[WireMessage], model: ModelInfo) -> None:
     for kind in sorted(kinds):
         if _MEDIA_ABILITY[kind] not in able:
             msg = (
-                f"{model.uid!r} cannot take a content block of type {kind!r}: its abilities are "
-                f"{', '.join(model.abilities)}. Use a model with the ability {_MEDIA_ABILITY[kind]!r}."
+                f"{model.uid!r} cannot take a content block of type {kind!r}: it has the "
+                f"{abilities_of(model)}. Use a model with the ability {_MEDIA_ABILITY[kind]!r}."
             )
             raise XinferenceUnsupportedError(msg, model_uid=model.uid)
 
