@@ -42,7 +42,7 @@ demo: $(READY) ## Ask a chain and a document question, of a server if one answer
 
 test: $(READY) ## Run the tests on the recordings, with the network blocked (a minute)
 	@echo "Testing on the recordings in cassettes/, with the network blocked"
-	@$(BIN)/python -m pytest -n auto -m "not slow"
+	@FUZZ_EXAMPLES=12 $(BIN)/python -m pytest -n auto -m "not slow"
 
 test-all: $(READY) ## The same with the slow tests, which start processes or cut streams at every byte (3 min)
 	@echo "Testing on the recordings in cassettes/, with the network blocked, slow tests too"

@@ -77,6 +77,7 @@ def test_there_are_streams_of_every_kind():
         assert kind in everything, kind
 
 
+@pytest.mark.slow
 def test_between_two_events_a_decoder_is_as_new():
     for stream in every_stream():
         assert [event for block in blocks_of(stream) for event in decode(block)] == decode(stream), stream

@@ -201,6 +201,7 @@ def test_what_was_undecided_is_text_once_the_server_tells_reasoning_apart() -> N
     assert splitter.stop_reasoning() == [("text", "Hi </th")]
 
 
+@pytest.mark.slow
 def test_long_answers_take_time_in_step_with_their_length() -> None:
     # Quadratic, each of these would take minutes.
     for text in (" ", "\n<", "<tool_call>", "<think></think>", "x ", "{}"):

@@ -74,6 +74,7 @@ def _sink():
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_large_file_is_never_whole_in_memory(mode, tmp_path):
     large = tmp_path / "large.wav"
     large.write_bytes(ENGLISH.read_bytes())

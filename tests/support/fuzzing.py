@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ JSON = st.recursive(
 )
 DEEP = st.sampled_from([150, 300, 900]).map(lambda depth: json.loads("[" * depth + "]" * depth))
 FUZZ = settings(
-    max_examples=40,
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "40")),  # fewer in `make test`
     derandomize=True,
     deadline=None,
     database=None,
