@@ -87,6 +87,35 @@ def test_a_deadline_ends_a_tls_handshake_that_nobody_answers(server: FaultServer
         assert time.monotonic() - began < 2.5
 
 
+def trickling_handshake() -> tuple[socket.socket, str]:
+    """A server whose TLS record never ends: one byte every 20 ms. Its URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            sock, _ = listener.accept()
+            with sock:
+                sock.recv(65536)
+                sock.sendall(b"\x16\x03\x03\x40\x00\x02")  # a handshake record of 16 kB, with a ServerHello
+                for _ in range(400):
+                    sock.sendall(b"\x00")
+                    time.sleep(0.02)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener, f"https://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{"deadline": 0.3}, {"connect_timeout": 0.3, "max_retries": 0}], ids=str)
+def test_a_tls_handshake_that_trickles_is_bounded(server: FaultServer, mode: str, settings: dict[str, Any]):
+    listener, url = trickling_handshake()
+    with listener:
+        began = time.monotonic()
+        with pytest.raises(XinferenceTimeoutError):
+            ask(mode, connection_to(url, **settings), "embeddings")
+        assert time.monotonic() - began < 2.5
+
+
 TUNNELS = {
     "silence": (STALL,),
     "a byte at a time": trickle(*bytes_of(b"HTTP/1.1 200 " + b"O" * MANY)),

@@ -130,6 +130,26 @@ def test_a_certificate_is_trusted_by_its_bundle_or_not_checked_at_all(server, mo
 
 
 @needs_openssl
+def test_a_certificate_is_trusted_by_a_folder_of_them(server, mode, certificate, tmp_path):
+    shown = subprocess.run(
+        ["openssl", "x509", "-noout", "-subject_hash", "-in", str(certificate)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    # OpenSSL looks a certificate up by the hash of its subject, as `openssl rehash` names it.
+    (tmp_path / f"{shown.stdout.strip()}.0").write_bytes(certificate.read_bytes())
+    connection = connection_to(over_tls(server, certificate), verify=str(tmp_path))
+    check_good("embeddings", ask(mode, connection, "embeddings"))
+
+
+@needs_openssl
+def test_a_folder_without_the_certificate_trusts_nothing(server, mode, certificate, tmp_path):
+    with pytest.raises(XinferenceConnectionError, match="certificate as verify="):
+        ask(mode, connection_to(over_tls(server, certificate), verify=str(tmp_path), max_retries=0), "embeddings")
+
+
+@needs_openssl
 def test_an_unknown_certificate_is_refused_and_what_mends_it_is_said(server: FaultServer, mode: str, certificate):
     with pytest.raises(XinferenceConnectionError, match="certificate as verify=") as caught:
         ask(mode, connection_to(over_tls(server, certificate), max_retries=3), "embeddings")
