@@ -25,6 +25,7 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
     VideoBlock,
 )
+from pydantic import ValidationError
 
 from langchain_xinference_bridge import ChatXinference
 from langchain_xinference_bridge import XinferenceLLM as CompletionModel
@@ -95,15 +96,26 @@ LANGCHAIN: dict[str, tuple[dict[str, Any], str, str]] = {
     "v1 image in a file": ({"type": "image", "url": str(DATA / "red.png")}, "image_url", IMAGE),
     "openai image in a file": (openai("image_url", (DATA / "red.png").as_uri()), "image_url", IMAGE),
 }  # fmt: skip
+
+
+def opened(data: bytes) -> Any:
+    """The bytes as an open file, or as they are where llama-index-core takes no file, as 0.14.5 does not."""
+    try:
+        ImageBlock(image=BytesIO(data))
+    except ValidationError:
+        return data
+    return BytesIO(data)
+
+
 LLAMAINDEX: dict[str, tuple[Any, str, str]] = {
     "image bytes": (ImageBlock(image=PNG), "image_url", IMAGE),
-    "image of an open file": (ImageBlock(image=BytesIO(PNG)), "image_url", IMAGE),
+    "image of an open file": (ImageBlock(image=opened(PNG)), "image_url", IMAGE),
     "image path": (ImageBlock(path=DATA / "red.png"), "image_url", IMAGE),
     "image file url": (ImageBlock(url=(DATA / "red.png").as_uri()), "image_url", IMAGE),
     "image data url": (ImageBlock(url=IMAGE), "image_url", IMAGE),
     "image url": (ImageBlock(url=WEB), "image_url", WEB),
     "audio bytes": (AudioBlock(audio=WAV, format="wav"), "audio_url", SOUND),
-    "audio of an open file": (AudioBlock(audio=BytesIO(WAV), format="wav"), "audio_url", SOUND),
+    "audio of an open file": (AudioBlock(audio=opened(WAV), format="wav"), "audio_url", SOUND),
     "video bytes": (VideoBlock(video=MP4, video_mimetype="video/mp4"), "video_url", FILM),
     "video url": (VideoBlock(url=WEB), "video_url", WEB),
 }
@@ -127,7 +139,7 @@ REFUSED: dict[str, Any] = {
     "ThinkingBlock": ThinkingBlock(content="hm"),
     "ToolCallBlock": ToolCallBlock(tool_name="t", tool_kwargs={}),
     "empty ImageBlock": ImageBlock(),
-    "empty AudioBlock": AudioBlock(audio=BytesIO(b"")),
+    "empty AudioBlock": AudioBlock(audio=opened(b"")),
     "empty VideoBlock": VideoBlock(),
 }
 

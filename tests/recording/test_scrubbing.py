@@ -174,7 +174,7 @@ def test_a_field_named_token_is_left_alone_where_it_is_a_word_of_an_answer():
         "      set-cookie:\n      - a=b",
         f'"{KEY}"',
         f"Bearer {'q' * 20}",
-        jwt(60),
+        pytest.param(jwt(60), id="a JWT"),
         f"{HOME}.cache",
         f"file://{HOME}model",
         f'"{SLASH}home{SLASH}ada"',

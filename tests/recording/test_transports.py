@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import aiohttp
 import pytest
 import requests
+from urllib3.connectionpool import HTTPConnectionPool
 
 from tests.recording.tools import CHAT, post, replaying
 from tests.support.lab import REPLAY
-from xinference_bridge.testing import open_recording
+from xinference_bridge.testing import SecretInRecordingError, open_recording
 
 STREAM = "".join(f'data: {{"delta": "{word}"}}\r\n\r\n' for word in ("Grüß", "dich,", "世界")) + "data: [DONE]\r\n\r\n"
 
@@ -64,6 +65,16 @@ async def test_64_posts_from_one_event_loop_are_all_recorded_and_none_escapes_th
         assert await sixty_four() == answers
     assert not recording.unplayed
     assert server.seen == []
+
+
+@pytest.mark.fault_server
+def test_a_recording_that_cannot_be_written_leaves_no_patch_behind(record, server, tape):
+    plain = HTTPConnectionPool.ConnectionCls
+    server.answers[CHAT] = ("application/json", b'{"text": "Bearer qqqqqqqqqqqqqqqqqqqqqqqq"}')
+    with pytest.raises(SecretInRecordingError):
+        record(post, server.url, {})
+    assert HTTPConnectionPool.ConnectionCls is plain
+    assert not tape.exists()
 
 
 @pytest.mark.fault_server

@@ -10,6 +10,7 @@ import copy
 import difflib
 import json
 import threading
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from xinference_bridge.testing.server import CREDENTIALS_LINE, REPLAY, RecordedS
 from xinference_bridge.testing.vcr_fixes import fix_vcrpy
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
 
     from vcr.request import Request
 
@@ -101,9 +102,17 @@ class Recording(Cassette):  # type: ignore[misc]
             ]
 
     def _save(self, force: bool = False) -> None:
+        """Leave it to `write`: where writing fails, vcrpy never takes its patches back."""
+
+    def write(self) -> None:
+        """Write what was recorded, if it is to be kept.
+
+        Raises:
+            SecretInRecordingError: The search for secrets found one.
+        """
         if not self.keep:
             return
-        super()._save(force)
+        super()._save()
         if not self.data:
             Path(self._path).unlink(missing_ok=True)
 
@@ -142,7 +151,8 @@ class _Utf8Files(FilesystemPersister):  # type: ignore[misc]
         path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def open_recording(path: Path, server: RecordedServer, *, record: bool) -> AbstractContextManager[Recording]:
+@contextmanager
+def open_recording(path: Path, server: RecordedServer, *, record: bool) -> Iterator[Recording]:
     """Return a context in which HTTP requests are answered from a recording, each recorded response once.
 
     Inside it every request of `requests`, `urllib3`, `aiohttp` and `httpx` in this process is matched by method, path,
@@ -170,4 +180,10 @@ def open_recording(path: Path, server: RecordedServer, *, record: bool) -> Abstr
         decode_compressed_response=record,
         allow_playback_repeats=False,
     )
-    return Recording.use(scrubber=scrubber, **config)  # type: ignore[no-any-return]
+    recording: Recording | None = None
+    try:
+        with Recording.use(scrubber=scrubber, **config) as recording:
+            yield recording
+    finally:
+        if recording is not None:
+            recording.write()
