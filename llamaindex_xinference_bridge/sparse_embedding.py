@@ -65,6 +65,18 @@ class XinferenceSparseEmbedding(ServedModelFields, BaseSparseEmbedding):
         """
         return "XinferenceSparseEmbedding"
 
+    def to_payload(self) -> dict[str, Any]:
+        """Return what traces show of this model. llama-index-core before 0.14.23 has no such method.
+
+        Returns:
+            The class, the model's UID and the batch size; no credential.
+        """
+        return {
+            "class_name": self.class_name(),
+            "model_name": self.model_name,
+            "embed_batch_size": self.embed_batch_size,
+        }
+
     def as_qdrant_function(self, texts: list[str]) -> tuple[list[list[int]], list[list[float]]]:
         """Return the token ids and weights of texts, in the form that `QdrantVectorStore` expects.
 
