@@ -75,9 +75,9 @@ class ProbePermit(Permit):
 class KeyGate(CredentialGate):
     """The gate of an API key.
 
-    A caller that waits longer than PROBE_PATIENCE for a slow probe makes the gate send one light request of
-    its own with `get`, on a daemon thread (without `get`, callers keep waiting). This also frees a sync caller that
-    blocks the event event event event event loop on which the probe is awaited.
+    If a caller waits longer than PROBE_PATIENCE for a slow probe, the gate sends one light request
+    with `get`, on a daemon thread (without `get`, callers keep waiting). This also frees a sync caller that blocks the
+    event loop on which the probe is awaited.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from xinference_bridge.client.transport.call import Call
 
-#: aiohttp warns of bytes that are longer (3.14.5).
+#: aiohttp warns about longer bytes (3.14.5).
 _LARGE_BODY = 2**20
 #: How long to wait for the end of a stream after `[DONE]`, so that its socket can be reused.
 _GRACE_SECONDS = 0.2
@@ -189,7 +189,7 @@ class AiohttpStream:
 
 
 def _sendable(body: bytes | None) -> bytes | io.BytesIO | None:
-    """Return the body as aiohttp takes it: a large one in pieces, or it warns that the event loop is blocked."""
+    """Return the body for aiohttp. A large one is sent in pieces; otherwise aiohttp warns of a blocked event loop."""
     return io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY else body
 
 
@@ -235,7 +235,7 @@ def _while_opening(call: Call, failure: BaseException, *, stale: bool) -> Xinfer
 
 
 def _one_line(text: str) -> str:
-    # aiohttp points with a caret below the place: "Invalid HTTP version:\n\n  b'SSH-…'\n    ^".
+    # aiohttp marks the position with a caret below it: "Invalid HTTP version:\n\n  b'SSH-…'\n    ^".
     return " ".join(text.replace("^", " ").split())
 
 
