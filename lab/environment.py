@@ -76,8 +76,8 @@ def _ensure_base(version: str) -> Path:
         )
         _run([str(python), "-m", "pip", "install", "-r", str(requirements)], out, log, "pip install")
         if "torchvision" not in requirements.read_text():
-            # From an index it is built for CUDA's torch; beside a CPU build its import fails with "operator
-            # torchvision::nms does not exist", and transformers' BERT with it. It comes through timm, for vision alone.
+            # The package index has a build for CUDA's torch. With a CPU build of torch its import fails with "operator
+            # torchvision::nms does not exist", and so does transformers' BERT. timm depends on it, only for vision.
             _run([str(python), "-m", "pip", "uninstall", "--yes", "torchvision", "timm"], out, log, "pip uninstall")
     (folder / _COMPLETE).touch()
     say(f"installed in {time.monotonic() - started:.0f} s")

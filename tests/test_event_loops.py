@@ -33,7 +33,7 @@ def _no_blocking_call():
     gates.reset()
 
 
-async def test_the_guard_stands():
+async def test_the_guard_is_active():
     with pytest.raises(BlockingError):
         Path.cwd()
 

@@ -146,7 +146,7 @@ def test_every_setting_that_has_an_option_is_known_and_a_servers_password_is_lef
     assert with_option_names(said) == said
 
 
-def test_nobody_there_is_said_in_the_words_of_the_options(monkeypatch):
+def test_a_refused_connection_names_the_options(monkeypatch):
     monkeypatch.setattr(container, "inside_container", lambda: False)
     ran = run("models", "-e", f"http://127.0.0.1:{unused_port()}")
     assert "--server-url (or XINFERENCE_ENDPOINT)" in ran.err

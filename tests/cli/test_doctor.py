@@ -345,7 +345,7 @@ def test_a_model_that_this_package_cannot_call_is_named(server):
         ),
     ],
 )
-def test_models_of_sound_and_images_are_asked_for_the_least(server, path, answer, words, sent):
+def test_audio_and_image_models_get_the_smallest_request(server, path, answer, words, sent):
     kind, ability = ("audio", "audio2text") if "audio" in path else ("image", "text2image")
     says(xinference(server, model("m", kind, model_ability=[ability])), path, answer)
     status, steps = examine("--server-url", server.url)

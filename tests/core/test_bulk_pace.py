@@ -76,7 +76,7 @@ def test_a_failure_is_told_before_the_answers_that_wait_for_it_are_all_in(mode: 
     assert len(asked) < 20
 
 
-def test_no_more_texts_are_read_than_twice_the_requests_under_way():
+def test_no_more_texts_are_read_than_twice_the_requests_in_flight():
     read = 0
 
     def texts() -> Iterator[str]:

@@ -176,7 +176,7 @@ def test_a_call_that_the_server_left_in_the_reasoning_is_called(thought: str, ca
         assert result.finish_reason == "tool_calls"
 
 
-def test_words_that_the_server_told_apart_are_the_answers_own() -> None:
+def test_channel_names_in_separated_text_are_content() -> None:
     reader = ChatAccumulator(tools=TOOLS, family="gpt-oss")
     reader.feed(chunk({"content": None, "reasoning_content": "Hm."}))
     for piece in ("analysis", " of it"):

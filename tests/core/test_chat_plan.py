@@ -277,7 +277,7 @@ def test_a_misspelt_parameter_is_refused_with_the_right_one():
 
 
 @pytest.mark.parametrize("where", parameters.OPEN)
-def test_what_stands_in_an_open_place_is_sent_as_it_is(where: str):
+def test_extra_parameters_are_sent_unchanged(where: str):
     assert parameters.merged(parameters.CHAT, {"top_k": 1, where: {"mirostat_tau": 5, "top_k": 2}}, where="X") == {
         "mirostat_tau": 5,
         "top_k": 2,

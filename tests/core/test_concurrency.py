@@ -188,7 +188,7 @@ class Gauge:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_no_more_than_max_concurrency_are_under_way(server: FaultServer, mode: str):
+def test_no_more_than_max_concurrency_are_in_flight(server: FaultServer, mode: str):
     gauge = Gauge(server)
     connection = connection_to(server, max_concurrency=3)
 

@@ -62,7 +62,7 @@ def test_a_pasted_url_is_read_as_it_is_meant(pasted: str, meant: str):
         "unix:///run/x",
     ],
 )
-def test_what_is_no_url_is_refused_by_name(broken: str):
+def test_an_invalid_url_is_refused_by_name(broken: str):
     with pytest.raises(XinferenceConfigurationError, match="server_url"):
         XinferenceConnection(broken)
 

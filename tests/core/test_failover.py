@@ -278,7 +278,7 @@ def test_fallbacks_are_part_of_what_a_connection_is():
         ([XinferenceConnection("http://b:2", fallbacks=["http://c:3"])], "must not have fallbacks itself"),
     ],
 )
-def test_what_is_no_fallback_is_named(fallbacks, words):
+def test_an_invalid_fallback_is_named(fallbacks, words):
     with pytest.raises(XinferenceConfigurationError, match=words):
         XinferenceConnection("http://a:1", fallbacks=fallbacks)
 
@@ -326,7 +326,7 @@ def test_a_rest_has_an_end():
     assert names(servers) == ["a", "b"]
 
 
-def test_when_all_rest_all_are_asked():
+def test_if_all_servers_are_skipped_all_are_tried():
     servers = Servers(["a", "b"], Clock())
     for server in servers.in_turn():
         server.failed()

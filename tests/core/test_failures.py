@@ -240,7 +240,7 @@ def test_the_picture_at_the_top_of_the_file_names_every_error():
     assert [kind.__name__ for kind in tree() if kind.__name__ not in e.__doc__] == []
 
 
-def test_filling_in_keeps_what_is_known():
+def test_fill_keeps_known_values():
     error = e.XinferenceServerError("words", url="known")
     error.fill(url="other", model_uid="m", request_id="id")
     assert (error.url, error.model_uid, error.request_id) == ("known", "m", "id")

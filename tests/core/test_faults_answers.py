@@ -56,7 +56,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize("refusal", REFUSED.values(), ids=REFUSED)
-def test_what_would_be_refused_again_is_not_asked_again(server: FaultServer, mode: str, what: str, refusal):
+def test_permanent_errors_are_not_retried(server: FaultServer, mode: str, what: str, refusal):
     answer, kind, words = refusal
     server.on(PATHS[what], answer)
     with pytest.raises(kind, match=words) as caught:

@@ -78,7 +78,7 @@ def test_silence_before_the_headers_ends_at_the_timeout(server: FaultServer, mod
     assert server.wait_for(lambda: len(server.hang_ups) == 1)
 
 
-def test_what_is_no_http_is_named_and_not_tried_again(server: FaultServer, mode: str, what: str):
+def test_a_response_that_is_not_http_is_named_and_not_retried(server: FaultServer, mode: str, what: str):
     server.on(PATHS[what], (b"SSH-2.0-OpenSSH_9.6\r\n", CLOSE))
     with pytest.raises(XinferenceProtocolError, match="HTTP"):
         ask(mode, connection_to(server, max_retries=3), what)

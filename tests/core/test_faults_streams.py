@@ -46,7 +46,7 @@ def test_without_done_a_finished_answer_is_whole(server: FaultServer, mode: str,
 
 
 @pytest.mark.parametrize("ending", [RESET, CLOSE, STALL])
-def test_what_happens_after_done_is_nobodys_matter(server: FaultServer, mode: str, what: str, ending):
+def test_anything_after_done_is_ignored(server: FaultServer, mode: str, what: str, ending):
     events = events_of(good(what))
     if b"[DONE]" not in events[-1]:
         events.append(chunk(b"data: [DONE]\r\n\r\n"))

@@ -217,7 +217,7 @@ class TestWaiting:
         assert waited(mode, connection_to(server), "tiny-chat", 20).uid == "tiny-chat"
         assert {request.path for request in server.requests} == {"/v1/models/tiny-chat"}
 
-    def test_who_never_comes_up_is_told_with_the_last_answer(self, server: FaultServer, mode):
+    def test_a_model_that_never_becomes_ready_times_out_with_the_last_response(self, server: FaultServer, mode):
         began = time.monotonic()
         with pytest.raises(
             XinferenceTimeoutError, match=r"'nope' was not ready within 0\.3 s.*running: minilm|Running models"

@@ -102,7 +102,7 @@ def test_every_request_carries_an_id_of_its_own(server: FaultServer, mode: str, 
     assert len(set(ids)) == len(ids) >= 2
 
 
-def test_two_asks_use_one_connection(server: FaultServer, mode: str):
+def test_several_calls_use_one_socket(server: FaultServer, mode: str):
     def twice():
         connection = connection_to(server)
         if mode == "sync":

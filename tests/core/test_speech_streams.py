@@ -58,7 +58,7 @@ def test_a_stream_that_breaks_off_is_told(server, mode):
 
 
 @pytest.mark.parametrize("verb", ["speak", "stream_speech"])
-def test_what_is_no_sound_is_not_taken_for_it(server, mode, verb):
+def test_a_response_that_is_not_audio_is_refused(server, mode, verb):
     server.on(PATH, http(200, b"<html>Welcome</html>", kind="text/html"))
     with pytest.raises(XinferenceProtocolError, match="Welcome"):
         call(mode, connection_to(server).audio("m"), verb, "Hi.")

@@ -20,7 +20,7 @@ def test_no_other_page_says_how_to_install_the_package():
     assert [name for name in elsewhere if name not in _OWN_WORDS] == []
 
 
-def test_the_readme_says_the_same():
+def test_the_readme_has_the_same_install_instructions():
     [said] = re.findall(
         r"\[start:all\] -->\n(.*?)<!-- --8<-- \[end:all\]", INCLUDES.read_text(encoding="utf-8"), re.DOTALL
     )

@@ -71,7 +71,7 @@ def test_an_error_is_told_once_with_the_reason_below_it():
     assert told.value.__suppress_context__
 
 
-def test_what_is_not_the_cores_passes_as_it_is():
+def test_errors_of_other_packages_pass_unchanged():
     with pytest.raises(KeyError), translated_errors:
         raise KeyError("x")
 

@@ -137,7 +137,7 @@ def test_an_image_by_its_url_in_every_form(block):
     assert sent(block) == [{"type": "image_url", "image_url": {"url": "http://e.org/a.png"}}]
 
 
-def test_what_openai_says_beside_an_image_is_kept():
+def test_other_openai_fields_of_an_image_block_are_kept():
     block = {"type": "image_url", "image_url": {"url": "http://e.org/a.png", "detail": "low"}}
     assert sent(block) == [block]
 

@@ -118,7 +118,7 @@ def test_the_value_is_found_wherever_the_engine_put_it(message, schema):
     ],
 )
 @pytest.mark.parametrize("schema", [Person, PersonDict, JSON_SCHEMA], ids=["pydantic", "typeddict", "json schema"])
-def test_what_is_not_of_the_schema_says_so(message, why, schema):
+def test_an_answer_outside_of_the_schema_raises(message, why, schema):
     with pytest.raises(XinferenceStructuredOutputError, match=why) as failed:
         read(message, schema)
     assert isinstance(failed.value, (OutputParserException, XinferenceUnsupportedError))

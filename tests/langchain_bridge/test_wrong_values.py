@@ -99,7 +99,7 @@ def test_another_package_s_word_for_the_address_is_an_error_that_names_ours(kind
 
 @pytest.mark.parametrize("kind", CLASSES)
 @pytest.mark.parametrize("door", DOORS)
-def test_what_says_nothing_is_accepted_and_dropped(kind, door: str):
+def test_default_values_are_accepted_and_dropped(kind, door: str):
     for name, value in (("n", 1), ("n", None), ("logit_bias", {}), ("logit_bias", None)):
         model = model_of(kind, **through(door, name, value))
         assert model.stated_parameters().get("model_kwargs", {}) == {}

@@ -81,7 +81,7 @@ def test_a_streamed_completion_is_the_whole_one(either_llm):
 
 
 @pytest.mark.server
-async def test_what_is_awaited_is_what_is_called(either_llm):
+async def test_async_calls_return_the_same_as_sync_calls(either_llm):
     called = await asyncio.to_thread(either_llm.chat, asked(COUNT))
     awaited = await either_llm.achat(asked(COUNT))
     assert awaited.message == called.message

@@ -72,7 +72,7 @@ class TestTheFile:
         shared.accepted("a")
         assert shared.begin("a").verdict == "go"
 
-    def test_counts_refusals_that_were_under_way_together_as_one_step(self, tmp_path):
+    def test_counts_concurrent_refusals_as_one_step(self, tmp_path):
         shared = shared_by(tmp_path, FakeClock())
         assert [shared.refused("a") for _ in range(5)] == [60] * 5
 
@@ -95,7 +95,7 @@ class TestTheFile:
         clock.pass_(301)
         assert shared.begin("20").verdict == "go"
 
-    def test_lets_no_more_keys_be_under_way_than_may_be_refused(self, tmp_path):
+    def test_limits_the_keys_in_flight_to_those_that_may_be_refused(self, tmp_path):
         shared = shared_by(tmp_path, FakeClock())
         assert [shared.begin(str(key)).verdict for key in range(10)] == ["go"] * 8 + ["wait"] * 2
 
