@@ -1,4 +1,4 @@
-"""Nothing of ours blocks an event loop: BlockBuster raises on a blocking call that is made in a running one.
+"""The package never blocks an event loop: BlockBuster raises on a blocking call in a running loop.
 
 `langgraph dev` runs graphs under the same guard.
 """

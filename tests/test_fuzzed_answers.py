@@ -1,4 +1,4 @@
-"""Whatever a server answers, at any endpoint and through either framework: an answer, or an XinferenceError."""
+"""Any response of a server, at any endpoint and through either framework, gives an answer or an XinferenceError."""
 
 from __future__ import annotations
 

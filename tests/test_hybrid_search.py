@@ -1,4 +1,4 @@
-"""Dense and sparse vectors of one model in Qdrant's hybrid search, which takes our classes as they are."""
+"""Dense and sparse vectors of one model in Qdrant's hybrid search, which accepts these classes directly."""
 
 # mypy: no-check-untyped-defs
 

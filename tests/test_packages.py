@@ -1,4 +1,4 @@
-"""What each package needs when it is imported, and what it does without; each import in an interpreter of its own."""
+"""Which modules each package imports, and which it does not need; each import runs in a separate interpreter."""
 
 from __future__ import annotations
 

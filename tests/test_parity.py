@@ -1,4 +1,4 @@
-"""One scenario through both bridges, on one connection and one exchange: the same request, the same said of its answer.
+"""One scenario through both bridges on one connection and one exchange: the same request, the same answer.
 
 The first bridge asks the server; an equal request of the second gets what the server said to the first. So a bridge
 that asks in other words is found by the exchange that is one too many.

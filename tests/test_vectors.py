@@ -1,4 +1,4 @@
-"""Vectors and rankings of every kind through both bridges, sync and async, against a server that says what it got."""
+"""Vectors and rankings of every kind through both bridges, sync and async, with a server that echoes its requests."""
 
 # mypy: no-check-untyped-defs
 

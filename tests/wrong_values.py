@@ -1,4 +1,4 @@
-"""Each parameter with values that it does not take, for the tests of both bridges."""
+"""Each parameter with invalid values, for the tests of both bridges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command's tests share: no verdict of another test, no `.env` of the folder, a server that can be told."""
+"""Shared fixtures of the command's tests: no state of other tests, no `.env` of the folder, a configurable server."""
 
 from __future__ import annotations
 

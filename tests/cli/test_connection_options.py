@@ -1,4 +1,4 @@
-"""The options that say how to reach the server, and errors in the words of the options."""
+"""The options for the connection to the server, and errors that name the options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of a conversation: what is set is checked, what was said is saved, typed lines are kept."""
+"""The commands of a conversation: parameters are checked, conversations are saved, typed lines are kept."""
 
 from __future__ import annotations
 

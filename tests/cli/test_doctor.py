@@ -1,4 +1,4 @@
-"""The doctor names what is wrong at the step where it goes wrong, and says what to do next."""
+"""The doctor names the problem at the step that fails, and the next step to fix it."""
 
 from __future__ import annotations
 

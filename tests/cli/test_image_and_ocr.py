@@ -1,4 +1,4 @@
-"""`image` and `ocr`: images drawn into files, and documents read."""
+"""`image` and `ocr`: images are written to files, and documents are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`speak`: a text read aloud into a file."""
+"""`speak`: a text is spoken into an audio file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the command in this process or in one of its own, and lets a server say what a Xinference says."""
+"""Runs the command in this process or a separate one, and a server that answers like Xinference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chunks and bodies of chat answers as servers write them, and what the reader makes of them, checked to agree."""
+"""Chunks and bodies of chat answers as servers write them, and the parser's results, checked to agree."""
 
 from __future__ import annotations
 

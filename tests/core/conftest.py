@@ -1,4 +1,4 @@
-"""What the core's tests share: a server that answers as a real one did, until a test breaks it."""
+"""Shared fixtures of the core's tests: a server that answers like a real one until a test breaks it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One call of a handle for sound or images, sync or async."""
+"""One call of an audio or image handle, sync or async."""
 
 from __future__ import annotations
 

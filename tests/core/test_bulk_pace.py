@@ -1,4 +1,4 @@
-"""Many texts in batches: in order, no more under way than may be, fewer while the server is overloaded."""
+"""Many texts in batches: in order, with a limit on concurrent requests, fewer while the server is overloaded."""
 
 from __future__ import annotations
 

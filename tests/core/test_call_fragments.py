@@ -1,4 +1,4 @@
-"""Fragments of tool calls, numbered in every way that servers were reported to, also cut at every place."""
+"""Fragments of tool calls, numbered in every way that was reported for servers, and split at every position."""
 
 from __future__ import annotations
 

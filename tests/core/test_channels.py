@@ -1,4 +1,4 @@
-"""gpt-oss: thoughts, calls and words in channels, with their special tokens and without, however they are cut."""
+"""gpt-oss: reasoning, calls and text in channels, with and without special tokens, split at any position."""
 
 from __future__ import annotations
 

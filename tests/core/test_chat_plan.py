@@ -1,4 +1,4 @@
-"""What goes on the wire for each engine, what is refused before, and what an answer is checked for. Pure."""
+"""The request for each engine, what is rejected before sending, and the checks of an answer. Pure."""
 
 from __future__ import annotations
 

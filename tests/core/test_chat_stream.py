@@ -1,4 +1,4 @@
-"""The reader of chat answers, against each way in which a server writes them."""
+"""The parser of chat answers, with every form in which servers write them."""
 
 from __future__ import annotations
 

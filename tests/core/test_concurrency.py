@@ -1,4 +1,4 @@
-"""Many callers at once: one login, one refresh, one wrong key on the wire, and never more requests than allowed."""
+"""Many concurrent callers: one login, one refresh, one request with a wrong key, and never more than allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a connection takes, equals, hides and carries. No server is asked."""
+"""A connection's arguments, equality, hidden secrets and copies. Sends no requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model's description is asked once, however many want it at the same moment."""
+"""A model's description is fetched once, however many callers need it at the same time."""
 
 from __future__ import annotations
 

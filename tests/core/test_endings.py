@@ -1,4 +1,4 @@
-"""How things end under attack: no deadlock, no wait at Ctrl-C, no socket and no warning left behind."""
+"""Shutdown under difficult conditions: no deadlock, no wait at Ctrl-C, no open socket and no warning."""
 
 from __future__ import annotations
 

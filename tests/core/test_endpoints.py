@@ -1,4 +1,4 @@
-"""Requests as they are written, and vectors, rankings and models as they are read; nothing missing, nothing made up."""
+"""Encodes requests and parses vectors, rankings and models; nothing is lost, nothing is invented."""
 
 from __future__ import annotations
 

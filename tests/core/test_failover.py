@@ -1,4 +1,4 @@
-"""Several servers: where a call goes when one cannot answer, and when it comes back."""
+"""Several servers: which one a call uses when one fails, and when it comes back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every answer of the server that says no, as the error it means and the words that help."""
+"""Every error response of the server becomes the matching error with a helpful message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that say no, or that are not what was asked for. Sync and async, whatever is asked.
+"""Error responses and unexpected responses, for every kind of call, sync and async.
 
 Bodies are those of a Xinference 4.1.0 (`recorded`), or of what stands in front of one.
 """

@@ -1,4 +1,4 @@
-"""A server that attacks: answers that trickle, are huge or are malformed. The same error in both transports."""
+"""A hostile server: slow, huge or malformed responses. Both transports raise the same error."""
 
 from __future__ import annotations
 

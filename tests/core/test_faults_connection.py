@@ -1,4 +1,4 @@
-"""Connections that fail: refused, unknown, reset, stalled, cut short. Sync and async, whatever is asked.
+"""Failing connections: refused, unknown host, reset, stalled, truncated. Every kind of call, sync and async.
 
 Each row of the matrix ends in the right typed error and in good time; nothing is lost, nothing made up.
 """

@@ -1,4 +1,4 @@
-"""A real server's answers, cut by a proxy before it: with `--live` alone, for what is recorded is cut elsewhere."""
+"""A real server's responses, truncated by a proxy. Only with `--live`; other tests truncate recorded responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams that break, stall, end without an end, or tell of an error amid the text. Sync and async.
+"""Streams that break off, stall, end early, or contain an error after some text. Sync and async.
 
 Whoever reads gets every piece that came, once, and then the whole or an error that holds the text so far.
 """

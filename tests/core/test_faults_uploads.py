@@ -1,4 +1,4 @@
-"""Uploads that nobody reads, tunnels that trickle, and requests that must not be sent twice: sync as async."""
+"""Uploads that the server does not read, slow tunnels, and requests that must not be sent twice. Sync and async."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which model is meant, whether it can do what is wanted, when it is ready; and what an opaque failure hides."""
+"""Finds a model, checks its abilities, waits until it is ready, and explains opaque failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files and private URLs in a chat: what is read here, what is refused, what is left to the server."""
+"""Files and private URLs in a chat: which are read locally, which are rejected, which are left to the server."""
 
 # mypy: no-check-untyped-defs
 

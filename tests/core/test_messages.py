@@ -1,4 +1,4 @@
-"""Messages that a beginner meets name the likely cause first, and end once."""
+"""Error messages that beginners see name the likely cause first, and end with one full stop."""
 
 from __future__ import annotations
 

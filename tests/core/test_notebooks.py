@@ -1,4 +1,4 @@
-"""What a notebook shows: running models as a table, and an error without the frames of the libraries."""
+"""Output in a notebook: running models as a table, and errors without the frames of libraries."""
 
 from __future__ import annotations
 

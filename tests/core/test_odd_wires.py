@@ -1,4 +1,4 @@
-"""What gateways do to a stream, and an error in each shape that hides under HTTP 200. Sync and async."""
+"""Changes that gateways make to a stream, and every form of an error with HTTP 200. Sync and async."""
 
 from __future__ import annotations
 

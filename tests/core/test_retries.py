@@ -1,4 +1,4 @@
-"""What is tried again and how often, how long it is waited, and what a stale connection costs: nothing."""
+"""Which requests are retried, how often, and after which wait; a stale connection does not cost a retry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sound streamed by the server: pings taken out, a broken stream named, an empty one too.
+"""Audio streamed by the server: pings are removed, broken and empty streams raise errors.
 
 No model of the lab streams; what a stream looks like is told in the server's code (sse-starlette's chunks and pings).
 """

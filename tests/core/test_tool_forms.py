@@ -1,4 +1,4 @@
-"""Tool calls in the text, against the server's own parsers: `python -m lab.oracle` writes what they read as data.
+"""Tool calls in the text, compared with the server's parsers: `python -m lab.oracle` writes their results as data.
 
 Content is compared word by word: white space beside a call belongs to the layout here, and to the text there.
 """

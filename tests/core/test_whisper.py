@@ -1,4 +1,4 @@
-"""Whisper on the lab hears what espeak-ng says; and what it answered is read alike, sync and async."""
+"""Whisper on the lab transcribes the speech of espeak-ng, and its responses are parsed the same, sync and async."""
 
 from __future__ import annotations
 

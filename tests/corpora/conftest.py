@@ -1,4 +1,4 @@
-"""A real lab behind a relay that counts, a real cluster of two workers, and the examples as users start them."""
+"""A real lab behind a counting relay, a real cluster of two workers, and the examples as users start them."""
 
 from __future__ import annotations
 

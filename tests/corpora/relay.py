@@ -1,4 +1,4 @@
-"""Stands between workers and lab: counts what is asked and by whom, and fails or waits where a test wants it."""
+"""A relay between workers and lab: counts requests by worker, and fails or waits when a test requires it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A corpus is embedded on two workers: each row once, and nothing again that is written, however the job ended."""
+"""A corpus is embedded on two workers: each row once, and no written row again, however the job ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the programs *before* of the pages on migration, each with the package that it was written for, on the lab.
+"""Runs the *before* programs of the migration pages on the lab, each with the package that it was written for.
 
 `make test-migration`. Not a test of pytest: the packages exclude each other, so each has an environment of its own.
 """

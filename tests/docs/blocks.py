@@ -1,4 +1,4 @@
-"""The blocks of code in a page, each with what the page's author says of it. Pure.
+"""The blocks of code in a page, each with its author's annotations. Pure.
 
 A comment on the line before a block, invisible to readers, says what is special about it:
 

@@ -1,4 +1,4 @@
-"""The tables on the pages that the code knows better than a writer: compared by a test, renewed by `make docs-tables`.
+"""The tables on the pages that are generated from the code: a test compares them, `make docs-tables` renews them.
 
 On a page such a table stands between `<!-- generated: NAME -->` and `<!-- end -->`.
 """

@@ -1,4 +1,4 @@
-"""Runs a page's Python as its reader would, one block after another, on the models of the lab.
+"""Runs a page's Python as a reader would, one block after another, on the lab's models.
 
 Pages speak of models as people run them. The lab's are tiny, so their UIDs are exchanged, on the way in and in what is
 printed, as are the server's address and the credentials.

@@ -1,4 +1,4 @@
-"""How to install the package is said in one place: what works before the first release, and what works after it."""
+"""One place explains how to install the package, before and after the first release."""
 
 from __future__ import annotations
 

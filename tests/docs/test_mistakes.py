@@ -1,4 +1,4 @@
-"""The page of beginner's mistakes shows what is really printed. `DOCS_RENEW=1` with this test writes the page anew."""
+"""The page of beginner's mistakes shows the real output. `DOCS_RENEW=1` with this test writes the page again."""
 
 from __future__ import annotations
 

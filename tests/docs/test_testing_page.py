@@ -1,4 +1,4 @@
-"""The page on testing: its files record an app's talk with a server, and replay it when the server is gone."""
+"""The page on testing: its files record an app's traffic with a server, and replay it without the server."""
 
 from __future__ import annotations
 

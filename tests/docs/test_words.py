@@ -1,4 +1,4 @@
-"""Phrases that no native engineer writes do not come back."""
+"""Phrases that are not idiomatic English do not come back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LangGraph agents on a real model: a tool is called, its result is used, token by token and at once."""
+"""LangGraph agents on a real model: a tool is called and its result is used, streamed and whole."""
 
 # LangChain types what it returns more widely than what a test knows of it.
 # mypy: no-check-untyped-defs

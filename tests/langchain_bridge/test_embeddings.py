@@ -1,4 +1,4 @@
-"""XinferenceEmbeddings: one vector a text, in order, many texts a request."""
+"""XinferenceEmbeddings: one vector per text, in order, many texts per request."""
 
 # LangChain types what it returns more widely than what a test knows of it.
 # mypy: no-check-untyped-defs

@@ -1,4 +1,4 @@
-"""What goes wrong is told once, as the core's error and as LangChain's matching one."""
+"""A failure is raised once, as the core's error and as LangChain's matching error."""
 
 # LangChain types what it returns more widely than what a test knows of it.
 # mypy: no-check-untyped-defs

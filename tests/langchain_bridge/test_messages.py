@@ -1,4 +1,4 @@
-"""LangChain's messages to the wire: every form of them, and what cannot be sent."""
+"""Converts LangChain's messages to requests: every form, and what cannot be sent."""
 
 # LangChain types what it returns more widely than what a test knows of it.
 # mypy: no-check-untyped-defs

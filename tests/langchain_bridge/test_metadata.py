@@ -1,4 +1,4 @@
-"""What is told beside the words: tokens, finish reason, names, logprobs, profile, counts."""
+"""The metadata of an answer: tokens, finish reason, names, logprobs, profile, counts."""
 
 # LangChain types what it returns more widely than what a test knows of it.
 # mypy: no-check-untyped-defs

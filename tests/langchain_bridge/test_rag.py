@@ -1,4 +1,4 @@
-"""Retrieval: embeddings in a vector store, a reranker behind it, an answer with its sources."""
+"""Retrieval: embeddings in a vector store, then a reranker, then an answer with its sources."""
 
 # LangChain types what it returns more widely than what a test knows of it.
 # mypy: no-check-untyped-defs

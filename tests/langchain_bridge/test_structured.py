@@ -1,4 +1,4 @@
-"""Structured output: every form of schema and method, what each engine is made to do, what is said when it fails."""
+"""Structured output: every form of schema and method, the request to each engine, and the errors."""
 
 # LangChain types what it returns more widely than what a test knows of it.
 # mypy: no-check-untyped-defs

@@ -1,4 +1,4 @@
-"""A wrong value is an error that names it, before anything is sent: when built, in `bind`, at each kind of call."""
+"""An invalid value raises an error with its name before sending: in the constructor, `bind` and each kind of call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Agents of LlamaIndex answering with tools, on an engine that parses tool calls and on one that writes them."""
+"""LlamaIndex agents with tools, on an engine that parses tool calls and on one that returns them as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The language model on a real server: whole and streamed, called and awaited, on both engines."""
+"""The language model on a real server: whole and streamed, sync and async, on both engines."""
 
 from __future__ import annotations
 

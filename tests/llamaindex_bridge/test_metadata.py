@@ -1,4 +1,4 @@
-"""What LlamaIndex reads of a model: asked of the server once, or stated."""
+"""The metadata of a model for LlamaIndex: fetched from the server once, or given by the user."""
 
 from __future__ import annotations
 

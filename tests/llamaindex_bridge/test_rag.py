@@ -1,4 +1,4 @@
-"""Retrieval over the example documents, as LlamaIndex's users build it: engines, chat, ingestion, evaluation."""
+"""Retrieval over the example documents, as LlamaIndex users build it: engines, chat, ingestion, evaluation."""
 
 from __future__ import annotations
 

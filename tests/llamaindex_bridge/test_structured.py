@@ -1,4 +1,4 @@
-"""Structured prediction: enforced by llama.cpp, taught and checked on transformers, never handed on unchecked."""
+"""Structured prediction: enforced by llama.cpp, requested in the prompt and validated on transformers."""
 
 from __future__ import annotations
 

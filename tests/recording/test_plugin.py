@@ -1,4 +1,4 @@
-"""A project of a user's, with nothing but the plugin: recorded on a small server, replayed without."""
+"""A user's project with only the plugin: recorded on a small server, replayed without it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written: readable, and without secrets or anything of the machine that recorded it."""
+"""Recordings are readable, and contain no secrets and no traces of the recording machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a suite runs under this one's conftest: recorded, replayed, live, and with the network blocked."""
+"""A test suite with this suite's conftest: recorded, replayed, live, and with the network blocked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A clock and a server's logins that do what a test says, and what is asked of gates."""
+"""A clock and a server's logins that a test controls, and helpers for gates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An API key: who may send it, who waits for its proof, and who is told that it was refused.
+"""An API key: who may send it, who waits for the first response, and who gets the rejection.
 
 The server is a fake here: these are states of time, which a real one cannot be asked to show.
 """

@@ -1,4 +1,4 @@
-"""One gate for each credential in a process; what its errors say, and that nothing shows a secret.
+"""One gate for each credential in a process, its error messages, and that nothing shows a secret.
 
 The server is a fake here: these are states of time, which a real one cannot be asked to show.
 """

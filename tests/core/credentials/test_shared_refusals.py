@@ -1,4 +1,4 @@
-"""Processes of one user share what they know of refused keys, so that together they stay below the server's ban."""
+"""The processes of one user share rejected keys, so that together they do not trigger the server's ban."""
 
 from __future__ import annotations
 
