@@ -61,7 +61,7 @@ def nodes() -> list[NodeWithScore]:
 
 DOCUMENTS = [Document(page_content=text) for text in TEXTS]
 CHAT, COMPLETE = "/v1/chat/completions", "/v1/completions"
-#: What is called, sync and async, the path whose answer is changed, and what a real server answered there.
+#: The call, sync and async, the path whose response is changed, and a real server's response there.
 CALLS: dict[str, tuple[Ask, Ask, str, str]] = {
     "LangChain chat": (lambda m: m["lc chat"].invoke("hi"), lambda m: m["lc chat"].ainvoke("hi"), CHAT, "chat"),
     "LangChain completion": (

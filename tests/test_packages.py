@@ -12,7 +12,7 @@ import pytest
 PACKAGES = ("xinference_bridge", "langchain_xinference_bridge", "llamaindex_xinference_bridge")
 FRAMEWORKS = ("langchain_core", "llama_index")
 
-# Stands for an environment where the distribution is not installed.
+# Simulates an environment in which the distribution is not installed.
 MISSING = """
 import sys
 

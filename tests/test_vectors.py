@@ -433,7 +433,7 @@ def test_what_cannot_be_ranked_is_named(mode, server, query, documents, words):
     assert not server.bodies("/v1/rerank")
 
 
-# What LlamaIndex is told, and what it keeps
+# LlamaIndex's events and cache
 
 
 @pytest.mark.parametrize("mode", MODES)

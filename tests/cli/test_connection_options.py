@@ -77,14 +77,14 @@ def test_the_doctor_ends_within_its_timeout_for_each_step(server, monkeypatch):
     server.on("/v1/cluster/auth", (Do.STALL,))
     begun = time.monotonic()
     ran = run("doctor", "--json", "-e", server.url, "--timeout", "0.3")
-    assert time.monotonic() - begun < 5  # without the option the look alone takes 10 s
+    assert time.monotonic() - begun < 5  # without the option, the check alone takes 10 s
     assert ran.out, ran.err
     (step,) = [step for step in json.loads(ran.out)["steps"] if step["status"] == "failed"]
     assert step["name"] == "Xinference"
     assert "0.3 s" in step["detail"]
 
 
-# In the words of the options
+# Errors name the options
 
 USAGE = [
     (["--timeout", "-3"], "--timeout: Input should be greater than 0"),

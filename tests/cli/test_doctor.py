@@ -176,7 +176,7 @@ def test_a_missing_credential_is_named(lab):
     assert "XINFERENCE_API_KEY" in steps["authentication"]["next_step"]
 
 
-# Wrong ways to the server
+# Wrong addresses
 
 
 def test_a_url_that_cannot_be_meant_is_the_first_to_fail():
@@ -394,7 +394,7 @@ def test_it_tells_what_the_engine_enforces(server, engine, abilities, facts, sta
     assert steps["enforced"]["facts"].items() >= facts.items()
 
 
-# As a person sees it
+# The report for people
 
 
 @pytest.mark.fault_server

@@ -33,7 +33,7 @@ def _short_backoff(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _nothing_left_of_other_tests():
-    """Verdicts on credentials and open sockets are kept for the whole process: each test starts without."""
+    """Start each test without the process-wide credential verdicts and open sockets."""
     gates.reset()
     yield
     clients.close_all()

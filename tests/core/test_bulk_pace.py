@@ -29,7 +29,7 @@ def embedded(
     concurrency: int,
     seen: Callable[[int], None] = lambda _: None,
 ) -> list[object]:
-    """What comes of `count` batches of one text, `answer`ed by their number; `seen` hears of each that is given."""
+    """Return the results of `count` batches of one text. `answer` gets their number, and `seen` each result."""
 
     def counted(given: list[object], result: object) -> None:
         given.append(result)

@@ -158,7 +158,7 @@ def test_channels_are_known_by_their_tokens_where_the_family_is_not_known(name: 
     ],
 )
 def test_a_call_that_the_server_left_in_the_reasoning_is_called(thought: str, call: str) -> None:
-    # What the parser of channels of 4.1.0 makes of a thought and a call: no channel of calls is known there.
+    # The result of 4.1.0's channel parser for reasoning and a call: it does not know a channel for calls.
     served = thought + call
     whole = chat_result_from_wire(
         {"choices": [{"index": 0, "message": {"content": "", "reasoning_content": served}, "finish_reason": "stop"}]},

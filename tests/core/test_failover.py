@@ -79,7 +79,7 @@ def test_a_server_that_cannot_answer_is_passed_over(server, second: FaultServer,
     server.on(PATHS[what], CANNOT_ANSWER[state])
     second.on(PATHS[what], good(what))
     check_good(what, ask(mode, fleet(server, second), what))
-    # A socket that may have been stale is tried once more: the description was answered over it.
+    # A possibly stale socket is used once more, because the description was received over it.
     assert len(server.seen(PATHS[what])) <= (2 if state == "hangs up" else 1)
 
 
@@ -283,7 +283,7 @@ def test_an_invalid_fallback_is_named(fallbacks, words):
         XinferenceConnection("http://a:1", fallbacks=fallbacks)
 
 
-# Which server rests, and for how long
+# Which server is skipped, and for how long
 
 
 class Clock:
@@ -306,7 +306,7 @@ def test_a_rest_grows_and_ends_with_one_trial():
     assert names(servers) == ["b", "a"]
     clock.now += FIRST_REST
     assert names(servers) == ["a", "b"]  # one call tries it
-    assert names(servers) == ["b", "a"]  # the others pass it over meanwhile
+    assert names(servers) == ["b", "a"]  # the others skip it meanwhile
     first.failed()
     clock.now += FIRST_REST
     assert names(servers) == ["b", "a"]

@@ -66,7 +66,7 @@ TABLE: dict[str, tuple[int, bytes | str, type[e.XinferenceError]]] = {
     ),
     "loading": (503, detail("Model is loading"), e.XinferenceModelLoadingError),
     "overload": (503, '{"error":{"message":"no replica","code":503}}', e.XinferenceServerError),
-    # A cluster whose worker was killed, 4.1.0: the first request after, and one until the supervisor missed it.
+    # A cluster whose worker was killed, 4.1.0: the first request after it, and one before the supervisor noticed it.
     "a replica dies": (
         500,
         detail("[address=127.0.0.1:17803, pid=4597] Remote server 127.0.0.1:51506 closed: Server may be closed"),
@@ -170,7 +170,7 @@ def test_an_error_event_has_the_error_of_an_answer_but_no_status(event: dict[str
     assert "500" not in found.message
 
 
-# Where nobody answers
+# Nothing listens
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])

@@ -74,7 +74,7 @@ def test_silence_before_the_headers_ends_at_the_timeout(server: FaultServer, mod
     with pytest.raises(XinferenceTimeoutError, match=r"sent nothing for 0\.1 s"):
         ask(mode, connection_to(server, max_retries=3), what, options=SHORT)
     assert time.monotonic() - began < 5
-    assert len(server.seen(PATHS[what])) == 1  # the server may still be at work: it is not asked twice
+    assert len(server.seen(PATHS[what])) == 1  # the server may still be working: the request is not repeated
     assert server.wait_for(lambda: len(server.hang_ups) == 1)
 
 
@@ -94,7 +94,7 @@ def test_hung_up_amid_the_body(server: FaultServer, mode: str, what: str, share:
     got = Streamed()
     with pytest.raises((XinferenceConnectionError, XinferenceStreamError)) as caught:
         ask(mode, connection_to(server, max_retries=3), what, got)
-    assert len(server.seen(PATHS[what])) == 1  # the work was done: asking again would do it twice
+    assert len(server.seen(PATHS[what])) == 1  # the work was done: a retry would do it twice
     assert text_of(answer).startswith(got.text)
     if isinstance(caught.value, XinferenceStreamError):
         assert caught.value.partial_text == got.text

@@ -66,7 +66,7 @@ def test_where_nothing_runs_that_is_said():
         (QWEN, ["chat", "generate", "tools"], ["vision", "embed", "rerank"]),
         (MINILM, ["embed", "embedding"], ["chat", "generate", "rerank"]),
         (RERANK, ["rerank"], ["chat", "embed"]),
-        (ModelInfo("old", "old", "LLM"), ["chat", "generate", "tools"], ["embed", "rerank"]),  # abilities not told
+        (ModelInfo("old", "old", "LLM"), ["chat", "generate", "tools"], ["embed", "rerank"]),  # abilities not reported
         (ModelInfo("base", "base", "LLM", ("generate",)), ["generate"], ["chat"]),
     ],
 )
@@ -81,7 +81,7 @@ def test_a_description_of_an_old_server_leaves_out_what_it_does_not_say():
     assert model.can("embed")
 
 
-# Asked of a server
+# On a server
 
 
 def checked(mode: str, connection: XinferenceConnection, *args, **named) -> ModelInfo:
@@ -130,7 +130,7 @@ class TestCheck:
             checked(mode, connection_to(f"http://127.0.0.1:{unused_port()}"), "minilm")
 
 
-# One look after an opaque failure
+# One lookup after an opaque failure
 
 
 LIES = {
@@ -234,7 +234,7 @@ class TestWaiting:
         assert len(server.requests) == 1
 
 
-# What is kept
+# The cache
 
 
 @pytest.mark.fault_server
@@ -250,7 +250,7 @@ def test_a_description_is_asked_once_and_forgotten_when_the_model_is_gone(server
     assert model.known_description() is None
 
 
-# The same of the lab
+# The same on the lab
 
 
 @pytest.mark.server

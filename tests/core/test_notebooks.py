@@ -32,8 +32,8 @@ def test_what_a_server_says_cannot_be_html_in_the_table():
 
 @pytest.fixture
 def shell(monkeypatch):
-    """An IPython of its own."""
-    # The shell puts a module of its own in __main__'s place, from which multiprocessing cannot start a process.
+    """A separate IPython."""
+    # The shell replaces __main__ with a module from which multiprocessing cannot start a process.
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     shell = InteractiveShell.instance()
     shell.colors = "nocolor"

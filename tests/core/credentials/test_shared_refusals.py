@@ -23,7 +23,7 @@ from xinference_bridge.client.auth.login import LoginGate
 from xinference_bridge.client.auth.shared_refusals import SharedRefusals
 
 USER = "ada"
-#: What one process does: it asks three times, whatever it is told.
+#: The script of one process: it sends three requests, whatever the responses.
 WORKER = """
 import sys
 from xinference_bridge import XinferenceConnection, XinferenceError

@@ -15,7 +15,7 @@ from xinference_bridge.client.auth.gate import UNAUTHORIZED, Clock, CredentialGa
 from xinference_bridge.client.auth.refusals import (
     MOST_REFUSALS,
     REFUSAL_WINDOW,
-    TOLD_ELSEWHERE,
+    REJECTED_ELSEWHERE,
     Refusal,
     ServerRefusals,
     refused_message,
@@ -140,7 +140,7 @@ class KeyGate(CredentialGate):
                 self._raise_while_resting(self._clock())
 
     def _refused_elsewhere(self, rest: float) -> XinferenceAuthenticationError:
-        message = refused_message(self.server_url, "key", rest) + TOLD_ELSEWHERE
+        message = refused_message(self.server_url, "key", rest) + REJECTED_ELSEWHERE
         return XinferenceAuthenticationError(message, url=self.server_url, status_code=UNAUTHORIZED)
 
     def _wait_for_other_processes(self, shared: SharedRefusals) -> Turn | None:

@@ -43,7 +43,7 @@ REFUSAL_WINDOW = 300.0
 MOST_REFUSALS = 8
 
 #: Appended to the message if this process did not send the credential itself.
-TOLD_ELSEWHERE = " Another process of this user was told so."
+REJECTED_ELSEWHERE = " Another process of this user received this response."
 
 
 def refused_message(server_url: str, means: Means, cool_down: float = COOL_DOWN) -> str:
