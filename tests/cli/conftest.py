@@ -28,7 +28,7 @@ def _as_if_just_started(monkeypatch: pytest.MonkeyPatch, tmp_path):
 
 @pytest.fixture
 def server():
-    """A server on a port of its own, which says what the test lets it say."""
+    """A server on a separate port, with responses that the test defines."""
     with fault_server() as running:
         yield running
 

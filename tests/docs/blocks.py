@@ -28,7 +28,7 @@ _COMMENT = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: where it stands (the line of its first line of code), what it is, and what is said of it."""
+    """A fenced block: its first line of code, its language and its annotations."""
 
     page: str
     line: int

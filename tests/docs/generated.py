@@ -78,7 +78,7 @@ def renewed(text: str) -> str:
 
 
 def main() -> None:
-    """Write the tables anew."""
+    """Write the tables again."""
     for path in pages():
         path.write_text(renewed(path.read_text(encoding="utf-8")), encoding="utf-8")
 

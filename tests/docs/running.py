@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.docs.blocks import Block
     from tests.support.lab import Lab
 
-#: What the pages call a model → the lab's model that stands for it.
+#: A model's name on the pages → the lab's model that replaces it.
 MODELS = {
     "qwen3": "tiny-chat",
     "qwen3-transformers": "tiny-chat-hf",
@@ -116,7 +116,7 @@ class Page:
 
 
 def _words(text: str) -> list[str]:
-    """What was printed, whatever the width of the lines: pages fold long ones."""
+    """Return the output independently of line widths, because pages wrap long lines."""
     return text.split()
 
 

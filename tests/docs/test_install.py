@@ -7,7 +7,7 @@ import re
 from tests.docs.conftest import ROOT
 
 INCLUDES = ROOT / "docs" / "includes" / "install.md"
-#: They tell how to install other packages beside this one, or speak of a version of it.
+#: These pages explain how to install other packages with this one, or mention a version of it.
 _OWN_WORDS = ("docs/includes/install.md", "docs/changelog.md")
 
 

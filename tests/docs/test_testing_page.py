@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-import langchain_xinference_bridge.chat_models  # noqa: F401 - once, and not anew in each of the inner runs
+import langchain_xinference_bridge.chat_models  # noqa: F401 - once, and not again in each inner run
 from tests.docs.blocks import blocks_of_file
 from tests.docs.conftest import ROOT
 from tests.support.echo_server import echo_server

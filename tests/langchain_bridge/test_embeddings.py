@@ -49,7 +49,7 @@ async def test_a_corpus_is_embedded_as_it_is_read(embeddings):
 
     stream = embeddings.embed_stream(corpus())
     next(stream)
-    assert len(read) < 30  # no more than is under way
+    assert len(read) < 30  # no more than is in flight
     assert len(list(stream)) == 39
     assert len([vector async for vector in embeddings.aembed_stream(corpus())]) == 40
 

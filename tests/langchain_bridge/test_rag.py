@@ -36,7 +36,7 @@ def documents():
 def retriever(connection):
     store = InMemoryVectorStore(XinferenceEmbeddings(model="minilm", connection=connection))
     store.add_documents(list(documents()))
-    # The lab's reranker is real but untrained: it keeps three of four, in an order of its own.
+    # The lab's reranker is real but untrained: it keeps three of four, in an arbitrary order.
     reranker = XinferenceRerank(model="tiny-rerank", connection=connection, top_n=3)
     return ContextualCompressionRetriever(
         base_compressor=reranker, base_retriever=store.as_retriever(search_kwargs={"k": 4})

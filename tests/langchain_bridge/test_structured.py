@@ -199,7 +199,7 @@ def test_a_refusal_quotes_an_unreadable_call():
 @pytest.mark.server
 @pytest.mark.parametrize("method", [None, "json_schema", "function_calling", "json_mode"])
 async def test_each_method_extracts_a_person(chat, method):
-    # Whatever the method: what an engine does not enforce is asked another way, and checked.
+    # For every method: what an engine does not enforce is requested in another way, and validated.
     model = chat.with_structured_output(Person, method=method)
     assert model.invoke(SENTENCE) == Person(**ADA)
     assert await model.ainvoke(SENTENCE) == Person(**ADA)

@@ -112,7 +112,7 @@ def test_parameters_of_a_call_come_before_the_model_s_and_none_unsets_nothing(ei
     answer = either_llm.complete(COUNT, max_tokens=5)
     assert TEN.startswith(answer.text)
     assert answer.additional_kwargs["finish_reason"] == "length"
-    assert either_llm.complete(COUNT, max_tokens=None).text == TEN  # the model's own 120
+    assert either_llm.complete(COUNT, max_tokens=None).text == TEN  # the model's default, 120
     assert either_llm.complete(COUNT, stop=", 4").text == "1, 2, 3"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import langchain_xinference_bridge.chat_models  # noqa: F401 - once, and not anew in each of the inner runs
+import langchain_xinference_bridge.chat_models  # noqa: F401 - once, and not again in each inner run
 from tests.recording.tools import KEY
 from xinference_bridge.testing import findings
 

@@ -229,7 +229,7 @@ def _while_opening(call: Call, failure: BaseException, *, stale: bool) -> Xinfer
             call.url, str(failure.os_error), in_container=container.inside_container()
         )
     if isinstance(failure, aiohttp.InvalidURL):
-        return XinferenceConfigurationError(f"{call.url} cannot be asked: {failure}", url=call.url)
+        return XinferenceConfigurationError(f"{call.url} cannot be requested: {failure}", url=call.url)
     why = str(failure) or type(failure).__name__
     return connection_errors.hung_up(call.url, why, request_id=call.request_id, stale_socket=stale)
 

@@ -221,7 +221,7 @@ def _broken(call: Call, reason: BaseException, watch: Watch) -> XinferenceError:
 
 
 def _unusable(call: Call, failure: BaseException) -> XinferenceConfigurationError:
-    return XinferenceConfigurationError(f"{call.url} cannot be asked: {failure}", url=call.url)
+    return XinferenceConfigurationError(f"{call.url} cannot be requested: {failure}", url=call.url)
 
 
 def _while_reading(call: Call, failure: BaseException) -> XinferenceError:
