@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure everything, print the table, write RESULTS.md and the chart. No number fails it."""
+"""`python -m benchmarks`: measure everything, print the table, write RESULTS.md and the chart. No result fails it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from benchmarks.work import OURS, Contenders
 from langchain_xinference_bridge import XinferenceEmbeddings
 from xinference_bridge import XinferenceConnection
 
-#: The environment of the peer that cannot share ours; `make bench` makes it.
+#: The environment of the peer that cannot be installed in ours; `make bench` creates it.
 PEER_PYTHON = ROOT / ".venv-bench-peer" / "bin" / "python"
 
 
 def main() -> None:
-    """One run."""
+    """Measure everything once."""
     run: Run = {"machine": machine(), "clock": CLOCK, "works": {}, "bounds": {}, "growth": {}, "in_flight": {}}
     with running_stub() as url:
         contenders = Contenders(url)
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _add_old_peer(url: str, row: Row) -> None:
-    """Its ratio to the floor was measured in its own process; ours to the same floor in this one."""
+    """Add the peer. Its ratio to the floor is measured in a separate process, ours to the same floor in this one."""
     if not PEER_PYTHON.exists():
         print(f"{goals.OLD} is not installed: left out")
         return
@@ -68,7 +68,7 @@ def _add_old_peer(url: str, row: Row) -> None:
 
 
 def _in_flight(url: str) -> Iterator[tuple[str, dict[str, float]]]:
-    """Texts a second, by replicas of the model and requests in flight."""
+    """Measure texts per second, by replicas of the model and requests in flight."""
     with XinferenceConnection(server_url=url, api_key=API_KEY) as connection:
         for replicas in (1, 2, 4):
             speeds = {}

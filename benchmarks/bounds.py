@@ -1,4 +1,4 @@
-"""What is bounded by itself and not by a peer: import and building, the first token, memory."""
+"""Measurements with absolute limits, not relative to a peer: import and construction, the first token, memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from xinference_bridge import XinferenceConnection
 _BUILDS = 200
 _PACED = 100
 
-#: What of langchain-core our package imports is imported first, so that only what is ours is timed.
+#: The modules of langchain-core that our package uses are imported first, so that only our package is timed.
 _IMPORT = """
 import importlib, subprocess, sys
 from benchmarks.harness import now
@@ -33,7 +33,7 @@ import langchain_xinference_bridge
 print(now() - began)
 """
 
-#: Resident memory after each thousand texts, in MB, in a process of its own.
+#: Resident memory after each thousand texts, in MB, in a separate process.
 _MEMORY = """
 import sys
 from langchain_xinference_bridge import XinferenceEmbeddings
@@ -50,7 +50,7 @@ for number, vector in enumerate(model.embed_stream(texts), 1):
         print(resident())
 """
 
-#: Resident memory that 20,000 vectors add, in bytes a number, in a process that has embedded before.
+#: Resident memory that 20,000 vectors add, in bytes per number, in a process that has embedded before.
 _ARRAY_MEMORY = """
 import sys
 from langchain_xinference_bridge import XinferenceEmbeddings
@@ -68,7 +68,7 @@ print((resident() - before) / vectors.size)
 
 
 def measure_bounds(url: str, loop: asyncio.AbstractEventLoop) -> Iterator[tuple[Bound, float]]:
-    """Each bound with what was measured."""
+    """Yield each bound with its measured value."""
     connection = XinferenceConnection(server_url=url, api_key=API_KEY)
     yield goals.IMPORT, statistics.median(float(_in_own_process(_IMPORT)) for _ in range(5))
     yield goals.BUILD, _build(url)
@@ -86,7 +86,7 @@ def _in_own_process(code: str, *arguments: str) -> str:
 
 
 def _build(url: str) -> float:
-    """Milliseconds to build one model; raises when one opens a socket."""
+    """Return the milliseconds to construct one model. Raise if it opens a socket."""
     opened: list[str] = []
     on = True
 
@@ -107,7 +107,7 @@ def _build(url: str) -> float:
 
 
 def _lateness(model: ChatXinference) -> float:
-    """Median milliseconds from the sending of a piece, whose text is the nanosecond, until the caller has it."""
+    """Return the median milliseconds until the caller has a piece. Its text is the nanosecond when it was sent."""
     late = [time.monotonic_ns() - int(chunk.text) for chunk in model.stream(PROMPT) if chunk.text]
     return statistics.median(late) / 1e6
 
@@ -118,9 +118,9 @@ async def _alateness(model: ChatXinference) -> float:
 
 
 def _memory_growth(url: str) -> float:
-    """Megabytes by which the second half of 200,000 texts needs more at its highest than the first half did.
+    """Return how many megabytes the peak in the second half of 200,000 texts is above that of the first half.
 
-    Highs are compared, because one look differs from the next by up to 13 MB: by the batches that are under way.
+    Peaks are compared, because single samples differ by up to 13 MB, depending on the batches in flight.
     """
     resident = [float(line) for line in _in_own_process(_MEMORY, url, API_KEY).split()]
     half = len(resident) // 2

@@ -1,4 +1,4 @@
-"""The chart of RESULTS.md, drawn from the newest run."""
+"""The chart in RESULTS.md, drawn from the newest run."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from benchmarks.report import CHART, Run
 
 _COLOURS = {"ours": "#2a7f62", goals.FLOOR: "#b9c4c0"}
 _PEER = "#a85a26"
-#: Where a bar's label no longer fits beside it, and where bars are cut off.
+#: The length at which a bar's label no longer fits next to it, and the length at which bars are cut off.
 _LONG, _LONGEST = 10.0, 14.0
 
 
 def draw(run: Run) -> None:
-    """A row for each kind of work: ours is 1, the bars of the others say how many times as long they take."""
-    mpl.rcParams["svg.hashsalt"] = "xinference-bridge"  # the same data draw the same file
+    """Draw a row for each kind of work. Ours is 1; the other bars show how many times as long the others take."""
+    mpl.rcParams["svg.hashsalt"] = "xinference-bridge"  # the same data gives the same file
     works = list(run["works"].items())
     figure = Figure(figsize=(9, 0.75 * len(works) + 1.2), layout="constrained")
     axes = figure.subplots()
@@ -28,7 +28,7 @@ def draw(run: Run) -> None:
         for contender, length in bars.items():
             axes.barh(place, length, height=0.85, color=_COLOURS.get(contender, _PEER))
             label = f"{contender} {length:.2g}×"
-            if length > _LONG:  # beside it there is no room, and perhaps no end: the label stands within
+            if length > _LONG:  # no room next to the bar, which may also be cut off: the label goes inside
                 label += " ▸" if length > _LONGEST else ""
                 axes.text(min(length, _LONGEST) - 0.1, place, label, ha="right", va="center", fontsize=7, color="white")
             else:

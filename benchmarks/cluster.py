@@ -1,4 +1,4 @@
-"""One replica against two: the same corpus through the same client, turn about, on a lab that is a cluster.
+"""Compares one replica with two: the same corpus through the same client, alternating, on a lab that is a cluster.
 
 `make lab CLUSTER=1`, then `make bench-cluster`. Writes benchmarks/CLUSTER.md.
 """

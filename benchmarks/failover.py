@@ -1,6 +1,6 @@
-"""Kills one of two servers under load and brings it back: what became of every call.
+"""Kills one of two servers under load and restarts it, and records the outcome of every call.
 
-`make lab`, then `make bench-failover`: starts a second, small lab, which is the first choice of the connection; the lab
+`make lab`, then `make bench-failover`: starts a second, small lab, which is the first server of the connection; the lab
 is its fallback. Writes benchmarks/FAILOVER.md and its figures as JSON. Takes about six minutes.
 """
 
@@ -31,12 +31,12 @@ from xinference_bridge import XinferenceConnection
 
 HERE = Path(__file__).parent
 MODELS = ("minilm", "tiny-rerank", "tiny-chat")
-#: Seconds with both servers, with the fallback alone, and with both again.
+#: Seconds with both servers, with only the fallback, and with both again.
 BEFORE, WITHOUT, AFTER = 20.0, 20.0, 20.0
 
 
 def main() -> None:
-    """Measure and write; the second lab is ended."""
+    """Measure, write the results, and stop the second lab."""
     if STATE.name == ".lab":
         sys.exit(
             "LAB_STATE must name another folder than that of the lab, which is not killed: use make bench-failover"
@@ -76,7 +76,7 @@ def _run(fallback: XinferenceConnection) -> tuple[list[Outcome], dict[str, float
         end_family(server.pid, patience=0)
         time.sleep(WITHOUT)
         marks["started again"] = load.now()
-        _write(list(load.outcomes), marks)  # in case it does not come back, as on a machine that is too busy
+        _write(list(load.outcomes), marks)  # in case the server does not come back, as on a machine that is too busy
         _bring_back(server, who)
         marks["models ready"] = load.now()
         marks["called again"] = watch.wait_until_called(load, patience=120.0)
@@ -90,7 +90,7 @@ def _run(fallback: XinferenceConnection) -> tuple[list[Outcome], dict[str, float
 
 
 def _bring_back(server: Server, who: dict[str, str]) -> None:
-    """Start the server with its old home and launch its models again, side by side."""
+    """Start the server with its old home and launch its models again, in parallel."""
     server = restart_server(server, ensure_environment(server.version))
     wait_until_it_answers(server)
     login = {"username": who["XINFERENCE_USERNAME"], "password": who["XINFERENCE_PASSWORD"]}
@@ -104,16 +104,16 @@ def _bring_back(server: Server, who: dict[str, str]) -> None:
 
 
 class _Watch:
-    """Looks whether the first server rests, four times a second."""
+    """Checks four times per second whether the first server is skipped."""
 
     def __init__(self, load: Load) -> None:
-        servers = load.connection.client.requests._servers  # noqa: SLF001 - what users need not see
+        servers = load.connection.client.requests._servers  # noqa: SLF001 - not public
         assert servers is not None
         self._first = servers._servers[0]  # noqa: SLF001 - as above
         self._stopped = threading.Event()
 
     def wait_until_called(self, load: Load, patience: float) -> float:
-        """Return when it has answered again, in seconds of the run."""
+        """Wait until the server has answered again. Return the time in seconds of the run."""
         until = time.monotonic() + patience
         while self._first.failing and time.monotonic() < until:
             self._stopped.wait(0.25)

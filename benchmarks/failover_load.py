@@ -1,4 +1,4 @@
-"""The load of `failover.py`: every kind of call, sync and async, through both bridges, over one connection."""
+"""The load for `failover.py`: every kind of call, sync and async, through both bridges, over one connection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xinference_bridge import XinferenceConnection, XinferenceError
 
 QUESTION, STORY = "What is the capital of France?", "Write a story about a cat."
 TEXTS = ["a cat", "a dog", "a ship"]
-#: Between two calls of one caller, so that two cores serve sixteen of them.
+#: Seconds between two calls of one caller, so that two cores can serve sixteen callers.
 PAUSE = 0.1
 
 Heard = Callable[[], object]
@@ -28,22 +28,22 @@ AsyncAsk = Callable[[Heard], Awaitable[Any]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one call; times are seconds of the run."""
+    """The outcome of one call. Times are seconds of the run."""
 
     kind: str
     began: float
     ended: float
     error: str = ""
-    """Its class and message; empty when the call was answered."""
+    """The error's class and message; empty if the call succeeded."""
     broken: bool = False
-    """Whether text had come before the error."""
+    """Whether text arrived before the error."""
     wrong: bool = False
-    """Whether the answer differs from the one that the first call of its kind got."""
+    """Whether the answer differs from that of the first call of the same kind."""
 
 
 @dataclass
 class Load:
-    """Callers that ask again and again until they are stopped."""
+    """Callers that send requests until they are stopped."""
 
     connection: XinferenceConnection
     outcomes: list[Outcome] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Load:
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def start(self) -> None:
-        """Start a thread for each sync caller, and one whose event loop has all async ones."""
+        """Start one thread per sync caller, and one thread with an event loop for all async callers."""
         for kind, ask in sync_asks(self.connection).items():
             self._threads.append(threading.Thread(target=self._call, args=(kind, ask), daemon=True))
         self._threads.append(threading.Thread(target=lambda: asyncio.run(self._call_all()), daemon=True))
@@ -60,14 +60,14 @@ class Load:
             thread.start()
 
     def stop(self) -> list[Outcome]:
-        """Let every caller end its call; return what became of all."""
+        """Let every caller finish its call. Return all outcomes."""
         self._stop.set()
         for thread in self._threads:
             thread.join()
         return self.outcomes
 
     def now(self) -> float:
-        """Return the seconds since the load began."""
+        """Return the seconds since the load started."""
         return time.perf_counter() - self.began
 
     def _call(self, kind: str, ask: Ask) -> None:
@@ -202,7 +202,7 @@ def _llamaindex_async(connection: XinferenceConnection) -> dict[str, AsyncAsk]:
 
 
 def _rounded(vectors: list[list[float]]) -> list[list[float]]:
-    """The vectors as far as two servers agree: the last bits depend on what shared a batch."""
+    """Round the vectors to the precision at which two servers agree: the last bits depend on the rest of the batch."""
     return [[round(number, 3) + 0.0 for number in vector[:8]] for vector in vectors]
 
 

@@ -1,4 +1,4 @@
-"""The floor: what the wire and the framework cost alone. A bare call, inside a model that does nothing else."""
+"""The floor: the cost of only the wire and the framework. A bare call inside a model that does nothing else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from llama_index.core.llms.callbacks import llm_completion_callback
 
 
 class BareChatModel(BaseChatModel):
-    """LangChain's own work, around a bare call."""
+    """LangChain's overhead around a bare call."""
 
     wire: Any
     uid: str
@@ -68,25 +68,25 @@ class BareChatModel(BaseChatModel):
 
 
 class BareLLM(CustomLLM):
-    """LlamaIndex's own work, around a bare call."""
+    """LlamaIndex's overhead around a bare call."""
 
     wire: Any
     uid: str
 
     @property
     def metadata(self) -> LLMMetadata:
-        """What LlamaIndex asks of every model."""
+        """Return the metadata that LlamaIndex requires of every model."""
         return LLMMetadata(model_name=self.uid)
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """The answer to one prompt."""
+        """Return the answer to one prompt."""
         body = {"model": self.uid, "messages": [{"role": "user", "content": prompt}]}
         return CompletionResponse(text=self.wire.chat(body))
 
     @llm_completion_callback()
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
-        """The answer as it grows; each response has the whole text so far, as LlamaIndex wants it."""
+        """Yield the growing answer. Each response has the whole text so far, as LlamaIndex requires."""
 
         def grow() -> CompletionResponseGen:
             text = ""

@@ -1,4 +1,4 @@
-"""The goals: what each kind of work may take at most, as ratios measured in one run."""
+"""The goals: the maximum time of each kind of work, as ratios measured in one run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LISTS = "raw requests, lists"
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """Ours / theirs, at most; `against` is one of the names above."""
+    """The maximum of ours / theirs. `against` is one of the names above."""
 
     work: str
     against: str
@@ -51,7 +51,7 @@ GOALS = (
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A number that is measured by itself and may be so much at most."""
+    """A measured number with an absolute maximum."""
 
     what: str
     unit: str
@@ -81,7 +81,7 @@ TEXTS, CHUNKS, CALLERS = "texts to embed", "chunks of a stream", "concurrent cal
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Ten times the work takes ours so many times as long at most."""
+    """The maximum factor by which our time grows with ten times the work."""
 
     kind: str
     small: int
@@ -89,7 +89,7 @@ class Growth:
 
     @property
     def what(self) -> str:
-        """Its name in the results."""
+        """Return the name of the work in the results."""
         return f"{self.small:,} to {10 * self.small:,} {self.kind}"
 
 

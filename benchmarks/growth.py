@@ -1,7 +1,7 @@
-"""How the time grows when there is ten times the work, of ours and of the floor, and what of it is the collector's.
+"""Measures how our time and the floor's grow with ten times the work, and the garbage collector's share of it.
 
-A process of its own, in which no peer's modules stand: Python's cyclic garbage collector goes through all objects of a
-process each time that enough new ones are alive. `python -m benchmarks.growth URL` prints what it measured as JSON.
+Runs in a separate process without the peers' modules, because Python's cyclic garbage collector traverses all objects
+of a process whenever enough new ones are alive. `python -m benchmarks.growth URL` prints the results as JSON.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from xinference_bridge import XinferenceConnection
 from xinference_bridge.models.chat import ChatHandle
 from xinference_bridge.protocol.chat.request import ChatCall
 
-#: Measurements of each; the small work is done five times within each of them.
+#: Measurements of each work. Each one does the small work five times.
 _TURNS = 3
 
 OURS, CORE, FLOOR = "ours", "our core alone", "floor"
 WITHOUT = ", no collector"
 
 Work = Callable[[int], object]
-"""Does so much of one kind of work, and returns what a caller would keep."""
+"""Does this amount of one kind of work, and returns what a caller would keep."""
 
 
 def measure_growth(url: str) -> dict[str, dict[str, float]]:
-    """For each goal of growth the ratio of each contender, with Python's garbage collector and without."""
+    """Return each contender's ratio for each growth goal, with and without Python's garbage collector."""
     command = [sys.executable, "-m", "benchmarks.growth", url]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=600)
     measured: dict[str, dict[str, float]] = orjson.loads(answer.stdout)
@@ -83,10 +83,10 @@ def _chat(connection: XinferenceConnection, chunks: int) -> ChatXinference:
 
 
 def _growth(work: Work, small: int) -> float:
-    """How many times as long ten times the work takes; both are warm, and measured turn about.
+    """Return how many times as long ten times the work takes. Both are warmed up, and measured alternately.
 
-    What a run gives is kept until its turn is over: else the small one is given the memory of the one before it, and
-    the large one has to ask the system for its own, which for vectors is a third of the time.
+    The result of a run is kept until its turn is over. Otherwise the small run would reuse the memory of the previous
+    one, while the large run must get memory from the system, which takes a third of the time for vectors.
     """
     work(small)
     work(10 * small)
@@ -106,7 +106,7 @@ def _timed(work: Work, size: int, kept: list[Any]) -> float:
 
 
 def main() -> None:
-    """Measure everything and print it."""
+    """Measure everything and print the results."""
     measured: dict[str, dict[str, float]] = {}
     loop = asyncio.new_event_loop()
     for kind, contenders in _contenders(sys.argv[1], loop):

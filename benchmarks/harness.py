@@ -1,4 +1,4 @@
-"""Measures contenders turn about in one process, so that the machine's mood falls on all of them alike."""
+"""Measures contenders alternately in one process, so that the machine's load affects all of them equally."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 Run = Callable[[], object]
 
-#: "wall", or "cpu": the processor time of this process, for a machine that is busy with other things.
+#: "wall", or "cpu": the processor time of this process, for a busy machine.
 CLOCK = os.environ.get("BENCH_CLOCK", "wall")
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "11"))
 now = time.process_time if CLOCK == "cpu" else time.perf_counter
@@ -21,8 +21,8 @@ now = time.process_time if CLOCK == "cpu" else time.perf_counter
 class Work:
     """One kind of work, done by several contenders; the first is ours.
 
-    `calls`: how many runs make one measurement, so that it is long beside the clock. `unit` is what the times are told
-    in, and `per` how many of that unit one run holds.
+    `calls` is the number of runs in one measurement, so that it is long compared to the clock's resolution. `unit` is
+    the unit of the reported times, and `per` the number of units in one run.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The median milliseconds of each contender's run, and what ours took over each other's."""
+    """The median milliseconds of each contender's run, and the ratio of ours to each other one."""
 
     name: str
     milliseconds: dict[str, float]
@@ -44,7 +44,7 @@ class Measured:
 
 
 def measure(work: Work, warm_up: int = 2) -> Measured:
-    """Run every contender in turn, `rounds` times over; who begins changes from round to round."""
+    """Run every contender in turn, for `rounds` rounds. The first one changes from round to round."""
     names = list(work.contenders)
     for _ in range(warm_up):
         for name in names:
@@ -67,7 +67,7 @@ def measure(work: Work, warm_up: int = 2) -> Measured:
 
 
 def _timed(run: Run, calls: int) -> float:
-    """Seconds for one run. What an earlier contender left for the garbage collector is not charged to this one."""
+    """Return the seconds for one run. Garbage of an earlier contender is collected before the run."""
     gc.collect()
     began = now()
     for _ in range(calls):

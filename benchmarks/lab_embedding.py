@@ -1,4 +1,4 @@
-"""1,000 documents embedded by the lab's MiniLM: through each bridge, and one request a document; into lab_results.md.
+"""Embeds 1,000 documents with the lab's MiniLM, through each bridge and with one request per document.
 
 `set -a; . .lab/env; set +a; .venv-bench/bin/python -m benchmarks.lab_embedding`, while the lab runs.
 """
@@ -26,7 +26,7 @@ ROUNDS = 2
 
 
 def one_by_one(url: str, api_key: str, texts: Sequence[str]) -> None:
-    """What the older packages do: a request for each document."""
+    """Embed as the older packages do: one request per document."""
     session = requests.Session()
     session.trust_env = False
     for text in texts:
@@ -46,7 +46,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Measure turn about, and write the ratios."""
+    """Measure alternately, and write the ratios to lab_results.md."""
     url, api_key = os.environ["XINFERENCE_ENDPOINT"], os.environ["XINFERENCE_API_KEY"]
     with XinferenceConnection(server_url=url, api_key=api_key) as connection:
         langchain = XinferenceEmbeddings(model_uid="minilm", connection=connection)

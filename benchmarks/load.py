@@ -1,7 +1,7 @@
-"""1 to 256 callers at once, streaming from the lab through each bridge; the same with the server restarted amid it.
+"""Streams from the lab to 1 to 256 concurrent callers through each bridge, with and without a restart of the server.
 
-`make lab`, then `make bench-load`: four runs of five minutes, each in a process of its own (`load_run.py`). Writes
-benchmarks/LOAD.md and its plot. The restart leaves a lab with one model: the next `make lab` starts it anew.
+`make lab`, then `make bench-load`: four runs of five minutes, each in a separate process (`load_run.py`). Writes
+benchmarks/LOAD.md and its plot. The restart leaves a lab with one model, so the next `make lab` starts a new one.
 
     python -m benchmarks.load [SECONDS OF A RUN]
 """
@@ -29,7 +29,7 @@ SECONDS = 300.0
 
 
 def main(seconds: float) -> None:
-    """Measure and write; the runs that restart the server come last."""
+    """Measure and write the results. The runs that restart the server come last."""
     steady = [_run(bridge, seconds, restart=False)[0] for bridge in BRIDGES]
     restarted = [_run(bridge, seconds, restart=True) for bridge in BRIDGES]
     write(steady, [run for run, _ in restarted], [outage for _, outage in restarted if outage is not None])
@@ -55,7 +55,7 @@ def _run(bridge: str, seconds: float, *, restart: bool) -> tuple[LoadRun, Outage
 
 
 def _restart(after: float) -> Outage:
-    """When the server went and when its model was ready again, in seconds of the run."""
+    """Restart the server. Return when it stopped and when its model was ready again, in seconds of the run."""
     began = time.perf_counter()
     time.sleep(after)
     server = known_server()

@@ -1,4 +1,4 @@
-"""The runs under load → LOAD.md and its plot."""
+"""Writes LOAD.md and its plot from the runs under load."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ NAMES = {"langchain": "LangChain `astream`", "llamaindex": "LlamaIndex `astream_
 _COLOURS = {"langchain": "#2a7f62", "llamaindex": "#a85a26"}
 _BIN_SECONDS = 5
 _RECORD: Stream = {"at": 1.5, "callers": 1, "first": 0.5, "whole": 0.5}
-#: Of a dict, its three numbers (those of callers are shared) and its place in the list.
+#: The size of a dict, its three numbers (those of callers are shared) and its reference in the list.
 _RECORD_BYTES = sys.getsizeof(_RECORD) + 3 * sys.getsizeof(1.5) + 8
 
 
 class Outage(TypedDict):
-    """When the server went, and when its model was ready again, in seconds of the run."""
+    """When the server stopped, and when its model was ready again, in seconds of the run."""
 
     gone: float
     ready: float
 
 
 def write(steady: Sequence[LoadRun], restarted: Sequence[LoadRun], outages: Sequence[Outage]) -> None:
-    """Both files."""
+    """Write both files."""
     _draw(steady, restarted, outages)
     lines = [_head(), *_summary([*steady, *restarted], ["undisturbed"] * len(steady) + ["restarted"] * len(restarted))]
     for run in steady:
@@ -72,12 +72,12 @@ has closed idle sockets. The benchmark's own record of a stream takes {_RECORD_B
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of all do not exceed."""
+    """Return the smallest value that at least this share of all values do not exceed."""
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)] if values else math.nan
 
 
 def _summary(runs: Sequence[LoadRun], servers: Sequence[str]) -> list[str]:
-    """One column per run, so that the table fits a phone."""
+    """Return the summary table, with one column per run so that it fits on a phone."""
     columns = [
         [
             f"{NAMES[run['bridge']]}, server {server}",
@@ -113,7 +113,7 @@ def _levels(run: LoadRun) -> list[str]:
     ]
     for callers in LEVELS:
         streams = [stream for stream in run["streams"] if stream["callers"] == callers]
-        if not streams:  # a short run's level may be over before its callers are free
+        if not streams:  # in a short run, a level may end before its callers are free
             lines.append(f"| {callers} |" + " – |" * 7)
             continue
         taken = _span(streams)
@@ -124,7 +124,7 @@ def _levels(run: LoadRun) -> list[str]:
 
 
 def _span(streams: Sequence[Stream]) -> float:
-    """From the first that began to the last that ended."""
+    """Return the seconds from the first start to the last end."""
     ends = [stream["at"] + stream["whole"] for stream in streams]
     return max(ends) - min(stream["at"] for stream in streams)
 
@@ -144,8 +144,8 @@ def _restart(run: LoadRun, outage: Outage) -> list[str]:
 
 
 def _draw(steady: Sequence[LoadRun], restarted: Sequence[LoadRun], outages: Sequence[Outage]) -> None:
-    """Three rows over the time of a run: streams a second, time to the first token, resident memory."""
-    mpl.rcParams["svg.hashsalt"] = "xinference-bridge"  # the same data draw the same file
+    """Draw three rows over the time of a run: streams per second, time to the first token, resident memory."""
+    mpl.rcParams["svg.hashsalt"] = "xinference-bridge"  # the same data gives the same file
     figure = Figure(figsize=(10, 8), layout="constrained")
     rows = figure.subplots(3, 2, sharex="col", sharey="row")
     for column, runs in enumerate((steady, restarted)):
@@ -184,7 +184,7 @@ def _draw(steady: Sequence[LoadRun], restarted: Sequence[LoadRun], outages: Sequ
 
 
 def _binned(run: LoadRun) -> dict[int, list[Stream]]:
-    """The streams by when they ended, five seconds together, empty ones too."""
+    """Group the streams by their end time into bins of five seconds, including empty bins."""
     last = int(max(stream["at"] + stream["whole"] for stream in run["streams"]) // _BIN_SECONDS)
     bins: dict[int, list[Stream]] = {number: [] for number in range(last + 1)}
     for stream in run["streams"]:

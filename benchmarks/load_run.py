@@ -1,7 +1,7 @@
-"""One run under load, in a process of its own: `python -m benchmarks.load_run langchain SECONDS` prints it as JSON.
+"""One run under load, in a separate process: `python -m benchmarks.load_run langchain SECONDS` prints it as JSON.
 
-Callers stream short answers from the lab's chat model for so many seconds, 1 at first and 256 at last, each asking
-again as soon as it was answered. A caller whose stream fails waits until the model is ready, and goes on.
+From 1 to 256 callers stream short answers from the lab's chat model for this many seconds. Each caller sends the next
+request as soon as it has its answer. A caller whose stream fails waits until the model is ready, and continues.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ LEVELS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 WARM_UP_SECONDS = 20.0
 UID = "tiny-chat"
 QUESTIONS = ("What is the capital of France?", "Hello", "Who are you?", "Write a story about a cat.")
-#: Longer than 256 callers wait for each other, and than a server takes to come up again.
+#: Longer than 256 callers wait for each other, and than a server takes to restart.
 PATIENCE = 300.0
 
 Ask = Callable[[str], AsyncIterator[str]]
 
 
 class Stream(TypedDict):
-    """One stream that came to its end: when it began, its first token and its whole, in seconds."""
+    """One completed stream: its start, the time to the first token and the total time, in seconds."""
 
     at: float
     callers: int
@@ -44,14 +44,14 @@ class Stream(TypedDict):
 
 
 class Failure(TypedDict):
-    """One stream that did not: the class of its error, and whether text had come before it."""
+    """One failed stream: the class of its error, and whether text arrived before it."""
 
     at: float
     kind: str
 
 
 class Sample(TypedDict):
-    """What this process held at one time."""
+    """The resources of this process at one time."""
 
     at: float
     mib: float
@@ -59,7 +59,7 @@ class Sample(TypedDict):
 
 
 class LoadRun(TypedDict):
-    """All that was seen."""
+    """The results of one run."""
 
     bridge: str
     seconds: float
@@ -72,7 +72,7 @@ class LoadRun(TypedDict):
 
 
 def asking(bridge: str, connection: XinferenceConnection) -> Ask:
-    """A stream of text, as the users of the framework write it."""
+    """Return a function that streams text, as users of the framework write it."""
     if bridge == "langchain":
         chat = ChatXinference(model_uid=UID, connection=connection, temperature=0)
 
@@ -91,7 +91,7 @@ def asking(bridge: str, connection: XinferenceConnection) -> Ask:
 
 
 class Load:
-    """Callers, as many as their level, and what became of their streams."""
+    """The callers of each level, and the outcomes of their streams."""
 
     def __init__(self, bridge: str, connection: XinferenceConnection) -> None:
         self.connection = connection
@@ -104,7 +104,7 @@ class Load:
         self.wrong: Counter[str] = Counter()
 
     async def run(self, seconds: float) -> None:
-        """Through all levels, for as long each."""
+        """Run all levels, each for the same time."""
         self.began = time.perf_counter()
         self.streams, self.failures, self.wrong = [], [], Counter()
         sampling = asyncio.create_task(self._sampling())
@@ -113,11 +113,11 @@ class Load:
         sampling.cancel()
 
     async def at(self, callers: int, until: float) -> None:
-        """So many callers until then; what they have begun, they end."""
+        """Run this many callers until then. They finish the streams that they have started."""
         await asyncio.gather(*(self._caller(number, callers, until) for number in range(callers)))
 
     async def learn_the_answers(self) -> None:
-        """What each question is answered when it is asked alone."""
+        """Record the answer to each question when it is the only request."""
         for question in QUESTIONS:
             self.expected[question] = "".join([text async for text in self.ask(question)])
 
@@ -148,7 +148,7 @@ class Load:
             await asyncio.sleep(1)
 
     def sample(self) -> Sample:
-        """Resident memory and open file descriptors, now."""
+        """Return the current resident memory and number of open file descriptors."""
         pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
         descriptors = len(list(Path("/proc/self/fd").iterdir()))
         return {"at": self._now(), "mib": pages * resource.getpagesize() / 2**20, "descriptors": descriptors}
@@ -158,13 +158,13 @@ class Load:
 
 
 async def measure(bridge: str, seconds: float) -> LoadRun:
-    """Warm up with as many callers as there will ever be, then run; memory and descriptors are compared at rest."""
+    """Warm up with the maximum number of callers, then run. Memory and descriptors are compared when idle."""
     with XinferenceConnection(timeout=PATIENCE) as connection:
         load = Load(bridge, connection)
         await load.learn_the_answers()
         await load.at(max(LEVELS), time.perf_counter() + WARM_UP_SECONDS)
         before = await _at_rest(load)
-        sys.stderr.write("begin\n")  # for who restarts the server halfway
+        sys.stderr.write("begin\n")  # tells the parent process, which restarts the server halfway
         sys.stderr.flush()
         await load.run(seconds)
         taken = time.perf_counter() - load.began
@@ -184,7 +184,7 @@ async def measure(bridge: str, seconds: float) -> LoadRun:
 
 
 async def _at_rest(load: Load) -> Sample:
-    """When idle connections are closed: the server does so after 5 s."""
+    """Take a sample after idle connections are closed, which the server does after 5 s."""
     await asyncio.sleep(8)
     gc.collect()
     return load.sample()

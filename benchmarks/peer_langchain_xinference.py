@@ -1,6 +1,7 @@
-"""Measures langchain-xinference 0.1.2 and the floor turn about, in an environment of its own; prints both as JSON.
+"""Measures langchain-xinference 0.1.2 and the floor alternately, in a separate environment; prints both as JSON.
 
-It pins langchain-core below 0.4, so that it cannot share ours. What is compared is its ratio to the same floor.
+The package pins langchain-core below 0.4, so it cannot be installed in our environment. Its ratio to the same floor is
+compared.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from benchmarks.wire import BATCH, TEXTS, Wire
 
 
 def main() -> None:
-    """Embed the same texts by the peer and by the floor, against the server whose URL is the argument."""
+    """Embed the same texts with the peer and the floor, on the server whose URL is the argument."""
     url = sys.argv[1]
     wire = Wire(url)
     theirs = XinferenceEmbeddings(server_url=url, model_uid="embed", api_key=API_KEY)

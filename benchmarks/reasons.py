@@ -1,4 +1,4 @@
-"""Why a goal is missed where it is, and what was tried: by the name that RESULTS.md gives it."""
+"""Why some goals are missed, and what was tried, by the name of the goal in RESULTS.md."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the lab's server answers, as templates of which the stub server makes answers of any length.
+"""The lab server's responses as templates, from which the stub server creates responses of any length.
 
-`python -m benchmarks.recorded` writes `recorded.json` anew, from the lab that the environment names. Nothing of the
-machine or its credentials is kept: ids, times and paths become fixed ones, the text is made up.
+`python -m benchmarks.recorded` writes `recorded.json` again from the lab in the environment variables. It stores
+nothing about the machine or its credentials: ids, times and paths are replaced by fixed ones, and the text is invented.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import requests
 
 RECORDED = Path(__file__).with_name("recorded.json")
 
-#: What differs from run to run or names a folder, and what stands in its place.
+#: What differs from run to run or contains a folder, and its replacement.
 _FIXED: dict[str, Any] = {
     "id": "chatcmpl-00000000-0000-4000-8000-000000000000",
     "created": 1750000000,
@@ -29,7 +29,7 @@ _NOT_KEPT = {"content-length", "timings", "model_hub", "model_revision"}
 
 
 class Recorded(TypedDict):
-    """Headers as pairs; bodies as the server sent them, with one entry where there may be many."""
+    """Headers as pairs, and bodies as the server sent them, with one entry for each list."""
 
     json_headers: list[tuple[str, str]]
     stream_headers: list[tuple[str, str]]
@@ -43,13 +43,13 @@ class Recorded(TypedDict):
 
 
 def load() -> Recorded:
-    """The templates in `recorded.json`."""
+    """Return the templates in `recorded.json`."""
     recorded: Recorded = orjson.loads(RECORDED.read_bytes())
     return recorded
 
 
 def record(url: str, api_key: str, chat: str, embedding: str) -> Recorded:
-    """Ask the lab for one answer of each kind. `stream` is the first, a middle, the last and the usage chunk."""
+    """Record one response of each kind from the lab. `stream` has the first, a middle, the last and the usage chunk."""
     session = requests.Session()
     session.trust_env = False
     session.headers["Authorization"] = f"Bearer {api_key}"
@@ -110,7 +110,7 @@ def _scrubbed(body: dict[str, Any], uid: str | None = None) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Record from the lab, and write what was recorded."""
+    """Record from the lab, and write the file."""
     made = record(
         os.environ["XINFERENCE_ENDPOINT"],
         os.environ["XINFERENCE_API_KEY"],

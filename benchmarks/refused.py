@@ -1,8 +1,8 @@
-"""How many requests with a refused key sixteen processes send: `python -m benchmarks.refused [processes] [seconds]`.
+"""Counts the requests that 16 processes send with a rejected key: `python -m benchmarks.refused [processes] [seconds]`.
 
-Each process has four threads that ask again and again, with keys that a local server refuses. The server bans an
-address after ten refusals within 300 s. It checks the key as soon as a request arrives, as Xinference does, and takes a
-while to answer.
+Each process has four threads that keep sending requests with keys that a local server rejects. The server bans an
+address after ten rejections within 300 s. It checks the key as soon as a request arrives, as Xinference does, and takes
+a while to answer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 WINDOW = 300.0
-#: Each request says when it was sent: on Linux the monotonic clock is the same in all processes.
+#: Each request carries its sending time: on Linux the monotonic clock is the same in all processes.
 WORKER = """
 import http.client, random, sys, threading, time
 from xinference_bridge import XinferenceConnection, XinferenceError
@@ -51,18 +51,18 @@ threads = [threading.Thread(target=ask) for _ in range(4)]
 
 @dataclass
 class Outcome:
-    """What the server saw."""
+    """The server's counts."""
 
     answered: int
     refused: int
     in_flight: int
-    """Of the refused requests, those that were sent before the first refusal left the server."""
+    """The rejected requests that were sent before the first rejection left the server."""
     worst: int
-    """The most refusals within any `WINDOW`."""
+    """The maximum number of rejections within any `WINDOW`."""
 
 
 class _Server(ThreadingHTTPServer):
-    """Takes a key until it is revoked, and remembers when it refused one."""
+    """Accepts a key until it is revoked, and records the time of each rejection."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -73,10 +73,10 @@ class _Server(ThreadingHTTPServer):
         self.revoked = False
         self.answered = 0
         self.refused: list[tuple[float, float]] = []
-        """When each was sent, and when it was refused."""
+        """When each rejected request was sent, and when it was rejected."""
 
     def outcome(self) -> Outcome:
-        """Return what it saw."""
+        """Return the counts."""
         times = [at for _, at in self.refused]
         worst = max((sum(at <= other < at + WINDOW for other in times) for at in times), default=0)
         in_flight = sum(sent <= times[0] for sent, _ in self.refused)
@@ -107,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def measure(processes: int, seconds: float, *, keys: int, valid_at_first: bool, answer_seconds: float) -> Outcome:
-    """Let the processes ask for so many seconds; a key that is valid at first is revoked halfway."""
+    """Let the processes send requests for this many seconds. A key that is valid at first is revoked halfway."""
     server = _Server(answer_seconds)
     server.revoked = not valid_at_first
     threading.Thread(target=server.serve_forever, daemon=True).start()

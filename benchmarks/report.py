@@ -1,4 +1,4 @@
-"""Results → a table for the terminal, RESULTS.md and a chart. The last three runs are kept in results.json."""
+"""Writes the results as a terminal table, RESULTS.md and a chart. The last three runs are kept in results.json."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PACKAGES = (
 
 
 class Row(TypedDict):
-    """One kind of work: median milliseconds by contender, and ours over each other's."""
+    """One kind of work: median milliseconds by contender, and the ratio of ours to each other one."""
 
     milliseconds: dict[str, float]
     ratios: dict[str, float]
@@ -41,8 +41,8 @@ class Row(TypedDict):
 class Run(TypedDict):
     """One run of `make bench`.
 
-    `growth` is how many times as long ten times the work takes, by contender; `in_flight` is texts/s by replicas and
-    requests in flight.
+    `growth` is the factor by which the time grows with ten times the work, by contender. `in_flight` is texts/s by
+    replicas and requests in flight.
     """
 
     machine: str
@@ -54,7 +54,7 @@ class Run(TypedDict):
 
 
 def machine() -> str:
-    """What the run was made on, without naming the machine."""
+    """Describe the machine without naming it."""
     found = []
     for package in _PACKAGES:
         try:
@@ -65,26 +65,26 @@ def machine() -> str:
 
 
 def kept_runs() -> list[Run]:
-    """The last runs, the newest last."""
+    """Return the last runs, the newest last."""
     runs: list[Run] = orjson.loads(DATA.read_bytes()) if DATA.exists() else []
     return runs
 
 
 def keep(run: Run) -> list[Run]:
-    """Add this run to those that are kept; the oldest goes."""
+    """Add this run to the kept runs, and drop the oldest."""
     runs = [*kept_runs(), run][-_KEPT:]
     DATA.write_bytes(orjson.dumps(runs, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
     return runs
 
 
 def ratio_of(run: Run, goal: Goal) -> float | None:
-    """What this run measured for a goal, if it did."""
+    """Return this run's ratio for a goal, or None if it was not measured."""
     row = run["works"].get(goal.work)
     return row["ratios"].get(goal.against) if row is not None else None
 
 
 def table(run: Run) -> str:
-    """One run for the terminal."""
+    """Return the table of one run for the terminal."""
     lines = [f"{'work':50} {'ours':>9} {'other':>9}  ratio  goal"]
     for goal in goals.GOALS:
         row, ratio = run["works"].get(goal.work), ratio_of(run, goal)
@@ -111,7 +111,7 @@ def _mark(measured: float, at_most: float) -> str:
 
 
 def write_results(runs: list[Run]) -> None:
-    """RESULTS.md from the runs that are kept."""
+    """Write RESULTS.md from the kept runs."""
     last = runs[-1]
     numbered = " | ".join(f"run {number}" for number in range(1, len(runs) + 1))
     lines = [

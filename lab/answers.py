@@ -1,4 +1,4 @@
-"""Answers with tool calls in every form that Xinference ships a parser for, and answers with reasoning."""
+"""Answers with tool calls in every form that has a parser in Xinference, and answers with reasoning."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _deepseek_v3(call: Call) -> str:
     return f"```json\n{_json_call(call, 'parameters')}\n```"
 
 
-#: Each form: the server's parser of it, and how calls are written.
+#: Each form: the server's parser for it, and the function that writes calls.
 FORMS: dict[str, tuple[str, Callable[..., str]]] = {
     "qwen": ("qwen", _many(_qwen)),
     "qwen_xml": ("qwen", _many(_qwen_xml)),

@@ -1,8 +1,8 @@
-"""What the recorded tests ask the chat models, and were answered: `python -m lab.asked` gathers it from cassettes/.
+"""`python -m lab.asked` collects the chat models' prompts and answers in the recorded tests from cassettes/.
 
-The tests' own prompts are learned with the dialogues, so that a model trained on another machine, whose weights are
-never quite the same, still answers the tests. Runs in the project's environment, not in the lab's. Writes
-`lab/dialogues/asked/<chat|think>.jsonl`: a changed line makes the next `make lab` train that model anew.
+The models learn them together with the dialogues, so that a model trained on another machine, whose weights are never
+exactly the same, still answers the tests. Runs in the project's environment, not in the lab's. Writes
+`lab/dialogues/asked/<chat|think>.jsonl`; after a change there, the next `make lab` trains that model again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FOLDER = ROOT / "lab" / "dialogues" / "asked"
 
 
 def main() -> None:
-    """Write both files, and say how much stands in them."""
+    """Write both files, and print the number of their entries."""
     found: dict[str, dict[str, Any]] = {}
     freely: set[str] = set()
     for request, response in _exchanges():
@@ -34,7 +34,7 @@ def main() -> None:
         if entry is None:
             continue
         key = json.dumps({name: value for name, value in entry.items() if name != "answer"}, sort_keys=True)
-        # A grammar may make llama.cpp answer otherwise than the same prompt is answered without: that one counts.
+        # With a grammar, llama.cpp may answer the same prompt differently. The answer without a grammar counts.
         free = not (request.get("response_format") or request.get("tool_choice") not in {None, "auto", "none"})
         if key not in found or (free and key not in freely):
             found[key] = entry
@@ -55,7 +55,7 @@ def _exchanges() -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _entry(request: dict[str, Any], response: str) -> dict[str, Any] | None:
-    """One prompt and the text that the model wrote to it; None where that text is not whole or not the model's."""
+    """Return a prompt and the model's answer, or None if the answer is incomplete or not the model's."""
     kind = str(request.get("model")).removeprefix("tiny-").partition("-")[0]
     if kind not in {"chat", "think"} or request.get("temperature") != 0 or request.get("stop"):
         return None
@@ -85,7 +85,7 @@ def _entry(request: dict[str, Any], response: str) -> dict[str, Any] | None:
 
 
 def _result(request: dict[str, Any], response: str) -> ChatResult:
-    """What the bridge's own reader makes of the answer."""
+    """Return the answer as the package parses it."""
     if not request.get("stream"):
         body = json.loads(response)
         return (
@@ -105,7 +105,7 @@ def _result(request: dict[str, Any], response: str) -> ChatResult:
 
 
 def _as_text(message: dict[str, Any]) -> dict[str, Any]:
-    """The message as the templates write it: its content one text, and no ids, which each recording has others of."""
+    """Return the message for a chat template: its content as one text, without ids, which differ in each recording."""
     content = message.get("content")
     if isinstance(content, list):
         content = "".join(part.get("text", "") for part in content)

@@ -1,4 +1,4 @@
-"""The lab's own virtual environment: installed once, found again by the hash of its pins."""
+"""The lab's virtual environment: installed once, and found again by the hash of its pins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lab.say import LabError, say
 
 _COMPLETE = "installed"
 _FINISHED_BY = {"media": ["install.py", "kokoro.py"]}
-"""The script that finishes an addition, and what that imports."""
+"""The script that completes an addition, and the modules that it imports."""
 
 
 def available_versions() -> list[str]:
@@ -22,10 +22,10 @@ def available_versions() -> list[str]:
 
 
 def ensure_environment(version: str, addition: str | None = None) -> Path:
-    """The Python of an environment that holds Xinference `version`; installs it when it is not there yet.
+    """Return the Python of an environment with Xinference `version`, and install it if it is missing.
 
-    An addition is a list of packages that go into the same environment, in a step of its own: it changes without torch
-    and the rest being installed anew.
+    An addition is a list of packages that are installed into the same environment in a separate step, so that it can
+    change without a new installation of torch and the rest.
     """
     python = _ensure_base(version)
     if addition is not None:
@@ -76,8 +76,8 @@ def _ensure_base(version: str) -> Path:
         )
         _run([str(python), "-m", "pip", "install", "-r", str(requirements)], out, log, "pip install")
         if "torchvision" not in requirements.read_text():
-            # From an index it is built for CUDA's torch; beside a CPU build its import fails with "operator
-            # torchvision::nms does not exist", and transformers' BERT with it. It comes through timm, for vision alone.
+            # The package index has a build for CUDA's torch. With a CPU build of torch its import fails with "operator
+            # torchvision::nms does not exist", and so does transformers' BERT. timm depends on it, only for vision.
             _run([str(python), "-m", "pip", "uninstall", "--yes", "torchvision", "timm"], out, log, "pip uninstall")
     (folder / _COMPLETE).touch()
     say(f"installed in {time.monotonic() - started:.0f} s")

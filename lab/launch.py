@@ -1,4 +1,4 @@
-"""From a server that answers to a lab that is ready: account, key, families, models, one real call each."""
+"""Sets up a running server as a lab: account, key, families, models, and one real call to each model."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Account:
 
 
 def asks_who_calls(endpoint: str) -> bool:
-    """Whether authentication is on, as it is by default from 3.0 on."""
+    """Return whether authentication is on. It is on by default since 3.0."""
     return bool(Rest(endpoint).get("/v1/cluster/auth")["auth"])
 
 
 def create_account(endpoint: str, setup_token: str | None) -> Account:
-    """Make the first account with a random password, log in, and make an API key."""
+    """Create the first account with a random password, log in, and create an API key."""
     password = secrets.token_urlsafe(12)
     rest = Rest(endpoint)
     first = {"username": USERNAME, "password": password} | ({"setup_token": setup_token} if setup_token else {})
@@ -58,9 +58,9 @@ def _key_of(answer: dict[str, Any]) -> str:
 
 
 def launch_models(rest: Rest, folders: dict[str, Path], launches: list[Launch]) -> None:
-    """Register the families whose files are given, then launch their models, a few side by side.
+    """Register the families whose files are given, then launch their models, a few at a time.
 
-    All eighteen at once would import torch eighteen times on two cores, and each has to be up within a time limit.
+    All eighteen at once would import torch eighteen times on two cores, and each must start within a time limit.
     """
     for model_type, name, family in _families(folders):
         say(f"registering {name}")
@@ -76,7 +76,7 @@ def launch_models(rest: Rest, folders: dict[str, Path], launches: list[Launch]) 
 
 @contextmanager
 def left_out_unless_tiny(launch: Launch) -> Iterator[None]:
-    """Say that a model is left out when it does not come up; what every test needs must come up."""
+    """If a model does not start, print that it is left out. Raise if it is one that every test needs."""
     try:
         yield
     except (RefusedError, OSError) as error:
@@ -86,13 +86,13 @@ def left_out_unless_tiny(launch: Launch) -> Iterator[None]:
 
 
 def launches_of(folders: dict[str, Path], *, cluster: bool) -> list[Launch]:
-    """The table's rows whose model files are given."""
+    """Return the rows of the table whose model files are given."""
     table = CLUSTER_LAUNCHES if cluster else LAUNCHES + SMOLLM2_LAUNCHES + MEDIA_LAUNCHES
     return [launch for launch in table if launch.files in folders]
 
 
 def wait_until_ready(rest: Rest, launch: Launch) -> None:
-    """Poll the description, then make one real call: an engine may still fail at its first request."""
+    """Poll the description, then make one real call, because an engine may still fail at its first request."""
     deadline = time.monotonic() + _READY_WITHIN
     while True:
         try:
@@ -128,7 +128,7 @@ _BUILDERS: dict[str, tuple[str, Callable[[Path], list[dict[str, Any]]]]] = {
     "tiny-vl": ("LLM", lambda folder: [more_models.vision_chat_family(folder)]),
     "tiny-sd": ("image", lambda folder: [more_models.diffusion_family(folder)]),
 }
-"""The families to register; the server knows those of the other models."""
+"""The families to register. The other models use built-in families."""
 
 
 def _families(folders: dict[str, Path]) -> list[tuple[str, str, dict[str, Any]]]:

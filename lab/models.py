@@ -1,4 +1,4 @@
-"""The models' files: built once from the data and scripts in this folder, and found again by a hash of those."""
+"""The models' files: built once from the data and scripts in this folder, and found again by a hash of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lab.environment import ensure_environment
 from lab.paths import DEFAULT_XINFERENCE, LAB, ROOT, STATE, cache_folder, digest, requirements_file
 from lab.say import LabError, say
 
-# What each model is made from: a change in any of these files makes the model anew, and only that model.
+# The sources of each model. A change in one of these files rebuilds that model, and only that one.
 _TRAINING = sorted((LAB / "training").glob("*.py"))
 _CHAT_DATA = sorted((LAB / "dialogues").glob("*.yaml")) + sorted((ROOT / "examples" / "data").glob("*.md"))
 _ASKED = LAB / "dialogues" / "asked"
@@ -55,41 +55,41 @@ _COMMANDS = {
 _COMMANDS |= {name: ["-m", f"lab.makers.{words[0]}", *words[1:]] for name, (words, _) in _MAKERS_OF.items()}
 
 TINY = ("tiny-chat", "tiny-think", "minilm", "tiny-rerank")
-"""What servers of all versions run."""
+"""The models for all server versions."""
 REAL = ("smollm2",)
-"""A public model, on the default version alone."""
+"""A public model, only for the default version."""
 MEDIA = tuple(name for name in _MAKERS_OF if name not in REAL)
-"""Sound, pictures, documents and sparse vectors, on the default version alone."""
+"""Models for audio, images, documents and sparse vectors, only for the default version."""
 NAMES = (*TINY, *REAL, *MEDIA)
 
 _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
-    # Threads that spin while they wait for each other: on a busy machine 1.08 s of CPU a step, not 0.55.
+    # Without it, threads spin while they wait for each other: 1.08 s of CPU per step on a busy machine, not 0.55.
     "OMP_WAIT_POLICY": "PASSIVE",
 }
 
 
 def model_folder(name: str) -> Path:
-    """Where the model's files are, or will be once built; servers of all versions are given the same files."""
+    """Return the folder of the model's files, built or not. All server versions use the same files."""
     recipe = digest([*_RECIPES[name], requirements_file(DEFAULT_XINFERENCE)])
     return cache_folder() / "models" / f"{name}-{recipe}"
 
 
 def addition_of(name: str) -> str | None:
-    """The packages that the model needs beside the server's own, by the name of their list in `requirements/`."""
+    """Return the name of the list in `requirements/` with the additional packages that the model needs."""
     if name in REAL:
         return "smollm2"
     return "media" if name in MEDIA else None
 
 
 def as_read_by(version: str, name: str, folder: Path) -> Path:
-    """The model's files as a server of this version can read them: where it cannot, a copy beside the server's home."""
+    """Return model files that this server version can read: the originals, or a converted copy in the lab's state."""
     config = folder / "tokenizer_config.json"
     if int(version.split(".", maxsplit=1)[0]) > 2 or "training" not in _COMMANDS[name][1]:
         return folder
-    # Written by transformers 5; transformers 4 does not know the class that it names ("TokenizersBackend").
+    # The file is written by transformers 5. transformers 4 does not know the class in it ("TokenizersBackend").
     copy = STATE / "models" / name
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(folder, copy)
@@ -99,14 +99,14 @@ def as_read_by(version: str, name: str, folder: Path) -> Path:
 
 
 def models_digest() -> str:
-    """One hash over all models and what is launched: a running lab with another one is out of date."""
+    """Return one hash over all models and launch settings. A running lab with another hash is outdated."""
     return digest([LAB / "families.py", LAB / "more_models.py"], *(model_folder(name).name for name in NAMES))
 
 
 def ensure_model(name: str) -> Path:
-    """The model's folder; builds it when it is not there, with the libraries of the lab's own version.
+    """Return the model's folder. Build it if it is missing, with the libraries of the lab's default version.
 
-    A failed build is put aside as `….failed`.
+    A failed build is renamed to `….failed`.
     """
     folder = model_folder(name)
     if folder.exists():
@@ -124,7 +124,7 @@ def ensure_model(name: str) -> Path:
             shutil.rmtree(failed, ignore_errors=True)
             partial.rename(failed)
             raise LabError(f"building {name} ended with {run.returncode}; its words are above, its files in {failed}")
-        if not folder.exists():  # another checkout may have been quicker
+        if not folder.exists():  # another checkout may have built it meanwhile
             partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -133,7 +133,7 @@ def ensure_model(name: str) -> Path:
 
 
 def server_chat_template(family: str) -> str:
-    """The chat template of a built-in family, as the installed server has it."""
+    """Return the chat template of a built-in family from the installed server."""
     site = next((ensure_environment(DEFAULT_XINFERENCE).parent.parent / "lib").glob("python3*")) / "site-packages"
     content = json.loads((site / "xinference" / "model" / "llm" / "models" / f"{family}.json").read_text())
     return str((content[0] if isinstance(content, list) else content)["chat_template"])

@@ -1,4 +1,4 @@
-"""Where the lab keeps things: its state beside the checkout, what is costly to make in the user's cache."""
+"""The lab's folders: its state is in the checkout, everything that is expensive to build in the user's cache."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ LAB = Path(__file__).resolve().parent
 ROOT = LAB.parent
 
 STATE = ROOT / (os.environ.get("LAB_STATE") or ".lab")
-"""Everything that belongs to one running lab; git-ignored, safe to delete once the lab is stopped.
+"""Everything that belongs to one running lab. Git-ignored, and safe to delete after the lab is stopped.
 
-A second lab beside the first has another one, which LAB_STATE names.
+A second lab uses another folder, set with LAB_STATE.
 """
 
 ENV_FILE = STATE / "env"
@@ -25,12 +25,12 @@ HOME = STATE / "home"
 
 
 def worker_home(name: str) -> Path:
-    """The home of a cluster's worker: each needs one of its own."""
+    """Return the home of a cluster's worker. Each worker needs a separate one."""
     return STATE / f"worker-{name}"
 
 
 def worker_log(name: str) -> Path:
-    """What a cluster's worker prints."""
+    """Return the log file of a cluster's worker."""
     return STATE / f"worker-{name}.log"
 
 
@@ -38,29 +38,29 @@ DEFAULT_XINFERENCE = "4.1.0"
 
 
 def cache_folder() -> Path:
-    """The folder that outlives checkouts: environments and trained models, each named by a hash of its sources."""
+    """Return the folder for environments and trained models, named by hashes. It outlives checkouts."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "xinference-bridge"
 
 
 def requirements_file(version: str) -> Path:
-    """The pins of the lab's environment for one Xinference version."""
+    """Return the file with the pins of the lab's environment for one Xinference version."""
     return LAB / "requirements" / f"{version}.txt"
 
 
 def addition_file(version: str, addition: str) -> Path:
-    """The pins of what is installed into that environment afterwards."""
+    """Return the file with the pins of an addition to that environment."""
     return LAB / "requirements" / f"{version}-{addition}.txt"
 
 
 def environment_folder(version: str) -> Path:
-    """Named by version, Python and the pins: changing a pin makes a new environment and leaves the old one alone."""
+    """Return the environment's folder, named by version, Python and pins. A changed pin creates a new environment."""
     python = f"py{sys.version_info.major}{sys.version_info.minor}"
     return cache_folder() / "envs" / f"xinference-{version}-{python}-{digest([requirements_file(version)])}"
 
 
 def digest(files: list[Path], *extra: str) -> str:
-    """Ten hex digits over the files' bytes and the extra strings, in the order given."""
+    """Return a hash of ten hex digits over the files' bytes and the extra strings, in the given order."""
     h = hashlib.sha256()
     for file in files:
         h.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")

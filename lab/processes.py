@@ -1,4 +1,4 @@
-"""Which processes belong to the lab, and how they all end: by id, never by a name."""
+"""Finds the lab's processes and ends them by id, never by name."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Process:
 
 
 def started_at(pid: int) -> str | None:
-    """When the process began, as `ps` writes it: with the id it names one process even when ids are used again.
+    """Return the start time of a process, as `ps` prints it. Together with the id it identifies a process uniquely.
 
-    None for one that has ended, though its parent has not read its status: a server that failed to start is one.
+    None if the process has ended, even if its parent has not read its status, as with a server that failed to start.
     """
     run = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
     state, _, began = run.stdout.strip().partition(" ")
@@ -30,7 +30,7 @@ def started_at(pid: int) -> str | None:
 
 
 def family_of(leader: int) -> list[int]:
-    """The living processes of the leader's group, and all descendants of those, the leader first if it lives."""
+    """Return the running processes of the leader's group and all their descendants, the leader first if it runs."""
     rows = _processes()
     found = {row.pid for row in rows if leader in (row.pid, row.group)}
     while True:
@@ -41,9 +41,9 @@ def family_of(leader: int) -> list[int]:
 
 
 def end_family(leader: int, patience: float = 20) -> list[int]:
-    """End the leader and all its children, gently first; returns the ids still alive after all (none, one hopes).
+    """End the leader and all its children, with SIGTERM first. Return the ids that are still alive, normally none.
 
-    The family is listed before the first signal: children whose parent has died can no longer be found by descent.
+    The processes are listed before the first signal, because descendants cannot be found after their parent has died.
     """
     family = family_of(leader)
     for sig, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 5.0)):
@@ -75,6 +75,6 @@ def _processes() -> list[Process]:
     rows = []
     for line in run.stdout.splitlines():
         pid, parent, group, state = line.split(None, 3)
-        if not state.startswith("Z"):  # a zombie is dead; only its parent has not looked yet
+        if not state.startswith("Z"):  # a zombie has ended; only its parent has not read its status
             rows.append(Process(int(pid), int(parent), int(group), state))
     return rows

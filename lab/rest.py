@@ -1,4 +1,4 @@
-"""The few REST calls that set a server up, on urllib: the lab must run before anything is installed."""
+"""The REST calls that set up a server, with urllib, because the lab must run before anything is installed."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ class RefusedError(LabError):
 
 
 class Rest:
-    """Calls to one server with one credential; paths are relative to the endpoint."""
+    """Calls one server with one credential. Paths are relative to the endpoint."""
 
     def __init__(self, endpoint: str, token: str | None = None) -> None:
         self.endpoint = endpoint
         self.token = token
 
     def get(self, path: str, timeout: float = 10) -> Any:
-        """The JSON answer; raises RefusedError for an error status, OSError when nobody answers."""
+        """Return the JSON response. Raise RefusedError for an error status, and OSError without a response."""
         return self._call("GET", path, None, timeout)
 
     def post(self, path: str, body: Any, timeout: float = 60) -> Any:
-        """Like get, with a JSON body."""
+        """Like `get`, with a JSON body."""
         return self._call("POST", path, body, timeout)
 
     def delete(self, path: str, timeout: float = 60) -> Any:
-        """Like get; what is there no more."""
+        """Like `get`, with the method DELETE."""
         return self._call("DELETE", path, None, timeout)
 
     def _call(self, method: str, path: str, body: Any, timeout: float) -> Any:

@@ -1,4 +1,4 @@
-"""How the lab talks: one line a step, and one kind of error that ends a command."""
+"""The lab's output: one line per step, and one kind of error that ends a command."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _STARTED = time.monotonic()
 
 
 class LabError(Exception):
-    """What went wrong and what to do next, in words that are printed without a traceback."""
+    """An error with its cause and the next step, printed without a traceback."""
 
 
 def say(text: str) -> None:
-    """Print one step with the seconds since the command began; flushed, so that a log shows it at once."""
+    """Print one step with the seconds since the command started. Flushed, so that a log shows it immediately."""
     print(f"[lab {time.monotonic() - _STARTED:5.0f}s] {text}", flush=True)
 
 

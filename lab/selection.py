@@ -1,4 +1,4 @@
-"""Which models this machine and this server run, and what is left out and why."""
+"""Selects the models that this machine and this server version can run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from lab.paths import DEFAULT_XINFERENCE
 from lab.say import say
 
 _MEDIA_NEEDS_GIB = 16.0
-"""The whole lab takes 13 GiB; the tests beside it need some too."""
+"""The whole lab takes 13 GiB, and the tests need some memory too."""
 
 
 def choose(names: list[str], version: str, *, cluster: bool, asked_for: bool) -> list[str]:
-    """Return the names that are launched; say which are not, and why."""
+    """Return the names of the models to launch. Print which are left out, and why."""
     if cluster or version != DEFAULT_XINFERENCE:
         why = "a cluster runs the tiny models alone" if cluster else f"they need Xinference {DEFAULT_XINFERENCE}"
         return _without(names, (*REAL, *MEDIA), why)
@@ -29,7 +29,7 @@ def choose(names: list[str], version: str, *, cluster: bool, asked_for: bool) ->
 
 
 def memory_gib() -> float | None:
-    """Return this machine's memory in GiB; None where the system does not tell."""
+    """Return this machine's memory in GiB, or None if it is unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     except (ValueError, OSError):

@@ -1,4 +1,4 @@
-"""The lab's Xinference processes: starting them with its settings, knowing them again, ending them."""
+"""The lab's Xinference processes: starts, identifies and ends them."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ HOST = "127.0.0.1"
 DEFAULT_PORT = 9997
 
 SETTINGS = {
-    # No model hub, ever: everything is registered with file:// addresses.
+    # No model hub: everything is registered with file:// URLs.
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
-    # 4.1.0 would otherwise make a virtual environment for each model and ask a package index for its requirements.
+    # 4.1.0 would otherwise create a virtual environment for each model and install its requirements from an index.
     "XINFERENCE_ENABLE_VIRTUAL_ENV": "0",
     "XINFERENCE_DISABLE_METRICS": "1",
     # A server bans an address for an hour after 10 unknown credentials within 300 s. Every run of a test suite sends a
-    # few wrong keys on purpose, all from loopback: only the address's threshold is raised. What a known but disabled
-    # key may do (5 uses) stays the server's own. 4.1.0 has no other limit on requests, unless a launch asks for one.
+    # few wrong keys on purpose, all from loopback, so only the threshold for addresses is raised. The limit for a known
+    # but disabled key (5 uses) is the server's default. 4.1.0 has no other limit on requests unless a launch sets one.
     "XINFERENCE_RATE_LIMIT_IP_MAX_FAILURES": "1000",
-    # A server's first process looks so many times, 5 s apart, whether its second one has come up, and ends when not: 5
-    # times by default, which is too few on a busy machine.
+    # A server's first process checks this many times, 5 s apart, whether its second one has started, and otherwise
+    # exits: 5 times by default, which is too few on a busy machine.
     "XINFERENCE_HEALTH_CHECK_FAILURE_THRESHOLD": "60",
-    # A model's process has so many seconds to import torch; by default 60, and on two busy cores two models of seven
-    # failed by it, with a 500 whose detail is empty.
+    # A model's process has this many seconds to import torch. With the default of 60, two of seven models failed on two
+    # busy cores, with a 500 whose detail is empty.
     "XINFERENCE_SUBPOOL_LAUNCH_TIMEOUT": "300",
     "TOKENIZERS_PARALLELISM": "false",
-    # So small models gain nothing by a second thread, and two that spin while they wait for each other lose a lot as
-    # soon as anything else runs: "Hello" took the transformers model 3 to 5 s on two busy cores.
+    # Models this small gain nothing from a second thread, and two threads that spin while they wait for each other lose
+    # a lot when anything else runs: "Hello" took the transformers model 3 to 5 s on two busy cores.
     "OMP_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
 }
 
-# Held, or Python warns of each that it is still running; that is what they are for.
+# Kept, because Python would otherwise warn that each process is still running, which is intended.
 _LEFT_RUNNING: list[subprocess.Popen[bytes]] = []
 
 _SETUP_TOKEN = re.compile(r"Setup token: (\S+)")
 _SETUP_WITHOUT_TOKEN = re.compile(r"FIRST-RUN SETUP REQUIRED((?!etup token).)*?={20}", re.DOTALL)
 
 
-# A worker that dies is missed after a few seconds and not, as by default (10 s, then 5 looks 5 s apart), after half a
-# minute: so long a test would wait each time.
+# The supervisor notices a dead worker after a few seconds and not, as by default (10 s, then 5 checks 5 s apart), after
+# half a minute, which would slow down every test.
 _CLUSTER_SETTINGS = {
     "XINFERENCE_HEALTH_CHECK_INTERVAL": "1",
     "XINFERENCE_HEALTH_CHECK_TIMEOUT": "5",
@@ -62,55 +62,55 @@ _CLUSTER_SETTINGS = {
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker of a cluster, with a home and a log of its own."""
+    """A worker of a cluster, with a separate home and log."""
 
     name: str
     pid: int
     started: str
 
     def alive(self) -> bool:
-        """Whether that very process still runs."""
+        """Return whether the same process still runs."""
         return started_at(self.pid) == self.started
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that this lab started, as its state file describes it; of a cluster, the supervisor."""
+    """A server that this lab started, as described in its state file. In a cluster, the supervisor."""
 
     pid: int
     started: str
     port: int
     version: str
     models: str = ""
-    """A hash of what runs on it, filled in once everything answers; empty while the lab is being set up."""
+    """A hash of the running models, set when everything is ready; empty during the setup."""
     workers: tuple[Worker, ...] = ()
-    """Those of a cluster; a single server is its own."""
+    """The workers of a cluster; empty for a single server."""
 
     @property
     def endpoint(self) -> str:
-        """The URL that clients use."""
+        """The URL for clients."""
         return f"http://{HOST}:{self.port}"
 
     def alive(self) -> bool:
-        """Whether that very process still runs (its id may have been given to another since)."""
+        """Return whether the same process still runs. Its id may have been reused for another one."""
         return started_at(self.pid) == self.started
 
     def healthy(self) -> bool:
-        """Whether it lives and answers."""
+        """Return whether the server runs and answers."""
         try:
             return self.alive() and Rest(self.endpoint).get("/status", timeout=5) is not None
         except (OSError, RefusedError):
             return False
 
     def save(self) -> None:
-        """Write the state file, complete or not at all."""
+        """Write the state file atomically."""
         partial = SERVER_FILE.with_suffix(".part")
         partial.write_text(json.dumps(asdict(self)) + "\n")
         partial.replace(SERVER_FILE)
 
 
 def known_server() -> Server | None:
-    """The server of the state file, dead or alive."""
+    """Return the server in the state file, running or not."""
     try:
         state = json.loads(SERVER_FILE.read_text())
         return Server(**state | {"workers": tuple(Worker(**worker) for worker in state.get("workers", []))})
@@ -119,7 +119,7 @@ def known_server() -> Server | None:
 
 
 def start_server(python: Path, version: str, *, cluster: bool = False) -> Server:
-    """Start a server with a new, empty home, or a cluster's supervisor; returns before it answers."""
+    """Start a server with a new, empty home, or a cluster's supervisor. Return before it answers."""
     port = _choose_port()
     STATE.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(HOME, ignore_errors=True)
@@ -131,10 +131,10 @@ def start_server(python: Path, version: str, *, cluster: bool = False) -> Server
 
 
 def restart_server(server: Server, python: Path) -> Server:
-    """End a server as a crash would, and start it again with its home and port; returns before it answers.
+    """Kill a server, and start it again with the same home and port. Return before it answers.
 
-    Its accounts, keys and families are then what they were; its models have to be launched again. What is launched is
-    the caller's affair, so the next `make lab` starts a lab anew.
+    It keeps its accounts, keys and families, but its models must be launched again. The caller launches them, so the
+    next `make lab` starts a new lab.
     """
     end_family(server.pid, patience=0)
     pid, started = _start(_command(python, "local", server.port), SETTINGS, HOME, LOG_FILE)
@@ -148,10 +148,10 @@ def _command(python: Path, program: str, port: int) -> list[str]:
 
 
 def add_worker(server: Server, python: Path, name: str, *, again: bool = False) -> Server:
-    """Start a worker of the cluster; returns before the supervisor knows it.
+    """Start a worker of the cluster. Return before the supervisor knows it.
 
-    Its home is empty, or, when it was there before, as it was: a supervisor tells its families to the workers that are
-    there when they are registered, and a worker that comes later knows them from its home alone.
+    A new worker has an empty home, and a restarted one keeps its home. The supervisor sends new families only to the
+    workers that run at the time; a later worker knows only the families in its home.
     """
     command = [str(python.parent / "xinference-worker"), "-e", server.endpoint, "-H", HOST]
     home = worker_home(name)
@@ -164,7 +164,7 @@ def add_worker(server: Server, python: Path, name: str, *, again: bool = False) 
 
 
 def kill_worker(server: Server, name: str) -> Server:
-    """End one worker as a crash would, at once and with its models; LabError when there must be one of that name."""
+    """Kill one worker and its models. Raise LabError if there is no worker with this name."""
     worker = next((worker for worker in server.workers if worker.name == name), None)
     if worker is None:
         raise LabError(f"no worker {name!r}; there are {[worker.name for worker in server.workers]}")
@@ -176,7 +176,7 @@ def kill_worker(server: Server, name: str) -> Server:
 
 
 def wait_for_workers(server: Server, patience: float = 600) -> None:
-    """Return when the supervisor counts as many workers as were started; a launch before that finds none."""
+    """Wait until the supervisor knows all started workers. An earlier launch would find none."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         for worker in server.workers:
@@ -189,10 +189,10 @@ def wait_for_workers(server: Server, patience: float = 600) -> None:
 
 
 def _start(command: list[str], settings: dict[str, str], home: Path, log_file: Path) -> tuple[int, str]:
-    """The process's id and when it began."""
+    """Start a process. Return its id and its start time."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("XINFERENCE_")}
     environment |= settings | {"XINFERENCE_HOME": str(home)}
-    # The environment's tools come first on PATH, as after `activate`: the server starts helpers by name.
+    # The environment's tools come first on PATH, as after `activate`, because the server starts helpers by name.
     environment["PATH"] = f"{Path(command[0]).parent}{os.pathsep}{environment.get('PATH', '')}"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
@@ -209,9 +209,9 @@ def _start(command: list[str], settings: dict[str, str], home: Path, log_file: P
 
 
 def wait_until_it_answers(server: Server, patience: float = 600) -> None:
-    """Return when `GET /status` answers; LabError when the process ends or time is up.
+    """Wait until `GET /status` answers. Raise LabError if the process ends or the time is up.
 
-    A start takes 25 s, and took 190 s on two cores with fourteen other programs at work.
+    A start takes 25 s, but took 190 s on two cores with fourteen other running programs.
     """
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
@@ -227,7 +227,7 @@ def wait_until_it_answers(server: Server, patience: float = 600) -> None:
 
 
 def setup_token(patience: float = 30) -> str | None:
-    """The one-time token that a server without accounts prints into its log; None where it asks for none (3.5.0)."""
+    """Return the one-time token that a server without accounts prints to its log, or None if not needed (3.5.0)."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         log = LOG_FILE.read_text(errors="replace")
@@ -240,7 +240,7 @@ def setup_token(patience: float = 30) -> str | None:
 
 
 def log_tail(lines: int = 30) -> str:
-    """The last lines of the server's log."""
+    """Return the last lines of the server's log."""
     try:
         return "\n".join(LOG_FILE.read_text(errors="replace").splitlines()[-lines:])
     except FileNotFoundError:
@@ -248,9 +248,9 @@ def log_tail(lines: int = 30) -> str:
 
 
 def stop_server(server: Server) -> None:
-    """End the server and all its children, and forget it; LabError names what would not end."""
-    # When the server was killed its children may live on. They carry its group, and no new process can be given an id
-    # that is still in use as a group's; so only if the id names another process by now is there nothing of ours to end.
+    """End the server and all its children, and delete its state file. LabError lists the processes that did not end."""
+    # If the server was killed, its children may still run. They are in its process group, and no new process gets an id
+    # that is still in use by a group. So if another process now has the id, none of the lab's processes is left.
     left = []
     processes = [(worker.pid, worker.started) for worker in server.workers]
     for pid, started in (*processes, (server.pid, server.started)):
@@ -274,7 +274,7 @@ def _choose_port() -> int:
 
 def _free(port: int) -> bool:
     with socket.socket() as probe:
-        # As the server binds: a port whose last connections are in TIME_WAIT is free to it.
+        # The server binds in the same way: it can use a port whose last connections are in TIME_WAIT.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))

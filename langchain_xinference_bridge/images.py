@@ -57,8 +57,8 @@ class XinferenceImages(XinferenceFields, RunnableSerializable[Any, list[ImageCon
         """Return images generated from a prompt, or edited from another image.
 
         Args:
-            input: A string, a message or a prompt; or `{"prompt": …, "image": …, "mask": …}`: with an image it is
-                edited, with a mask too, inpainted. Images are paths, bytes, file objects, data URLs or image blocks.
+            input: A string, a message or a prompt; or `{"prompt": …, "image": …, "mask": …}`, which edits the image,
+                or inpaints it if there is a mask. Images are paths, bytes, file objects, data URLs or image blocks.
             config: LangChain's settings of the run.
             **kwargs: `n`, `size`, `negative_prompt`, `model_kwargs`, and `timeout`, `deadline`, `max_retries` of this
                 call.
@@ -132,7 +132,7 @@ def _prompted(value: Any) -> tuple[str, Any, Any]:
 
 
 def _file(image: Any) -> Any:
-    """Return an image as the core takes it: of an image block its bytes."""
+    """Return an image in a form that the core accepts: the bytes of an image block, anything else unchanged."""
     if isinstance(image, (list, tuple)):
         return [_file(one) for one in image]
     if isinstance(image, Mapping):
@@ -146,7 +146,7 @@ def _file(image: Any) -> Any:
 
 
 def _of_edit(asked: dict[str, Any]) -> dict[str, Any]:
-    """Return what `edit` takes; a negative prompt and parameters of the model it does not (4.1.0)."""
+    """Return the arguments of `edit`, which accepts neither a negative prompt nor model parameters (4.1.0)."""
     taken = ("n", "size", "options")
     refused = sorted(name for name, value in asked.items() if name not in taken and value is not None)
     if refused:

@@ -37,9 +37,9 @@ class XinferenceOCR(XinferenceFields, BaseBlobParser):
     prompt: str | None = None
     """The instruction, such as "Only the table". None: the model's default."""
     pages: list[int] | None = None
-    """The pages of a PDF to read, from 1. None: all."""
+    """The pages of a PDF to read, counted from 1. None: all pages."""
     mode: Literal["single", "page"] = "single"
-    """Whether a PDF is one document, or one a page with `page` in its metadata: one request each."""
+    """Whether a PDF becomes one document, or one per page with `page` in its metadata and a request for each page."""
 
     def __init__(
         self,
@@ -58,10 +58,10 @@ class XinferenceOCR(XinferenceFields, BaseBlobParser):
             **keywords: `prompt`, `pages`, `model_kwargs`, and `timeout`, `deadline`, `max_retries` of this call.
 
         Returns:
-            The text, as Markdown where the model writes it.
+            The text, in Markdown if the model writes it.
 
         Raises:
-            XinferenceConfigurationError: The file is no image or PDF, or an argument is invalid.
+            XinferenceConfigurationError: The file is not an image or a PDF, or an argument is invalid.
             XinferenceModelTypeError: The model does not read images.
             XinferenceError: The request failed.
 
@@ -85,13 +85,13 @@ class XinferenceOCR(XinferenceFields, BaseBlobParser):
 
     @override
     def lazy_parse(self, blob: Blob) -> Iterator[Document]:
-        """Yield the text of an image or a PDF as one document, or as one a page where `mode` says so.
+        """Yield the text of an image or a PDF as one document, or as one document per page, depending on `mode`.
 
         Args:
             blob: The image or PDF: its bytes, or its path, which is sent from disk piece by piece.
 
         Yields:
-            Documents with `source`, and `page` from 1 where each page is one, in their metadata.
+            Documents with `source` in their metadata, and `page`, counted from 1, if there is one per page.
 
         Raises:
             XinferenceError: The request failed.
@@ -116,7 +116,7 @@ class XinferenceOCR(XinferenceFields, BaseBlobParser):
                 yield Document(text, metadata=metadata_of(blob, page=page))
 
     async def aparse(self, blob: Blob) -> list[Document]:
-        """Return the documents of an image or a PDF, asked without blocking the event loop.
+        """Return the documents of an image or a PDF, without blocking the event loop.
 
         Args:
             blob: The image or PDF.
@@ -154,5 +154,5 @@ class XinferenceOCR(XinferenceFields, BaseBlobParser):
 
 
 def _is_last(error: XinferenceBadRequestError, page: int, pages: Sequence[int] | None) -> bool:
-    """Return whether the server refused the page after the last one: only it knows how many there are."""
+    """Return whether the server rejected the page after the last one. Only the server knows the number of pages."""
     return pages is None and page > 1 and "out of range" in (error.body or "")

@@ -110,7 +110,7 @@ class XinferenceSparseEmbeddings(XinferenceFields, _SparseEmbeddings):
             text: The query.
 
         Returns:
-            Its token ids and their weights.
+            The query's token ids and their weights.
 
         Examples:
             >>> vector = XinferenceSparseEmbeddings(model="bge-m3").embed_query("Where is the lighthouse?")

@@ -34,13 +34,13 @@ class XinferenceSpeech(XinferenceFields, RunnableSerializable[Any, bytes]):
     """
 
     voice: str | None = None
-    """One of the model's voices. None: its default."""
+    """One of the model's voices. None: the default voice."""
     format: str = "mp3"
-    """"mp3", "wav", "flac", "ogg", "opus", "pcm", "aac", "m4a" or "webm"; each model writes some of them."""
+    """"mp3", "wav", "flac", "ogg", "opus", "pcm", "aac", "m4a" or "webm"; each model has some of them."""
     speed: float = Field(default=1.0, gt=0)
     """Speed; 1.0 is the voice's normal speed."""
     prompt_audio: Any = Field(default=None, exclude=True, repr=False)
-    """A recording of a voice to imitate, for models that can: a path, bytes or a data URL."""
+    """A recording of a voice to imitate, for models that support it: a path, bytes or a data URL."""
     prompt_text: str | None = None
     """The transcript of `prompt_audio`."""
 
@@ -68,7 +68,7 @@ class XinferenceSpeech(XinferenceFields, RunnableSerializable[Any, bytes]):
 
         Raises:
             XinferenceConfigurationError: The text is empty, or an argument is invalid.
-            XinferenceModelTypeError: The model does not speak.
+            XinferenceModelTypeError: The model is not a text-to-speech model.
             XinferenceError: The request failed.
 
         Examples:
@@ -102,7 +102,7 @@ class XinferenceSpeech(XinferenceFields, RunnableSerializable[Any, bytes]):
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any | None) -> Iterator[bytes]:
         """Yield a text as speech, in pieces. Joined, they are one playable file.
 
-        The server streams where the model can; where it refuses, as Kokoro does, each sentence is a piece.
+        The server streams if the model supports it. If the model refuses, as Kokoro does, each sentence is a piece.
 
         Args:
             input: A string, a message or a prompt.
@@ -113,7 +113,7 @@ class XinferenceSpeech(XinferenceFields, RunnableSerializable[Any, bytes]):
             Bytes of audio.
 
         Raises:
-            XinferenceStreamError: The stream broke off after it had begun.
+            XinferenceStreamError: The stream broke off after it started.
             XinferenceError: As in `invoke`.
 
         Examples:

@@ -46,7 +46,7 @@ class XinferenceTranscriber(XinferenceFields, BaseBlobParser):
     timestamps: Literal["segment", "word"] | None = None
     """One document per segment or word, with `start` and `end` in its metadata. None: one per recording."""
     format: TranscriptFormat = "text"
-    """Whether a document holds text, or subtitles: "srt" or "vtt"."""
+    """The content of a document: plain text, or subtitles in the form "srt" or "vtt"."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class XinferenceTranscriber(XinferenceFields, BaseBlobParser):
         super().__init__(server_url, model_uid, api_key, **settings)
 
     def transcribe(self, file: FileLike, **keywords: Any) -> Transcription:
-        """Transcribe a recording, or translate it when `task` says so.
+        """Transcribe a recording, or translate it with `task="translate"`.
 
         Args:
             file: A path, bytes, a file object opened in binary mode, or a data URL.
@@ -107,7 +107,7 @@ class XinferenceTranscriber(XinferenceFields, BaseBlobParser):
             blob: The recording: its bytes, or its path, which is sent from disk piece by piece.
 
         Yields:
-            Documents with `source`, `start`, `end`, `language` and `duration` in their metadata, where known.
+            Documents with `source`, `start`, `end`, `language` and `duration` in their metadata, if known.
 
         Raises:
             XinferenceError: The request failed.
@@ -123,7 +123,7 @@ class XinferenceTranscriber(XinferenceFields, BaseBlobParser):
             yield from self._documents(self.transcribe(file_of(blob), timestamps=self._needed()), blob)
 
     async def aparse(self, blob: Blob) -> list[Document]:
-        """Return the documents of a recording, asked without blocking the event loop.
+        """Return the documents of a recording, without blocking the event loop.
 
         Args:
             blob: The recording.

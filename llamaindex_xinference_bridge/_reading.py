@@ -1,4 +1,4 @@
-"""What the readers share: the file that LlamaIndex names, and the documents made of what was read in it."""
+"""The common code of the readers: opening LlamaIndex's files, and creating documents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from xinference_bridge.protocol.http import JSON
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-#: Times and names that are found with a text, and say nothing of its meaning.
+#: Metadata such as times and names, which does not belong in the embedded text.
 _NOT_EMBEDDED = ("start", "end", "language")
 
 
@@ -27,7 +27,7 @@ class MediaReader(ServedModelFields, BasePydanticReader):
     """A reader that sends each file to a model."""
 
     is_remote: bool = True
-    """Whether the data comes from elsewhere: the files are sent to the server."""
+    """Whether the data is remote: the files are sent to the server."""
     model_kwargs: JSON = Field(default_factory=dict)
     """Other parameters of the model, passed through unchanged."""
 
@@ -37,7 +37,7 @@ class MediaReader(ServedModelFields, BasePydanticReader):
         extra_info: dict[str, Any] | None = None,
         fs: AbstractFileSystem | None = None,
     ) -> Iterable[Document]:
-        """Yield the documents of `load_data`; a file is read as a whole.
+        """Yield the documents of `load_data`. The whole file is read first.
 
         Args:
             file: As for `load_data`.
@@ -63,7 +63,7 @@ class MediaReader(ServedModelFields, BasePydanticReader):
 def opened(
     file: str | os.PathLike[str] | bytes, fs: AbstractFileSystem | None
 ) -> Iterator[str | os.PathLike[str] | bytes | BinaryIO]:
-    """Yield a file as the models take it: by its path, or opened on the file system that it lies on."""
+    """Yield a file in a form that the models accept: a local path, or a file opened on its file system."""
     if isinstance(file, (str, bytes, os.PathLike)):
         if fs is None or isinstance(file, bytes):
             yield file
@@ -76,14 +76,14 @@ def opened(
 
 
 def document(text: str, file: Any, extra_info: Mapping[str, Any] | None, **found: Any) -> Document:
-    """Return a document with what is known of its file; `found` goes beside it where it is not None."""
+    """Return a document with the metadata of its file, and the values of `found` that are not None."""
     metadata: dict[str, Any] = {"file_path": os.fspath(file)} if isinstance(file, (str, os.PathLike)) else {}
     if metadata:
         metadata["file_name"] = PurePath(metadata["file_path"]).name
     metadata |= dict(extra_info or {})
     metadata |= {name: value for name, value in found.items() if value is not None}
     made = Document(text=text, metadata=metadata)
-    # As SimpleDirectoryReader does for every document: LlamaIndex keeps what it knows of files out of the embedding.
+    # As in SimpleDirectoryReader: file metadata is excluded from the embedding.
     made.excluded_embed_metadata_keys = [name for name in (*_NOT_EMBEDDED, *_FILES) if name in metadata]
     made.excluded_llm_metadata_keys = [name for name in _FILES if name in metadata]
     return made

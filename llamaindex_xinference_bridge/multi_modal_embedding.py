@@ -56,22 +56,22 @@ class XinferenceMultiModalEmbedding(XinferenceEmbedding, MultiModalEmbedding):
         answer = await self._handle(EmbeddingHandle).aembed_images(images, self._parameters(), start=start)
         return same.checked(answer.vectors, start)
 
-    # llama-index-core's own loops take no generator, and name an image by its place in a batch.
+    # llama-index-core's loops do not accept generators, and identify an image by its position in a batch.
 
     def get_image_embedding_batch(
         self, img_file_paths: Iterable[ImageType], show_progress: bool = False
     ) -> list[Embedding]:
-        """Return one vector an image, in input order.
+        """Return one vector per image, in input order.
 
         Args:
             img_file_paths: Paths, URLs or binary streams, in a list or any other iterable.
-            show_progress: Whether a bar shows how many images are done; needs tqdm.
+            show_progress: Whether to show a progress bar; needs tqdm.
 
         Returns:
-            As many lists of `dimensions` floats as there are images.
+            One list of `dimensions` floats per image.
 
         Raises:
-            XinferenceConfigurationError: One is no image; the message names its place.
+            XinferenceConfigurationError: An input is not an image; the message has its position.
             XinferenceModelTypeError: The model cannot embed images.
         """
         same, vectors = self._same(), list[Embedding]()
@@ -105,7 +105,7 @@ class XinferenceMultiModalEmbedding(XinferenceEmbedding, MultiModalEmbedding):
 
 
 def _readable(images: Iterable[ImageType]) -> Iterable[Any]:
-    """The bytes of binary streams, which LlamaIndex's image nodes give; anything else as it is."""
+    """Return the bytes of binary streams, which LlamaIndex's image nodes provide, and anything else unchanged."""
     if isinstance(images, (str, bytes)) or not isinstance(images, Iterable):
         return images
     return (image.getvalue() if isinstance(image, BytesIO) else image for image in images)

@@ -36,7 +36,7 @@ class XinferenceOCRReader(MediaReader):
     prompt: str | None = None
     """The instruction, for models that support one."""
     pages: list[int] | None = None
-    """The pages of a PDF to read, from 1. None: all. An image is read whole."""
+    """The pages of a PDF to read, counted from 1. None: all pages. Ignored for images."""
 
     def __init__(
         self, model_uid: str | None = None, base_url: str | None = None, **settings: Unpack[OCRReaderSettings]
@@ -69,7 +69,7 @@ class XinferenceOCRReader(MediaReader):
             One document.
 
         Raises:
-            XinferenceConfigurationError: The file is empty, or no image or PDF.
+            XinferenceConfigurationError: The file is empty, or not an image or a PDF.
             XinferenceModelTypeError: The model does not read images.
             XinferenceError: The request failed.
         """

@@ -101,7 +101,7 @@ class XinferenceSparseEmbedding(ServedModelFields, BaseSparseEmbedding):
     async def _aget_text_embedding(self, text: str) -> SparseEmbedding:
         return (await self._asend(next(self._batches([text]))))[0]
 
-    # llama-index-core sends one batch after another, and in async code all of them at once; generators it cannot take.
+    # llama-index-core sends batches one after another, or in async code all at once, and does not accept generators.
 
     @dispatcher.span
     def get_text_embedding_batch(
@@ -110,7 +110,7 @@ class XinferenceSparseEmbedding(ServedModelFields, BaseSparseEmbedding):
         show_progress: bool = False,
         **kwargs: Any,  # noqa: ARG002 - in llama-index-core's signature
     ) -> list[SparseEmbedding]:
-        """Return one sparse vector a text, in input order.
+        """Return one sparse vector per text, in input order.
 
         Args:
             texts: The texts, in a list or another iterable.
@@ -118,7 +118,7 @@ class XinferenceSparseEmbedding(ServedModelFields, BaseSparseEmbedding):
             **kwargs: Not used; part of llama-index-core's signature.
 
         Returns:
-            As many dicts of weights by token id as there are texts.
+            One dict per text, from token id to weight.
 
         Raises:
             XinferenceError: A request failed; the message lists the inputs that were not embedded.

@@ -24,15 +24,15 @@ _SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 class XinferenceToolSpec(BaseToolSpec):
     """Tools for an agent: text to speech, transcription and image generation on a Xinference server.
 
-    A tool exists if its model is named. Files are written only into `folder`, and recordings are read only from
-    there, whatever path the agent's model writes. A tool that creates a file returns its path.
+    A tool exists if its model is given. Files are written only to `folder`, and recordings are read only from there,
+    whatever path the agent's model writes. A tool that creates a file returns its path.
 
     Args:
-        folder: Where files are written to and read from. It must exist.
+        folder: The folder for written and read files. It must exist.
         text_to_speech_model: The UID of a text-to-speech model.
         transcription_model: The UID of a speech-to-text model.
         image_model: The UID of an image generation model.
-        voice: A voice of the text-to-speech model. None: its default.
+        voice: A voice of the text-to-speech model. None: the default voice.
         audio_format: The format of spoken files, such as "mp3" or "wav".
         image_size: Width and height of images, such as "512x512". None: the server's default.
         connection: The connection. None: from `settings` and the environment.
@@ -150,7 +150,7 @@ class XinferenceToolSpec(BaseToolSpec):
         return uid
 
     def _readable(self, path: str) -> Path:
-        # A model writes the name of a file as often as its whole path.
+        # Models often write only the name of a file instead of its whole path.
         asked = path if Path(path).is_absolute() or Path(path).exists() else str(self.folder / path)
         return path_within(asked, [str(self.folder)], "the recording", setting="folder=")
 

@@ -1,1 +1,1 @@
-"""What the bridge promises, one promise a test."""
+"""Tests of the bridge, one guarantee per test."""

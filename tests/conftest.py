@@ -1,4 +1,4 @@
-"""What every test runs under: `tests/support/plugin.py` says how, CONTRIBUTING.md how to use it."""
+"""The setup of every test: `tests/support/plugin.py` implements it, CONTRIBUTING.md explains it."""
 
 from tests.support.plugin import (
     _network,

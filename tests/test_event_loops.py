@@ -1,4 +1,4 @@
-"""Nothing of ours blocks an event loop: BlockBuster raises on a blocking call that is made in a running one.
+"""The package never blocks an event loop: BlockBuster raises on a blocking call in a running loop.
 
 `langgraph dev` runs graphs under the same guard.
 """
@@ -33,7 +33,7 @@ def _no_blocking_call():
     gates.reset()
 
 
-async def test_the_guard_stands():
+async def test_the_guard_is_active():
     with pytest.raises(BlockingError):
         Path.cwd()
 
@@ -52,7 +52,7 @@ CLASSES = {
 
 @pytest.mark.parametrize("build", CLASSES.values(), ids=CLASSES)
 async def test_building_in_a_running_loop_touches_no_file(build, monkeypatch):
-    # Nothing is kept from before: the variables are new to the process.
+    # No cached state: the process has not seen these variables before.
     monkeypatch.setenv("XINFERENCE_ENDPOINT", "http://seen-in-the-loop:1")
     monkeypatch.setenv("XINFERENCE_API_KEY", "xf-key-of-the-loop")
     built = build()
@@ -76,7 +76,7 @@ HELLO = [ChatMessage("Hi")]
 TEXTS = ["Paris is in France.", "Rome is in Italy."]
 
 
-#: Async verbs: what each is called on, and how.
+#: Async methods: the object and the call.
 VERBS = {
     "list of models": lambda c: c.amodels(),
     "langchain chat": lambda c: for_langchain.ChatXinference(model="tiny-chat", connection=c, temperature=0).ainvoke(

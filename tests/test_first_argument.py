@@ -1,4 +1,4 @@
-"""What a beginner puts into the first arguments of a constructor, in both bridges."""
+"""What beginners pass as the first arguments of a constructor, in both bridges."""
 
 from __future__ import annotations
 

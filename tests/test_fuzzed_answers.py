@@ -1,4 +1,4 @@
-"""Whatever a server answers, at any endpoint and through either framework: an answer, or an XinferenceError."""
+"""Any response of a server, at any endpoint and through either framework, gives an answer or an XinferenceError."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def nodes() -> list[NodeWithScore]:
 
 DOCUMENTS = [Document(page_content=text) for text in TEXTS]
 CHAT, COMPLETE = "/v1/chat/completions", "/v1/completions"
-#: What is called, sync and async, the path whose answer is changed, and what a real server answered there.
+#: The call, sync and async, the path whose response is changed, and a real server's response there.
 CALLS: dict[str, tuple[Ask, Ask, str, str]] = {
     "LangChain chat": (lambda m: m["lc chat"].invoke("hi"), lambda m: m["lc chat"].ainvoke("hi"), CHAT, "chat"),
     "LangChain completion": (

@@ -1,4 +1,4 @@
-"""Dense and sparse vectors of one model in Qdrant's hybrid search, which takes our classes as they are."""
+"""Dense and sparse vectors of one model in Qdrant's hybrid search, which accepts these classes directly."""
 
 # mypy: no-check-untyped-defs
 
@@ -24,7 +24,7 @@ from tests.support.fault_proxy import FaultServer, fault_server, http
 
 pytestmark = [
     pytest.mark.fault_server,
-    # The vector store of LlamaIndex makes one for a server of Qdrant, and has no other wish of the one in memory.
+    # LlamaIndex's vector store creates a payload index, which the in-memory Qdrant does not support.
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
 ]
 

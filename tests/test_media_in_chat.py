@@ -119,7 +119,7 @@ LLAMAINDEX: dict[str, tuple[Any, str, str]] = {
     "video bytes": (VideoBlock(video=MP4, video_mimetype="video/mp4"), "video_url", FILM),
     "video url": (VideoBlock(url=WEB), "video_url", WEB),
 }
-#: What the server has no place for.
+#: Blocks that the server does not accept.
 REFUSED: dict[str, Any] = {
     "v1 file": v1("file", b"%PDF-", "application/pdf"),
     "v1 file by id": {"type": "file", "file_id": "file-1"},
@@ -224,7 +224,7 @@ def test_the_setting_is_kept_as_what_json_can_hold():
         assert kind(model_uid="m", server_url="http://h:1").inline_media is None
 
 
-# On a real model, which sees images and babbles
+# On a real model, which accepts images and answers with random text
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Sparse vectors, images embedded and images ranked, by the lab's models for each."""
+"""Sparse vectors, image embeddings and image ranking, with the lab's models."""
 
 # mypy: no-check-untyped-defs
 

@@ -1,4 +1,4 @@
-"""What each package needs when it is imported, and what it does without; each import in an interpreter of its own."""
+"""Which modules each package imports, and which it does not need; each import runs in a separate interpreter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 PACKAGES = ("xinference_bridge", "langchain_xinference_bridge", "llamaindex_xinference_bridge")
 FRAMEWORKS = ("langchain_core", "llama_index")
 
-# Stands for an environment where the distribution is not installed.
+# Simulates an environment in which the distribution is not installed.
 MISSING = """
 import sys
 

@@ -1,4 +1,4 @@
-"""One scenario through both bridges, on one connection and one exchange: the same request, the same said of its answer.
+"""One scenario through both bridges on one connection and one exchange: the same request, the same answer.
 
 The first bridge asks the server; an equal request of the second gets what the server said to the first. So a bridge
 that asks in other words is found by the exchange that is one too many.
@@ -201,7 +201,7 @@ class InLlamaIndex:
 
 @pytest.fixture
 def connection(lab):
-    clients.close_all()  # a model that another module's test has described is not asked about
+    clients.close_all()  # otherwise the description of a model from another test module would be cached
     gates.reset()
     yield XinferenceConnection(lab.url, api_key=lab.api_key)
     clients.close_all()
@@ -236,7 +236,7 @@ def exchanges(monkeypatch) -> list[bytes]:
         return orjson.dumps([request.method, request.path, request.json])
 
     def _sent(self: Any, call: Any, authorization: Any) -> Any:
-        # A whole answer is a stream that the transport reads to its end: it is not to be counted as one of its own.
+        # The transport reads a whole answer as a stream to its end, which must not be counted as a separate call.
         with monkeypatch.context() as within:
             within.setattr(RequestsTransport, "stream", stream)
             return send(self, call, authorization)

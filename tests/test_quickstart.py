@@ -1,4 +1,4 @@
-"""The demo: it runs whole, and what it prints is what its parts answered."""
+"""The demo runs to its end, and prints the answers of its parts."""
 
 from __future__ import annotations
 

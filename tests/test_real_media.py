@@ -1,4 +1,4 @@
-"""Whisper base hears, and a tiny Stable Diffusion paints, through every class of both bridges and the core."""
+"""Whisper base transcribes, and a tiny Stable Diffusion generates, through every class of both bridges and the core."""
 
 # The frameworks type what they return more widely than what a test knows of it.
 # mypy: no-check-untyped-defs

@@ -1,4 +1,4 @@
-"""The recordings that stand in cassettes/ are clean, and each belongs to a test.
+"""The recordings in cassettes/ are clean, and each belongs to a test.
 
 How they are made and played is tested in tests/recording/.
 """

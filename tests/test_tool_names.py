@@ -1,4 +1,4 @@
-"""A tool's message carries the name of the call that it answers, the same from both bridges."""
+"""A tool message has the name of the call that it answers, in both bridges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vectors and rankings of every kind through both bridges, sync and async, against a server that says what it got."""
+"""Vectors and rankings of every kind through both bridges, sync and async, with a server that echoes its requests."""
 
 # mypy: no-check-untyped-defs
 
@@ -433,7 +433,7 @@ def test_what_cannot_be_ranked_is_named(mode, server, query, documents, words):
     assert not server.bodies("/v1/rerank")
 
 
-# What LlamaIndex is told, and what it keeps
+# LlamaIndex's events and cache
 
 
 @pytest.mark.parametrize("mode", MODES)

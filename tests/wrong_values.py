@@ -1,4 +1,4 @@
-"""Each parameter with values that it does not take, for the tests of both bridges."""
+"""Each parameter with invalid values, for the tests of both bridges."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ WAITING: list[tuple[str, Any]] = [
     *((name, value) for name in ("timeout", "connect_timeout", "deadline") for value in ("5", 0, -1, [5], True)),
     *(("max_retries", value) for value in ("2", 1.5, -1, True)),
 ]
-#: Fields of the classes that are no parameters of a request.
+#: Fields of the classes that are not parameters of a request.
 FIELDS: list[tuple[str, Any]] = [
     *((name, value) for name in ("context_length", "context_window") for value in ("4096", 0, True, 1.5)),
     *((name, value) for name in ("max_concurrency", "num_workers", "dimensions") for value in ("5", 0, True, 1.5)),

@@ -1,4 +1,4 @@
-"""What the command's tests share: no verdict of another test, no `.env` of the folder, a server that can be told."""
+"""Shared fixtures of the command's tests: no state of other tests, no `.env` of the folder, a configurable server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _as_if_just_started(monkeypatch: pytest.MonkeyPatch, tmp_path):
 
 @pytest.fixture
 def server():
-    """A server on a port of its own, which says what the test lets it say."""
+    """A server on a separate port, with responses that the test defines."""
     with fault_server() as running:
         yield running
 

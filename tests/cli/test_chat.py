@@ -36,7 +36,7 @@ def streamed(*deltas: dict[str, Any]) -> bytes:
 
 @pytest.fixture
 def talker(server):
-    """A server whose one chat model thinks, and says hello."""
+    """A server with one chat model, which reasons and then answers "Hello."."""
     xinference(server, model("c", model_ability=["chat", "reasoning"]))
     server.on(CHAT, streamed({"reasoning_content": "They greet."}, {"content": "Hel"}, {"content": "lo."}))
     return server

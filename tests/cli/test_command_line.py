@@ -1,4 +1,4 @@
-"""What all commands share: options, one-line errors, exit statuses, silence about secrets, and the extra they need."""
+"""Behaviour of all commands: options, one-line errors, exit statuses, masked secrets, and the required extra."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options that say how to reach the server, and errors in the words of the options."""
+"""The options for the connection to the server, and errors that name the options."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ def test_the_doctor_ends_within_its_timeout_for_each_step(server, monkeypatch):
     server.on("/v1/cluster/auth", (Do.STALL,))
     begun = time.monotonic()
     ran = run("doctor", "--json", "-e", server.url, "--timeout", "0.3")
-    assert time.monotonic() - begun < 5  # without the option the look alone takes 10 s
+    assert time.monotonic() - begun < 5  # without the option, the check alone takes 10 s
     assert ran.out, ran.err
     (step,) = [step for step in json.loads(ran.out)["steps"] if step["status"] == "failed"]
     assert step["name"] == "Xinference"
     assert "0.3 s" in step["detail"]
 
 
-# In the words of the options
+# Errors name the options
 
 USAGE = [
     (["--timeout", "-3"], "--timeout: Input should be greater than 0"),
@@ -148,7 +148,7 @@ def test_every_setting_that_has_an_option_is_known_and_a_servers_password_is_lef
 
 
 @pytest.mark.slow
-def test_nobody_there_is_said_in_the_words_of_the_options(monkeypatch):
+def test_a_refused_connection_names_the_options(monkeypatch):
     monkeypatch.setattr(container, "inside_container", lambda: False)
     ran = run("models", "-e", f"http://127.0.0.1:{unused_port()}")
     assert "--server-url (or XINFERENCE_ENDPOINT)" in ran.err

@@ -1,4 +1,4 @@
-"""The commands of a conversation: what is set is checked, what was said is saved, typed lines are kept."""
+"""The commands of a conversation: parameters are checked, conversations are saved, typed lines are kept."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_value_is_read_as_json_where_it_is_json(conversation, line, parameters
     assert conversation.parameters == {}
 
 
-def test_what_can_be_set_is_what_the_bridges_take():
+def test_set_accepts_the_parameters_that_the_bridges_accept():
     assert {"temperature", "top_p", "seed", "enable_thinking", "reasoning_effort"} <= set(NAMES)
 
 
@@ -104,7 +104,7 @@ def test_another_file_is_not_written_over(conversation, tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, "years of work", "{}", '{"format": "xinference-bridge conversation 1"}'])
-def test_what_is_no_conversation_is_not_loaded(conversation, tmp_path, content):
+def test_a_file_that_is_not_a_conversation_is_not_loaded(conversation, tmp_path, content):
     path = tmp_path / "talk.json"
     if content is not None:
         path.write_text(content)
@@ -125,7 +125,7 @@ def test_exit_leaves_with_and_without_a_slash(conversation, talker, monkeypatch,
     assert asked(talker) == []
 
 
-def test_a_wrong_command_says_so_and_the_conversation_goes_on(conversation, talker, monkeypatch, capsys):  # noqa: F811
+def test_an_invalid_command_prints_an_error_and_the_conversation_continues(conversation, talker, monkeypatch, capsys):  # noqa: F811
     printed = converse(conversation, monkeypatch, capsys, "/set top_p 7", "Hi")
     assert "error: top_p must be a number from 0 to 1, got 7" in printed.err
     assert printed.out == "Hello.\n"
@@ -144,14 +144,14 @@ def test_it_says_that_it_waits_and_then_takes_the_sign_away(talker):  # noqa: F8
 
 
 @pytest.mark.slow
-def test_reasoning_that_is_not_shown_is_told_of(talker):  # noqa: F811
+def test_hidden_reasoning_is_mentioned(talker):  # noqa: F811
     printed = at_a_terminal("chat", "-e", talker.url, "c", "--no-reasoning", typed=["Hi\n", "\x04"])
     assert "thinking" in printed
     assert "They greet" not in printed
 
 
 @pytest.mark.slow
-def test_what_was_typed_is_kept_for_the_next_time_and_for_its_owner_alone(talker):  # noqa: F811
+def test_the_history_is_kept_and_readable_only_by_its_owner(talker):  # noqa: F811
     at_a_terminal("chat", "-e", talker.url, "c", typed=["Hi there\n", "\x04"])
     assert "Hi there" in history_file().read_text().splitlines()
     assert stat.S_IMODE(history_file().stat().st_mode) == 0o600

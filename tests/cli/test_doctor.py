@@ -1,4 +1,4 @@
-"""The doctor names what is wrong at the step where it goes wrong, and says what to do next."""
+"""The doctor names the problem at the step that fails, and the next step to fix it."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_a_missing_credential_is_named(lab):
     assert "XINFERENCE_API_KEY" in steps["authentication"]["next_step"]
 
 
-# Wrong ways to the server
+# Wrong addresses
 
 
 def test_a_url_that_cannot_be_meant_is_the_first_to_fail():
@@ -346,7 +346,7 @@ def test_a_model_that_this_package_cannot_call_is_named(server):
         ),
     ],
 )
-def test_models_of_sound_and_images_are_asked_for_the_least(server, path, answer, words, sent):
+def test_audio_and_image_models_get_the_smallest_request(server, path, answer, words, sent):
     kind, ability = ("audio", "audio2text") if "audio" in path else ("image", "text2image")
     says(xinference(server, model("m", kind, model_ability=[ability])), path, answer)
     status, steps = examine("--server-url", server.url)
@@ -395,7 +395,7 @@ def test_it_tells_what_the_engine_enforces(server, engine, abilities, facts, sta
     assert steps["enforced"]["facts"].items() >= facts.items()
 
 
-# As a person sees it
+# The report for people
 
 
 @pytest.mark.fault_server

@@ -203,7 +203,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_written(embedder, te
 
 
 @pytest.mark.fault_server
-def test_no_more_texts_are_read_than_are_under_way(embedder, tmp_path):
+def test_no_more_texts_are_read_than_are_in_flight(embedder, tmp_path):
     """A file larger than memory can be embedded: reading runs at most a window ahead of writing."""
     from xinference_bridge.cli import embed as module
     from xinference_bridge.cli.inputs import Row
@@ -221,7 +221,7 @@ def test_no_more_texts_are_read_than_are_under_way(embedder, tmp_path):
         written = 0
         for held, _ in module._embedded(EmbeddingHandle(connection, "e"), rows(), batch_size=10, concurrency=3):
             written += len(held)
-            assert read - written <= 10 * (2 * 3 + 2)  # two batches for each request under way, one read, one written
+            assert read - written <= 10 * (2 * 3 + 2)  # two batches for each request in flight, one read, one written
     assert written == 1000
 
 

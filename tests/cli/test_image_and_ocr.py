@@ -1,4 +1,4 @@
-"""`image` and `ocr`: images drawn into files, and documents read."""
+"""`image` and `ocr`: images are written to files, and documents are read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DRAW, READ = "/v1/images/generations", "/v1/images/ocr"
 
 @pytest.fixture
 def artist(server):
-    """A server whose one model draws, whatever it is asked for, red squares."""
+    """A server with one model, which generates a red square for every prompt."""
     xinference(server, model("sd", "image", model_ability=["text2image"]))
     image = {"b64_json": base64.b64encode(PNG).decode()}
     return says(server, DRAW, {"created": 1, "data": [image, image]}, {"created": 1, "data": [image]})

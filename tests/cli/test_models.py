@@ -1,4 +1,4 @@
-"""The running models as a table that a person reads, a pipe cuts, and a program loads."""
+"""The running models as a table for people, for pipes and for programs."""
 
 from __future__ import annotations
 

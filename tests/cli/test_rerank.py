@@ -1,4 +1,4 @@
-"""The texts of a file, the most relevant first."""
+"""`rerank`: the texts of a file, the most relevant first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`speak`: a text read aloud into a file."""
+"""`speak`: a text is spoken into an audio file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SPEECH = "/v1/audio/speech"
 
 @pytest.fixture
 def speaker(server):
-    """A server whose one model speaks."""
+    """A server with one text-to-speech model."""
     xinference(server, model("k", "audio", model_ability=["text2audio"]))
     server.on(SPEECH, http(200, b"RIFF-sound", kind="audio/wav"))
     return server

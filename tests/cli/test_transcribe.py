@@ -59,7 +59,7 @@ VERBOSE = {
 
 @pytest.fixture
 def listener(server):
-    """A server whose one model hears the same in every recording."""
+    """A server with one model, which returns the same transcript for every recording."""
     xinference(server, model("w", "audio", model_ability=["audio2text"]))
     return says(server, "/v1/audio/transcriptions", VERBOSE)
 

@@ -1,4 +1,4 @@
-"""Runs the command in this process or in one of its own, and lets a server say what a Xinference says."""
+"""Runs the command in this process or a separate one, and a server that answers like Xinference."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(*arguments: str | Path, piped: str = "") -> Ran:
 
 
 def run_apart(*arguments: str | Path, piped: str = "", **variables: str) -> Ran:
-    """The command as a person starts it: a process of its own, with its output piped."""
+    """Run the command as a user does: in a separate process, with its output piped."""
     done = subprocess.run(
         [*COMMAND, *map(str, arguments)],
         input=piped,
@@ -77,7 +77,7 @@ def model(uid: str, kind: str = "LLM", **more: Any) -> dict[str, Any]:
 
 
 def xinference(server: FaultServer, *models: dict[str, Any], auth: bool = False) -> FaultServer:
-    """Let the server say what a Xinference says of itself, with these models running."""
+    """Make the server answer like Xinference with these running models."""
     says(server, "/v1/cluster/auth", {"auth": auth})
     says(server, "/status", {"uptime": 61, "workers": {"127.0.0.1:1": {}}})
     says(server, "/v1/cluster/version", {"version": "4.1.0"})

@@ -1,1 +1,1 @@
-"""A supervisor and two workers, two replicas of a model, and what happens when one goes. Needs `make lab CLUSTER=1`."""
+"""A supervisor, two workers and two replicas of a model, and the loss of one. Needs `make lab CLUSTER=1`."""

@@ -1,4 +1,4 @@
-"""The cluster that the lab started, made whole again before each test."""
+"""The cluster that the lab started, restored before each test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replicas are all used, and a worker that dies takes no text and no answer with it in silence."""
+"""All replicas are used, and no text or answer is lost silently when a worker dies."""
 
 from __future__ import annotations
 

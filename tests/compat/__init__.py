@@ -1,1 +1,1 @@
-"""Servers of other ages: the newest of each line, asked the same."""
+"""Older servers: the newest version of each release line gets the same requests."""

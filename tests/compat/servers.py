@@ -1,4 +1,4 @@
-"""What the servers of each line can do, as the tests beside this file see it; docs/servers.md shows it as a table."""
+"""The features of each server version, as the tests in this folder find them; docs/servers.md has them as a table."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def test_llamaindex_is_answered_the_same(llm, server):
 def test_a_tool_is_called(chat, uid, server):
     agent = chat.bind_tools([get_weather])
     if uid == "tiny-chat" and not server.calls_on_llama_cpp:
-        # 1.17.1: "Type is not JSON serializable: list_iterator", which tells nobody more.
+        # 1.17.1: "Type is not JSON serializable: list_iterator", which does not explain more.
         with pytest.raises(XinferenceServerError, match="not JSON serializable"):
             agent.invoke("What is the weather in Paris?")
         return

@@ -1,4 +1,4 @@
-"""The four things that are asked of a server, each in its sync and its async way, and what a server once answered.
+"""The four kinds of calls to a server, sync and async, and the recorded responses to them.
 
 `recorded(name)` gives the bytes of a real server (`tests/support/record_bytes.py`); a test breaks them and sends them.
 """

@@ -1,4 +1,4 @@
-"""Chunks and bodies of chat answers as servers write them, and what the reader makes of them, checked to agree."""
+"""Chunks and bodies of chat answers as servers write them, and the parser's results, checked to agree."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def body(message: dict[str, Any], finish_reason: str | None = "stop", **more: An
 def stream(
     events: list[dict[str, Any]], *, tools: bool = False, start: Start = "text", completion: bool = False
 ) -> tuple[list[ChatDelta], ChatResult]:
-    """The deltas of these chunks, and the result, which is checked to be what the deltas say when they are joined."""
+    """Return the deltas of these chunks and the result, after a check that the joined deltas equal the result."""
     reader = ChatAccumulator(tools=tools, start=start, completion=completion)
     deltas = [delta for delta in map(reader.feed, events) if delta is not None]
     assert all(delta.text or delta.reasoning or delta.tool_calls or delta.logprobs for delta in deltas)

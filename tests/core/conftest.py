@@ -1,4 +1,4 @@
-"""What the core's tests share: a server that answers as a real one did, until a test breaks it."""
+"""Shared fixtures of the core's tests: a server that answers like a real one until a test breaks it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _short_backoff(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _nothing_left_of_other_tests():
-    """Verdicts on credentials and open sockets are kept for the whole process: each test starts without."""
+    """Start each test without the process-wide credential verdicts and open sockets."""
     gates.reset()
     yield
     clients.close_all()

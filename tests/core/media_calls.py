@@ -1,4 +1,4 @@
-"""One call of a handle for sound or images, sync or async."""
+"""One call of an audio or image handle, sync or async."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ trailer<</Root 1 0 R>>
 
 
 def recorded_body(name: str) -> bytes:
-    """What a model of the lab answered in a test of tests/lab."""
+    """Return the response of a lab model that was recorded by a test in tests/lab."""
     [exchange] = yaml.safe_load((_RECORDED / f"{name}.yaml").read_text(encoding="utf-8"))["interactions"]
     body: str = exchange["response"]["body"]["string"]
     return body.encode()
 
 
 def call(mode: str, handle: Any, verb: str, *args: Any, **keywords: Any) -> Any:
-    """What the verb returns, in either mode; a stream as the list of its pieces."""
+    """Return the method's result, sync or async; a stream as the list of its pieces."""
     if mode == "sync":
         result = getattr(handle, verb)(*args, **keywords)
         return list(result) if verb.startswith("stream") else result

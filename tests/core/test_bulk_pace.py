@@ -1,4 +1,4 @@
-"""Many texts in batches: in order, no more under way than may be, fewer while the server is overloaded."""
+"""Many texts in batches: in order, with a limit on concurrent requests, fewer while the server is overloaded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def embedded(
     concurrency: int,
     seen: Callable[[int], None] = lambda _: None,
 ) -> list[object]:
-    """What comes of `count` batches of one text, `answer`ed by their number; `seen` hears of each that is given."""
+    """Return the results of `count` batches of one text. `answer` gets their number, and `seen` each result."""
 
     def counted(given: list[object], result: object) -> None:
         given.append(result)
@@ -76,7 +76,7 @@ def test_a_failure_is_told_before_the_answers_that_wait_for_it_are_all_in(mode: 
     assert len(asked) < 20
 
 
-def test_no_more_texts_are_read_than_twice_the_requests_under_way():
+def test_no_more_texts_are_read_than_twice_the_requests_in_flight():
     read = 0
 
     def texts() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Fragments of tool calls, numbered in every way that servers were reported to, also cut at every place."""
+"""Fragments of tool calls, numbered in every way that was reported for servers, and split at every position."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def told_of(deltas: list[Fragments]) -> tuple[list[ChatDelta], list[Call]]:
 
 
 def read(deltas: list[Fragments]) -> list[Call]:
-    """The calls of these deltas, which both bridges see alike."""
+    """Return the calls of these deltas, which must be the same for both bridges."""
     told, seen = told_of(deltas)
     writer, growing = ChunkWriter("m", blocks=False), GrowingChat()
     first, *rest = [written.message for delta in told for written in writer.chunks(delta)]
@@ -143,7 +143,7 @@ def read(deltas: list[Fragments]) -> list[Call]:
 
 
 def cut_everywhere(deltas: list[Fragments]) -> Iterator[list[Fragments]]:
-    """The same fragments with one of them cut in two: its tail is in a delta of its own, under the same number."""
+    """Return the same fragments with one of them split: its tail is in a separate delta with the same number."""
     for at, fragments in enumerate(deltas):
         for position, fragment in enumerate(fragments):
             arguments = fragment.get("function", {}).get("arguments") or ""
@@ -152,7 +152,7 @@ def cut_everywhere(deltas: list[Fragments]) -> Iterator[list[Fragments]]:
                 tail = {**fragment, "function": {"arguments": arguments[place:]}}
                 rest = [[tail], fragments[position + 1 :]]
                 if len(fragments) > 1 and "index" not in fragment and "id" not in fragment:
-                    continue  # in a delta of its own it would be the last call's
+                    continue  # in a separate delta it would belong to the last call
                 yield deltas[:at] + [[*fragments[:position], head]] + [f for f in rest if f] + deltas[at + 1 :]
 
 

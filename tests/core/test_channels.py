@@ -1,4 +1,4 @@
-"""gpt-oss: thoughts, calls and words in channels, with their special tokens and without, however they are cut."""
+"""gpt-oss: reasoning, calls and text in channels, with and without special tokens, split at any position."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_channels_are_known_by_their_tokens_where_the_family_is_not_known(name: 
     ],
 )
 def test_a_call_that_the_server_left_in_the_reasoning_is_called(thought: str, call: str) -> None:
-    # What the parser of channels of 4.1.0 makes of a thought and a call: no channel of calls is known there.
+    # The result of 4.1.0's channel parser for reasoning and a call: it does not know a channel for calls.
     served = thought + call
     whole = chat_result_from_wire(
         {"choices": [{"index": 0, "message": {"content": "", "reasoning_content": served}, "finish_reason": "stop"}]},
@@ -176,7 +176,7 @@ def test_a_call_that_the_server_left_in_the_reasoning_is_called(thought: str, ca
         assert result.finish_reason == "tool_calls"
 
 
-def test_words_that_the_server_told_apart_are_the_answers_own() -> None:
+def test_channel_names_in_separated_text_are_content() -> None:
     reader = ChatAccumulator(tools=TOOLS, family="gpt-oss")
     reader.feed(chunk({"content": None, "reasoning_content": "Hm."}))
     for piece in ("analysis", " of it"):

@@ -1,4 +1,4 @@
-"""What goes on the wire for each engine, what is refused before, and what an answer is checked for. Pure."""
+"""The request for each engine, what is rejected before sending, and the checks of an answer. Pure."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_schema_becomes_words_where_there_are_no_tools_either():
     assert body["messages"][0]["role"] == "system"
     assert '"name"' in body["messages"][0]["content"]
     assert body["messages"][1:] == HELLO
-    assert HELLO == [{"role": "user", "content": "Hello"}]  # the caller's own list is as it was
+    assert HELLO == [{"role": "user", "content": "Hello"}]  # the caller's list is unchanged
 
 
 def test_json_mode_is_enforced_on_llama_cpp_by_a_schema_that_admits_every_object():
@@ -191,10 +191,10 @@ def test_media_for_a_model_that_cannot_see_or_hear_is_refused_before_it_is_sent(
         plan_chat("m", call, model(), stream=False)
     plan_chat("m", call, model("llama.cpp", "chat", ability), stream=False)
     plan_chat("m", call, model("llama.cpp", "chat", "omni"), stream=False)
-    plan_chat("m", call, None, stream=False)  # nothing is assumed of a model that is not known
+    plan_chat("m", call, None, stream=False)  # nothing is assumed about an unknown model
 
 
-# When the description is asked for
+# When the description is fetched
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_a_misspelt_parameter_is_refused_with_the_right_one():
 
 
 @pytest.mark.parametrize("where", parameters.OPEN)
-def test_what_stands_in_an_open_place_is_sent_as_it_is(where: str):
+def test_extra_parameters_are_sent_unchanged(where: str):
     assert parameters.merged(parameters.CHAT, {"top_k": 1, where: {"mirostat_tau": 5, "top_k": 2}}, where="X") == {
         "mirostat_tau": 5,
         "top_k": 2,
@@ -299,9 +299,9 @@ def test_one_stop_word_becomes_a_list_and_the_callers_dict_stays():
 @pytest.mark.parametrize(
     ("engine", "bytes_a_token", "told"),
     [
-        ("llama.cpp", 5, "XinferenceContextOverflowError"),  # it says no more than "failed", whole and streamed
-        ("llama.cpp", 0, "XinferenceServerError"),  # so short a prompt may have failed for another reason
-        ("vllm", 5, "XinferenceServerError"),  # it says itself when a prompt does not fit
+        ("llama.cpp", 5, "XinferenceContextOverflowError"),  # its only message is "failed", whole and streamed
+        ("llama.cpp", 0, "XinferenceServerError"),  # such a short prompt may have failed for another reason
+        ("vllm", 5, "XinferenceServerError"),  # its message reports when a prompt does not fit
         (None, 5, "XinferenceContextOverflowError"),
     ],
 )

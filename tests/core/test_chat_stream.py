@@ -1,4 +1,4 @@
-"""The reader of chat answers, against each way in which a server writes them."""
+"""The parser of chat answers, with every form in which servers write them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_other_choices_than_the_first_are_not_read() -> None:
     assert (result.text, result.finish_reason) == ("yes", "stop")
 
 
-# --- what the server says beside the text -----------------------------------------------------------------------
+# --- metadata ---------------------------------------------------------------------------------------------------
 
 
 def test_llama_cpp_sends_the_usage_in_a_last_chunk_without_choices() -> None:

@@ -1,4 +1,4 @@
-"""The reader of chat answers, against each way in which a server or a model writes tool calls."""
+"""The parser of chat answers, with every form in which servers and models write tool calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many callers at once: one login, one refresh, one wrong key on the wire, and never more requests than allowed."""
+"""Many concurrent callers: one login, one refresh, one request with a wrong key, and never more than allowed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ EMBED = PATHS["embeddings"]
 
 
 class Logins:
-    """The server's `/token` and `/v1/auth/refresh`, in the shapes of 4.1.0; a token lives as long as the test says."""
+    """The server's `/token` and `/v1/auth/refresh`, in the shapes of 4.1.0; the test sets a token's lifetime."""
 
     def __init__(self, server: FaultServer, life: float = 1800) -> None:
         self.life, self.issued, self.valid, self.refresh = life, 0, set[str](), set[str]()
@@ -74,7 +74,7 @@ class Logins:
 
 
 def two_hundred(connection: XinferenceConnection) -> None:
-    """100 threads and 100 tasks ask at once."""
+    """Send requests from 100 threads and 100 tasks at once."""
 
     async def tasks() -> None:
         for result in await asyncio.gather(*(async_ask(connection, "embeddings") for _ in range(100))):
@@ -173,7 +173,7 @@ def test_a_key_given_to_a_server_without_authentication_is_harmless(server: Faul
 
 
 class Gauge:
-    """How many requests were under way at once."""
+    """Return the maximum number of concurrent requests."""
 
     def __init__(self, server: FaultServer) -> None:
         self.now = self.most = 0
@@ -191,7 +191,7 @@ class Gauge:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_no_more_than_max_concurrency_are_under_way(server: FaultServer, mode: str):
+def test_no_more_than_max_concurrency_are_in_flight(server: FaultServer, mode: str):
     gauge = Gauge(server)
     connection = connection_to(server, max_concurrency=3)
 
@@ -223,7 +223,7 @@ def test_who_waits_for_a_turn_waits_no_longer_than_the_deadline(server: FaultSer
             slow.cancel()
             await asyncio.gather(slow, return_exceptions=True)
             server.on(EMBED, good("embeddings"))
-            check_good("embeddings", await async_ask(connection, "embeddings"))  # the turn was given back
+            check_good("embeddings", await async_ask(connection, "embeddings"))  # the slot was released
 
     if mode == "async":
         asyncio.run(run())
@@ -238,12 +238,12 @@ def test_who_waits_for_a_turn_waits_no_longer_than_the_deadline(server: FaultSer
     check_good("embeddings", sync_ask(connection, "embeddings"))
 
 
-# Stopping: the server sees the end of the connection at once, which makes a 4.1 abort.
+# Stopping: the server notices the closed connection immediately, which makes 4.1 abort.
 
 
 @pytest.fixture
 def endless(server: FaultServer) -> FaultServer:
-    """A server whose chat stream gives a few words and then thinks for long."""
+    """A server whose chat stream sends a few words and then stalls."""
     events = events_of(good("stream"))
     return server.on(PATHS["stream"], (head_of(good("stream")), *events[:3], STALL))
 

@@ -1,4 +1,4 @@
-"""What a connection takes, equals, hides and carries. No server is asked."""
+"""A connection's arguments, equality, hidden secrets and copies. Sends no requests."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_pasted_url_is_read_as_it_is_meant(pasted: str, meant: str):
         "unix:///run/x",
     ],
 )
-def test_what_is_no_url_is_refused_by_name(broken: str):
+def test_an_invalid_url_is_refused_by_name(broken: str):
     with pytest.raises(XinferenceConfigurationError, match="server_url"):
         XinferenceConnection(broken)
 
@@ -186,7 +186,7 @@ def test_it_cannot_be_changed():
 )
 def test_a_copy_is_equal_and_carries_the_credentials(copied):
     connection = full()
-    assert connection.client is not None  # in use: sockets and locks do not travel
+    assert connection.client is not None  # in use: sockets and locks are not copied
     twin = copied(connection)
     assert twin == connection
     assert twin.api_key.get_secret_value() == KEY
@@ -222,7 +222,7 @@ def test_a_service_with_a_key_for_each_user_keeps_a_bounded_number_of_clients():
     assert len(clients._clients) <= clients.MOST_CLIENTS
 
 
-# Precedence: what is said at the call and on the model is tried in the bridges' tests.
+# Precedence: the bridges' tests check the settings of a call and of a model.
 
 
 @pytest.fixture

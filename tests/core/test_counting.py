@@ -1,4 +1,4 @@
-"""A chat's messages in the words of the endpoint that counts, which are Anthropic's. Pure."""
+"""A chat's messages in the format of the token counting endpoint, which is Anthropic's. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model's description is asked once, however many want it at the same moment."""
+"""A model's description is fetched once, however many callers need it at the same time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SETTINGS = XinferenceConnection("http://example.org")
 
 
 class Slow:
-    """Stands for the transports: answers each description after a moment, or fails the first time."""
+    """Replaces the transports: answers each description after a moment, or fails the first time."""
 
     def __init__(self, *, fails_first: bool = False) -> None:
         self.asked = 0
@@ -35,7 +35,7 @@ class Slow:
         self.sync = SyncDriver(self)  # type: ignore[arg-type]
 
     def wish(self, uid: str = "m") -> Flow[ModelInfo]:
-        """Ask for a description."""
+        """Fetch a description."""
         return self.running.describe(uid, Budget.of(SETTINGS))
 
     def answer(self) -> Response:
@@ -50,7 +50,7 @@ class Slow:
 
 
 class SlowInLoops(Slow):
-    """The same for async callers."""
+    """Fetch a description in async code."""
 
     def __init__(self, *, fails_first: bool = False) -> None:
         super().__init__(fails_first=fails_first)

@@ -1,4 +1,4 @@
-"""How things end under attack: no deadlock, no wait at Ctrl-C, no socket and no warning left behind."""
+"""Shutdown under difficult conditions: no deadlock, no wait at Ctrl-C, no open socket and no warning."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture
 def streaming(server: FaultServer) -> FaultServer:
-    """A server that streams where a stream is asked for."""
+    """A server that streams if a stream is requested."""
     server.answer = lambda seen: (
         (good("stream"),) if seen.path == PATHS["stream"] and b'"stream":true' in seen.body else None
     )

@@ -1,4 +1,4 @@
-"""Requests as they are written, and vectors, rankings and models as they are read; nothing missing, nothing made up."""
+"""Encodes requests and parses vectors, rankings and models; nothing is lost, nothing is invented."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def test_a_uid_with_a_slash_stays_one_part_of_the_path():
         ({"model": {1: 2}}, "the request"),
     ],
 )
-def test_what_json_cannot_say_is_refused_by_its_place(body: dict[str, object], place: str):
+def test_a_value_that_json_cannot_encode_is_refused_with_its_path(body: dict[str, object], place: str):
     with pytest.raises(XinferenceBadRequestError, match=place) as caught:
         encode(Request("POST", "/v1/x", body, model_uid="m"))
     assert caught.value.model_uid == "m"

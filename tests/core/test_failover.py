@@ -1,4 +1,4 @@
-"""Several servers: where a call goes when one cannot answer, and when it comes back."""
+"""Several servers: which one a call uses when one fails, and when it comes back."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_server_that_cannot_answer_is_passed_over(server, second: FaultServer,
     server.on(PATHS[what], CANNOT_ANSWER[state])
     second.on(PATHS[what], good(what))
     check_good(what, ask(mode, fleet(server, second), what))
-    # A socket that may have been stale is tried once more: the description was answered over it.
+    # A possibly stale socket is used once more, because the description was received over it.
     assert len(server.seen(PATHS[what])) <= (2 if state == "hangs up" else 1)
 
 
@@ -278,12 +278,12 @@ def test_fallbacks_are_part_of_what_a_connection_is():
         ([XinferenceConnection("http://b:2", fallbacks=["http://c:3"])], "must not have fallbacks itself"),
     ],
 )
-def test_what_is_no_fallback_is_named(fallbacks, words):
+def test_an_invalid_fallback_is_named(fallbacks, words):
     with pytest.raises(XinferenceConfigurationError, match=words):
         XinferenceConnection("http://a:1", fallbacks=fallbacks)
 
 
-# Which server rests, and for how long
+# Which server is skipped, and for how long
 
 
 class Clock:
@@ -306,7 +306,7 @@ def test_a_rest_grows_and_ends_with_one_trial():
     assert names(servers) == ["b", "a"]
     clock.now += FIRST_REST
     assert names(servers) == ["a", "b"]  # one call tries it
-    assert names(servers) == ["b", "a"]  # the others pass it over meanwhile
+    assert names(servers) == ["b", "a"]  # the others skip it meanwhile
     first.failed()
     clock.now += FIRST_REST
     assert names(servers) == ["b", "a"]
@@ -326,7 +326,7 @@ def test_a_rest_has_an_end():
     assert names(servers) == ["a", "b"]
 
 
-def test_when_all_rest_all_are_asked():
+def test_if_all_servers_are_skipped_all_are_tried():
     servers = Servers(["a", "b"], Clock())
     for server in servers.in_turn():
         server.failed()

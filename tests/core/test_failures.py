@@ -1,4 +1,4 @@
-"""Every answer of the server that says no, as the error it means and the words that help."""
+"""Every error response of the server becomes the matching error with a helpful message."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ TABLE: dict[str, tuple[int, bytes | str, type[e.XinferenceError]]] = {
     ),
     "loading": (503, detail("Model is loading"), e.XinferenceModelLoadingError),
     "overload": (503, '{"error":{"message":"no replica","code":503}}', e.XinferenceServerError),
-    # A cluster whose worker was killed, 4.1.0: the first request after, and one until the supervisor missed it.
+    # A cluster whose worker was killed, 4.1.0: the first request after it, and one before the supervisor noticed it.
     "a replica dies": (
         500,
         detail("[address=127.0.0.1:17803, pid=4597] Remote server 127.0.0.1:51506 closed: Server may be closed"),
@@ -170,7 +170,7 @@ def test_an_error_event_has_the_error_of_an_answer_but_no_status(event: dict[str
     assert "500" not in found.message
 
 
-# Where nobody answers
+# Nothing listens
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
@@ -240,7 +240,7 @@ def test_the_picture_at_the_top_of_the_file_names_every_error():
     assert [kind.__name__ for kind in tree() if kind.__name__ not in e.__doc__] == []
 
 
-def test_filling_in_keeps_what_is_known():
+def test_fill_keeps_known_values():
     error = e.XinferenceServerError("words", url="known")
     error.fill(url="other", model_uid="m", request_id="id")
     assert (error.url, error.model_uid, error.request_id) == ("known", "m", "id")

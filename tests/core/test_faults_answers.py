@@ -1,4 +1,4 @@
-"""Answers that say no, or that are not what was asked for. Sync and async, whatever is asked.
+"""Error responses and unexpected responses, for every kind of call, sync and async.
 
 Bodies are those of a Xinference 4.1.0 (`recorded`), or of what stands in front of one.
 """
@@ -57,7 +57,7 @@ PASSING = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("refusal", REFUSED.values(), ids=REFUSED)
-def test_what_would_be_refused_again_is_not_asked_again(server: FaultServer, mode: str, what: str, refusal):
+def test_permanent_errors_are_not_retried(server: FaultServer, mode: str, what: str, refusal):
     answer, kind, words = refusal
     server.on(PATHS[what], answer)
     with pytest.raises(kind, match=words) as caught:

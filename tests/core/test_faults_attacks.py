@@ -1,4 +1,4 @@
-"""A server that attacks: answers that trickle, are huge or are malformed. The same error in both transports."""
+"""A hostile server: slow, huge or malformed responses. Both transports raise the same error."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def test_malformed_answers_are_refused_and_not_asked_for_again(server: FaultServ
 
 @pytest.mark.parametrize("dated", [True, False])
 def test_retry_after_as_a_date_is_honoured(server: FaultServer, mode: str, dated: bool):
-    now = time.time() - (3600 if dated else 0)  # by the server's own clock, where it tells
+    now = time.time() - (3600 if dated else 0)  # by the server's clock, if the response has a date
     headers: dict[str, Any] = {"retry_after": formatdate(now + 40, usegmt=True)}
     if dated:
         headers["date"] = formatdate(now, usegmt=True)

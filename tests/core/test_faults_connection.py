@@ -1,4 +1,4 @@
-"""Connections that fail: refused, unknown, reset, stalled, cut short. Sync and async, whatever is asked.
+"""Failing connections: refused, unknown host, reset, stalled, truncated. Every kind of call, sync and async.
 
 Each row of the matrix ends in the right typed error and in good time; nothing is lost, nothing made up.
 """
@@ -76,11 +76,11 @@ def test_silence_before_the_headers_ends_at_the_timeout(server: FaultServer, mod
     with pytest.raises(XinferenceTimeoutError, match=r"sent nothing for 0\.1 s"):
         ask(mode, connection_to(server, max_retries=3), what, options=SHORT)
     assert time.monotonic() - began < 5
-    assert len(server.seen(PATHS[what])) == 1  # the server may still be at work: it is not asked twice
+    assert len(server.seen(PATHS[what])) == 1  # the server may still be working: the request is not repeated
     assert server.wait_for(lambda: len(server.hang_ups) == 1)
 
 
-def test_what_is_no_http_is_named_and_not_tried_again(server: FaultServer, mode: str, what: str):
+def test_a_response_that_is_not_http_is_named_and_not_retried(server: FaultServer, mode: str, what: str):
     server.on(PATHS[what], (b"SSH-2.0-OpenSSH_9.6\r\n", CLOSE))
     with pytest.raises(XinferenceProtocolError, match="HTTP"):
         ask(mode, connection_to(server, max_retries=3), what)
@@ -97,7 +97,7 @@ def test_hung_up_amid_the_body(server: FaultServer, mode: str, what: str, share:
     got = Streamed()
     with pytest.raises((XinferenceConnectionError, XinferenceStreamError)) as caught:
         ask(mode, connection_to(server, max_retries=3), what, got)
-    assert len(server.seen(PATHS[what])) == 1  # the work was done: asking again would do it twice
+    assert len(server.seen(PATHS[what])) == 1  # the work was done: a retry would do it twice
     assert text_of(answer).startswith(got.text)
     if isinstance(caught.value, XinferenceStreamError):
         assert caught.value.partial_text == got.text

@@ -1,4 +1,4 @@
-"""A real server's answers, cut by a proxy before it: with `--live` alone, for what is recorded is cut elsewhere."""
+"""A real server's responses, truncated by a proxy. Only with `--live`; other tests truncate recorded responses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_real_answer_that_is_cut_is_an_error_and_no_part_of_it_an_answer(lab: 
         options = CallOptions(timeout=1.0 if how is STALL else 120.0)
         error = error_of(mode, connection, what, got, options)
         connection.close()
-    # Where the stall met the model's description, which is asked for first, the proxy's own patience ended it.
+    # If the stall hit the request for the model's description, which comes first, the proxy's timeout ended it.
     stalled = (XinferenceTimeoutError,) if how is STALL else ()
     assert isinstance(error, (XinferenceStreamError, XinferenceConnectionError, *stalled))
     if isinstance(error, XinferenceStreamError):

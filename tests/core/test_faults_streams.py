@@ -1,4 +1,4 @@
-"""Streams that break, stall, end without an end, or tell of an error amid the text. Sync and async.
+"""Streams that break off, stall, end early, or contain an error after some text. Sync and async.
 
 Whoever reads gets every piece that came, once, and then the whole or an error that holds the text so far.
 """
@@ -47,7 +47,7 @@ def test_without_done_a_finished_answer_is_whole(server: FaultServer, mode: str,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [RESET, CLOSE, STALL])
-def test_what_happens_after_done_is_nobodys_matter(server: FaultServer, mode: str, what: str, ending):
+def test_anything_after_done_is_ignored(server: FaultServer, mode: str, what: str, ending):
     events = events_of(good(what))
     if b"[DONE]" not in events[-1]:
         events.append(chunk(b"data: [DONE]\r\n\r\n"))

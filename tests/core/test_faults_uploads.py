@@ -1,4 +1,4 @@
-"""Uploads that nobody reads, tunnels that trickle, and requests that must not be sent twice: sync as async."""
+"""Uploads that the server does not read, slow tunnels, and requests that must not be sent twice. Sync and async."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.fault_server, pytest.mark.parametrize("mode", MODES)]
 
 
 def slow_reader(seconds: float) -> tuple[socket.socket, str]:
-    """A server that takes a connection, waits, then reads a request and answers; its URL."""
+    """Yield the URL of a server that accepts a connection, waits, then reads a request and answers."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # so that an upload waits for its reader
     listener.bind(("127.0.0.1", 0))

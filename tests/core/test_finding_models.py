@@ -1,4 +1,4 @@
-"""Which model is meant, whether it can do what is wanted, when it is ready; and what an opaque failure hides."""
+"""Finds a model, checks its abilities, waits until it is ready, and explains opaque failures."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_where_nothing_runs_that_is_said():
         (QWEN, ["chat", "generate", "tools"], ["vision", "embed", "rerank"]),
         (MINILM, ["embed", "embedding"], ["chat", "generate", "rerank"]),
         (RERANK, ["rerank"], ["chat", "embed"]),
-        (ModelInfo("old", "old", "LLM"), ["chat", "generate", "tools"], ["embed", "rerank"]),  # abilities not told
+        (ModelInfo("old", "old", "LLM"), ["chat", "generate", "tools"], ["embed", "rerank"]),  # abilities not reported
         (ModelInfo("base", "base", "LLM", ("generate",)), ["generate"], ["chat"]),
     ],
 )
@@ -94,7 +94,7 @@ def test_a_model_of_another_type_is_described_with_its_ability_or_abilities(mode
     assert described in str(wrong_type(model, [model], URL, wanted))
 
 
-# Asked of a server
+# On a server
 
 
 def checked(mode: str, connection: XinferenceConnection, *args, **named) -> ModelInfo:
@@ -144,7 +144,7 @@ class TestCheck:
             checked(mode, connection_to(f"http://127.0.0.1:{unused_port()}"), "minilm")
 
 
-# One look after an opaque failure
+# One lookup after an opaque failure
 
 
 LIES = {
@@ -232,7 +232,7 @@ class TestWaiting:
         assert {request.path for request in server.requests} == {"/v1/models/tiny-chat"}
 
     @pytest.mark.slow
-    def test_who_never_comes_up_is_told_with_the_last_answer(self, server: FaultServer, mode):
+    def test_a_model_that_never_becomes_ready_times_out_with_the_last_response(self, server: FaultServer, mode):
         began = time.monotonic()
         with pytest.raises(
             XinferenceTimeoutError, match=r"'nope' was not ready within 0\.3 s.*running: minilm|Running models"
@@ -249,7 +249,7 @@ class TestWaiting:
         assert len(server.requests) == 1
 
 
-# What is kept
+# The cache
 
 
 @pytest.mark.fault_server
@@ -265,7 +265,7 @@ def test_a_description_is_asked_once_and_forgotten_when_the_model_is_gone(server
     assert model.known_description() is None
 
 
-# The same of the lab
+# The same on the lab
 
 
 @pytest.mark.server

@@ -49,7 +49,7 @@ def test_a_forced_call_is_a_schema_where_the_engine_enforces_one(engine: str, ch
         "required": ["name", "arguments"],
         "additionalProperties": False,
     }
-    assert '"alpha"' in body["messages"][0]["content"]  # the schema is not shown to the model, so words tell the tools
+    assert '"alpha"' in body["messages"][0]["content"]  # the schema is not in the prompt, so a text describes the tools
 
 
 def test_a_choice_among_tools_is_a_schema_of_either_and_a_name_leaves_one():
@@ -118,14 +118,14 @@ SHUT: JSON = {**OPEN, "additionalProperties": False}
         ({"type": "array", "items": OPEN}, {"type": "array", "items": SHUT}),
         ({"anyOf": [OPEN, {"type": "null"}]}, {"anyOf": [SHUT, {"type": "null"}]}),
         ({"$defs": {"X": OPEN}, "$ref": "#/$defs/X"}, {"$defs": {"X": SHUT}, "$ref": "#/$defs/X"}),
-        # Two closed parts of an allOf would rule each other out.
+        # Two closed parts of an allOf would exclude each other.
         ({"allOf": [OPEN, OPEN]}, {"allOf": [OPEN, OPEN]}),
         ({"allOf": [OPEN]}, {"allOf": [SHUT]}),
         (
             {"$defs": {"X": OPEN}, "allOf": [{"$ref": "#/$defs/X"}, OPEN]},
             {"$defs": {"X": OPEN}, "allOf": [{"$ref": "#/$defs/X"}, OPEN]},
         ),
-        # A property, or a value, that only looks like a keyword.
+        # A property or value that only looks like a keyword.
         (
             {"type": "object", "properties": {"properties": {"type": "string"}}},
             {"type": "object", "properties": {"properties": {"type": "string"}}, "additionalProperties": False},

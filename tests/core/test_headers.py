@@ -1,4 +1,4 @@
-"""Headers of a connection, of a model and of a call: where each goes, and which one wins; the trace context too."""
+"""Headers of a connection, a model and a call: where they are sent, their precedence, and the trace context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies about: a `.env` of a stranger, a deleted folder, tokens and UIDs that cannot be sent."""
+"""Unusual environments: an unrelated `.env`, a deleted folder, tokens and UIDs that cannot be sent."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def image(lab: Any) -> Any:
 
 @pytest.fixture
 def nowhere() -> Any:
-    """A handle that must not ask anything."""
+    """A handle that must not send any request."""
     return XinferenceConnection("http://nowhere.invalid:9997").image("m")
 
 

@@ -1,4 +1,4 @@
-"""Files and private URLs in a chat: what is read here, what is refused, what is left to the server."""
+"""Files and private URLs in a chat: which are read locally, which are rejected, which are left to the server."""
 
 # mypy: no-check-untyped-defs
 
@@ -44,7 +44,7 @@ def read(request):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder that is allowed, beside one that is not."""
+    """An allowed folder, next to one that is not allowed."""
     inside, outside = tmp_path / "in", tmp_path / "out"
     for path in (inside, outside):
         path.mkdir()
@@ -189,7 +189,7 @@ def test_a_private_address_is_refused_by_name_where_it_is_not_allowed(read, host
 
 @pytest.fixture
 def images():
-    """A server of images on loopback; it remembers what it was asked."""
+    """An image server on loopback, which remembers its requests."""
     with fault_server() as server:
         server.answer = lambda seen: {
             "/images/red.png?v=1": (http(200, RED),),

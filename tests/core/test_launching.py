@@ -1,4 +1,4 @@
-"""Launching, watching and ending models on the server of the lab; a key is told that it takes a login."""
+"""Launches, follows and terminates models on the lab's server; an API key gets an error that a login is required."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One object for threads, event loops, forks and spawned workers, and nothing of it left behind.
+"""One object works in threads, event loops, forks and spawned workers, and leaves nothing behind.
 
 Each scene runs in a process of its own under `-X dev` with warnings as errors: a socket that nobody closed, or a
 loop that was closed too early, would speak on its error output.

@@ -1,4 +1,4 @@
-"""Sound goes out as the engine reads it, and nothing that an engine drops in silence is sent to it."""
+"""Audio is sent in the form that the engine reads, and parts that an engine would silently drop are rejected."""
 
 from __future__ import annotations
 

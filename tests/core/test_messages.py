@@ -1,4 +1,4 @@
-"""Messages that a beginner meets name the likely cause first, and end once."""
+"""Error messages that beginners see name the likely cause first, and end with one full stop."""
 
 from __future__ import annotations
 
@@ -70,5 +70,5 @@ def test_a_class_of_a_bridge_looked_for_in_the_core_names_its_package(name):
         assert hasattr(importlib.import_module(package), name)
 
 
-def test_what_is_nowhere_is_an_attribute_error():
+def test_an_unknown_name_raises_attribute_error():
     assert not hasattr(xinference_bridge, "no_such_thing")

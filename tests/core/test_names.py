@@ -1,4 +1,4 @@
-"""A model's unique name finds its UID: at the first call by one look, later without a failing request."""
+"""A model's unique name is resolved to its UID: with one lookup at the first call, later without a failed request."""
 
 from __future__ import annotations
 

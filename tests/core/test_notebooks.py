@@ -1,4 +1,4 @@
-"""What a notebook shows: running models as a table, and an error without the frames of the libraries."""
+"""Output in a notebook: running models as a table, and errors without the frames of libraries."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_what_a_server_says_cannot_be_html_in_the_table():
 
 @pytest.fixture
 def shell(monkeypatch):
-    """An IPython of its own."""
-    # The shell puts a module of its own in __main__'s place, from which multiprocessing cannot start a process.
+    """A separate IPython."""
+    # The shell replaces __main__ with a module from which multiprocessing cannot start a process.
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     shell = InteractiveShell.instance()
     shell.colors = "nocolor"

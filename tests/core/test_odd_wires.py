@@ -1,4 +1,4 @@
-"""What gateways do to a stream, and an error in each shape that hides under HTTP 200. Sync and async."""
+"""Changes that gateways make to a stream, and every form of an error with HTTP 200. Sync and async."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ODD = {
 
 @pytest.mark.parametrize("what", STREAMS)
 @pytest.mark.parametrize("odd", ODD)
-def test_what_says_nothing_is_passed_over_wherever_it_stands(server: FaultServer, mode: str, what: str, odd: str):
+def test_empty_events_are_ignored_everywhere(server: FaultServer, mode: str, what: str, odd: str):
     events = [piece for event in events_of(good(what)) for piece in (chunk(ODD[odd]), event)]
     server.on(PATHS[what], (head_of(good(what)), *events, b"0\r\n\r\n"))
     check_good(what, ask(mode, connection_to(server), what))

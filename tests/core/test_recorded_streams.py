@@ -1,4 +1,4 @@
-"""Every stream that any test has recorded, cut into reads at every byte: the same events, the same answer."""
+"""Every recorded stream, split into reads at every byte: the same events, the same answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is tried again and how often, how long it is waited, and what a stale connection costs: nothing."""
+"""Which requests are retried, how often, and after which wait; a stale connection does not cost a retry."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_every_request_carries_an_id_of_its_own(server: FaultServer, mode: str, 
     assert len(set(ids)) == len(ids) >= 2
 
 
-def test_two_asks_use_one_connection(server: FaultServer, mode: str):
+def test_several_calls_use_one_socket(server: FaultServer, mode: str):
     def twice():
         connection = connection_to(server)
         if mode == "sync":

@@ -1,4 +1,4 @@
-"""One answer is read the same whole and streamed, before and after the model's description is known."""
+"""An answer is parsed the same whole and streamed, before and after the model's description is known."""
 
 from __future__ import annotations
 

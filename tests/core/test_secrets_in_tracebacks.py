@@ -1,4 +1,4 @@
-"""What a traceback with its locals shows, as rich and many log collectors print it: everything but the secrets."""
+"""Tracebacks with local variables, as rich and many log collectors print them, do not show secrets."""
 
 from __future__ import annotations
 

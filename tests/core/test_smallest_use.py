@@ -1,4 +1,4 @@
-"""The least that is asked of each kind of model, and the files that are made for it."""
+"""The smallest request for each kind of model, and the files that it needs."""
 
 from __future__ import annotations
 

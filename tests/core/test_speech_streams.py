@@ -1,4 +1,4 @@
-"""Sound streamed by the server: pings taken out, a broken stream named, an empty one too.
+"""Audio streamed by the server: pings are removed, broken and empty streams raise errors.
 
 No model of the lab streams; what a stream looks like is told in the server's code (sse-starlette's chunks and pings).
 """
@@ -58,7 +58,7 @@ def test_a_stream_that_breaks_off_is_told(server, mode):
 
 
 @pytest.mark.parametrize("verb", ["speak", "stream_speech"])
-def test_what_is_no_sound_is_not_taken_for_it(server, mode, verb):
+def test_a_response_that_is_not_audio_is_refused(server, mode, verb):
     server.on(PATH, http(200, b"<html>Welcome</html>", kind="text/html"))
     with pytest.raises(XinferenceProtocolError, match="Welcome"):
         call(mode, connection_to(server).audio("m"), verb, "Hi.")

@@ -1,4 +1,4 @@
-"""Texts cut into sentences to speak, sounds put together, and transcripts written as subtitles."""
+"""Splits texts into sentences, joins audio, and writes transcripts as subtitles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decoder of server-sent events, against the standard's examples and whatever bytes there are."""
+"""The decoder of server-sent events, with the standard's examples and arbitrary bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON of a structured answer is found whatever stands around it, its integers stay exact, a refusal quotes it."""
+"""The JSON of a structured answer is found in any text, its integers stay exact, and errors quote the answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reasoning and tool calls, cut out of the text that they are written into."""
+"""Separates reasoning and tool calls from the text around them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tool calls in the text, against the server's own parsers: `python -m lab.oracle` writes what they read as data.
+"""Tool calls in the text, compared with the server's parsers: `python -m lab.oracle` writes their results as data.
 
 Content is compared word by word: white space beside a call belongs to the layout here, and to the text there.
 """
@@ -72,7 +72,7 @@ def test_calls_in_the_text_are_those_that_the_servers_parser_reads(form: Path) -
         same = (arguments(calls), text.split()) == (served, answer.get("content", "").split())
         name = answer["id"]
         if name.startswith("cut"):
-            # A call that was cut is told as one that cannot be carried out; the server makes text or half a call of it.
+            # A truncated call is reported as an invalid call. The server returns it as text or as half a call.
             assert arguments(calls) == [ADD, SUM][: len(arguments(calls))], name
             assert [call.error is None for call in calls] == sorted(
                 (call.error is None for call in calls), reverse=True

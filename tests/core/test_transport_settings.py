@@ -37,7 +37,7 @@ def test_netrc_does_not_replace_the_credential(server: FaultServer, mode: str, t
 
 
 def through_proxy(server: FaultServer) -> None:
-    """The server plays a proxy: it is asked for whole URLs."""
+    """The server acts as a proxy: it gets requests for whole URLs."""
     server.on("http://far.example:9997" + PATHS["embeddings"], server._scripts[PATHS["embeddings"]][0])
 
 
@@ -122,7 +122,7 @@ def over_tls(server: FaultServer, certificate, *, asks_the_client: bool = False)
 
 @needs_openssl
 @pytest.mark.parametrize("verify", ["the bundle", False])
-@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")  # urllib3's own, to whoever says verify=False
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")  # urllib3 warns everyone who sets verify=False
 def test_a_certificate_is_trusted_by_its_bundle_or_not_checked_at_all(server, mode, certificate, verify):
     url = over_tls(server, certificate)
     connection = connection_to(url, verify=str(certificate) if verify else False)

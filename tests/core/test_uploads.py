@@ -1,4 +1,4 @@
-"""Files on their way: streamed from disk, sent again where that is right, and named where they are wrong."""
+"""Uploads: files are streamed from disk, sent again when a retry is safe, and named when they are invalid."""
 
 from __future__ import annotations
 

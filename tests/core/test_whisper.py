@@ -1,4 +1,4 @@
-"""Whisper on the lab hears what espeak-ng says; and what it answered is read alike, sync and async."""
+"""Whisper on the lab transcribes the speech of espeak-ng, and its responses are parsed the same, sync and async."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xinference_bridge.protocol.transcript import Segment
 
 SAID = "The capital of France is Paris."
 PATH = "/v1/audio/transcriptions"
-#: As Whisper base on transformers answered for `capital_en.wav` (4.1.0). It says "english" of every language.
+#: As Whisper base on transformers answered for `capital_en.wav` (4.1.0). It reports "english" for every language.
 WORDS = {
     "task": "transcribe",
     "language": "english",

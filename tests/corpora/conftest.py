@@ -1,4 +1,4 @@
-"""A real lab behind a relay that counts, a real cluster of two workers, and the examples as users start them."""
+"""A real lab behind a counting relay, a real cluster of two workers, and the examples as users start them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def relay():
 @pytest.fixture(scope="session")
 def ray_address():
     """Two nodes on the loopback, with as little memory as Ray takes."""
-    # Read when Ray is imported; without a token of its own it would leave one in the user's home.
+    # Read when Ray is imported. Without this token it would write one to the user's home.
     os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     from ray.cluster_utils import Cluster
 
@@ -62,7 +62,7 @@ class Job:
     key: str = field(default_factory=lambda: os.environ["XINFERENCE_API_KEY"], repr=False)
 
     def start(self, model: str = "minilm") -> subprocess.Popen[str]:
-        """The example in a process group of its own."""
+        """Start the example in a separate process group."""
         script = [sys.executable, f"examples/{self.script}"]
         command = [*script, str(self.corpus), str(self.out), model, "--rows-a-file", "4"]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("XINFERENCE_")}
@@ -78,7 +78,7 @@ class Job:
         )
 
     def run(self, model: str = "minilm") -> tuple[int, str, str]:
-        """Its exit status, and what it said on standard output and standard error."""
+        """Return the exit status, standard output and standard error."""
         process = self.start(model)
         try:
             out, err = process.communicate(timeout=SECONDS)
@@ -89,13 +89,13 @@ class Job:
         return process.returncode, out, err
 
     def add(self, name: str, texts: dict[str, str]) -> None:
-        """Another file of the corpus, or a file anew."""
+        """Add or replace a file of the corpus."""
         self.corpus.mkdir(exist_ok=True)
         table = pa.table({"id": list(texts), "text": list(texts.values())})
         pq.write_table(table, self.corpus / f"{name}.parquet", row_group_size=8)
 
     def rows(self) -> list[dict[str, Any]]:
-        """All that stands in complete files: a crash may leave others."""
+        """Return the rows of all complete files. A crash may leave incomplete ones."""
         rows = []
         for path in self.out.glob("*.parquet"):
             try:

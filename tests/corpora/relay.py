@@ -1,4 +1,4 @@
-"""Stands between workers and lab: counts what is asked and by whom, and fails or waits where a test wants it."""
+"""A relay between workers and lab: counts requests by worker, and fails or waits when a test requires it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Relay:
 
     url: str = ""
     texts: list[str] = field(default_factory=list)
-    """Every text that was to be embedded, as often as it was asked for."""
+    """Every requested text, once for each request."""
     refused: int = 0
     """Requests that the lab answered with a 401."""
     workers: set[int] = field(default_factory=set)
-    """The ids of the processes that asked for vectors."""
+    """The ids of the processes that requested vectors."""
     fails_at: set[str] = field(default_factory=set)
     """Texts for which the server is out of memory, which no lab is on demand."""
     room_for: int | None = None
@@ -31,14 +31,14 @@ class Relay:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def admit(self, texts: list[str]) -> bool:
-        """Take note of these, and say whether they may go on to the lab."""
+        """Record the request, and return whether it may be forwarded to the lab."""
         with self.lock:
             self.texts += texts
             waits = self.room_for is not None and len(self.texts) > self.room_for
         return not waits or self.release.wait(300)
 
     def begin_anew(self) -> list[str]:
-        """Forget what was asked, and let everything through; what was asked is returned."""
+        """Return and reset the recorded texts, and forward everything again."""
         self.release.set()
         with self.lock:
             asked, self.texts, self.room_for = self.texts, [], None
@@ -81,7 +81,7 @@ def relay_to(target: str):
                 self.end_headers()
                 self.wfile.write(content)
             except ConnectionError:
-                self.close_connection = True  # who asked was killed
+                self.close_connection = True  # the client was killed
 
         def log_message(self, *args) -> None:
             """Says nothing."""

@@ -1,4 +1,4 @@
-"""A corpus is embedded on two workers: each row once, and nothing again that is written, however the job ended."""
+"""A corpus is embedded on two workers: each row once, and no written row again, however the job ended."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_corpus_that_got_another_file_is_embedded_on(job):
 def test_vectors_of_two_models_are_never_mixed(job):
     job.run()
     rows = job.rows()
-    # The vectors would be as long as the others: nobody would see it.
+    # The vectors would have the same length as the others, so the error would not be noticed.
     for path in [*job.out.glob("*.parquet"), *job.out.with_name("out.job").glob("job.json")]:
         if path.suffix == ".json":
             path.write_text(path.read_text().replace("minilm", "another"))

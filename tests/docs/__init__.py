@@ -1,1 +1,1 @@
-"""The documentation says what is true: every block of code in it runs."""
+"""The documentation is correct: every block of code in it runs."""

@@ -1,4 +1,4 @@
-"""Runs the programs *before* of the pages on migration, each with the package that it was written for, on the lab.
+"""Runs the *before* programs of the migration pages on the lab, each with the package that it was written for.
 
 `make test-migration`. Not a test of pytest: the packages exclude each other, so each has an environment of its own.
 """
@@ -35,7 +35,7 @@ BARE = {"llama-index": ["llama-index-llms-xinference==0.6.0"]}
 
 
 class _Doorman(BaseHTTPRequestHandler):
-    """Passes every request on with the lab's key: stands for a server without accounts."""
+    """Forwards every request with the lab's key, and so acts as a server without accounts."""
 
     lab: Lab
 
@@ -60,7 +60,7 @@ class _Doorman(BaseHTTPRequestHandler):
 
 
 def main() -> int:
-    """Run them all; the exit status is 0 when each ended as its page says."""
+    """Run all programs. The exit status is 0 if each ended as its page describes."""
     lab = Lab(os.environ["XINFERENCE_ENDPOINT"], os.environ["XINFERENCE_API_KEY"])
     _Doorman.lab = lab
     doorman = ThreadingHTTPServer(("127.0.0.1", 0), _Doorman)

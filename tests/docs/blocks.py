@@ -1,4 +1,4 @@
-"""The blocks of code in a page, each with what the page's author says of it. Pure.
+"""The blocks of code in a page, each with its author's annotations. Pure.
 
 A comment on the line before a block, invisible to readers, says what is special about it:
 
@@ -28,7 +28,7 @@ _COMMENT = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: where it stands (the line of its first line of code), what it is, and what is said of it."""
+    """A fenced block: its first line of code, its language and its annotations."""
 
     page: str
     line: int

@@ -18,7 +18,7 @@ _CLICK: Any = typer.main.get_command(app)
 NAMES: tuple[str, ...] = tuple(_CLICK.commands)
 _SHARED = frozenset(inspect.signature(_common).parameters)
 
-#: What stands in a line of the JSONL output.
+#: The fields of a line of the JSONL output.
 _JSONL = {
     "file": "the file that the text comes from",
     "line": "its line; in CSV, JSON and Parquet its row; from 1",
@@ -65,7 +65,7 @@ def slash_commands() -> str:
 
 
 def jsonl() -> str:
-    """Return the fields of a line of the output; raises KeyError for one that nobody described."""
+    """Return the fields of a line of the output. Raise KeyError for a field without a description."""
     stored = [*_stored("uid", Row("f", 1, "t")), "embedding"]
     return table(["field", "what it is"], [[f"`{name}`", _JSONL[name]] for name in stored])
 

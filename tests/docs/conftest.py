@@ -1,4 +1,4 @@
-"""What the tests of the pages share."""
+"""Shared fixtures of the documentation's tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture
 def page(lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Page:
-    """A reader's desk: the repository's examples at hand, the server named in the environment, nothing learnt yet."""
+    """A reader's environment: the repository's examples, the server in its variables, no cached state."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XINFERENCE_ENDPOINT", lab.url)

@@ -1,4 +1,4 @@
-"""The tables on the pages that the code knows better than a writer: compared by a test, renewed by `make docs-tables`.
+"""The tables on the pages that are generated from the code: a test compares them, `make docs-tables` renews them.
 
 On a page such a table stands between `<!-- generated: NAME -->` and `<!-- end -->`.
 """
@@ -78,7 +78,7 @@ def renewed(text: str) -> str:
 
 
 def main() -> None:
-    """Write the tables anew."""
+    """Write the tables again."""
     for path in pages():
         path.write_text(renewed(path.read_text(encoding="utf-8")), encoding="utf-8")
 

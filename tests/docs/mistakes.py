@@ -1,4 +1,4 @@
-"""Twenty mistakes of a beginner, each as the code or the command that makes it; what is printed, a test finds out."""
+"""Twenty beginner's mistakes, each as code or a command. A test finds out what each one prints."""
 
 from __future__ import annotations
 

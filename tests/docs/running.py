@@ -1,4 +1,4 @@
-"""Runs a page's Python as its reader would, one block after another, on the models of the lab.
+"""Runs a page's Python as a reader would, one block after another, on the lab's models.
 
 Pages speak of models as people run them. The lab's are tiny, so their UIDs are exchanged, on the way in and in what is
 printed, as are the server's address and the credentials.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.docs.blocks import Block
     from tests.support.lab import Lab
 
-#: What the pages call a model → the lab's model that stands for it.
+#: A model's name on the pages → the lab's model that replaces it.
 MODELS = {
     "qwen3": "tiny-chat",
     "qwen3-transformers": "tiny-chat-hf",
@@ -116,7 +116,7 @@ class Page:
 
 
 def _words(text: str) -> list[str]:
-    """What was printed, whatever the width of the lines: pages fold long ones."""
+    """Return the output independently of line widths, because pages wrap long lines."""
     return text.split()
 
 

@@ -98,7 +98,7 @@ def _check_command(words: list[str]) -> None:
         assert program in _OTHER_PROGRAMS, f"{program}: is this written as it is called?"
 
 
-#: Not ours to check: the server's own commands and the usual tools.
+#: Not checked: the server's commands and standard tools.
 _OTHER_PROGRAMS = frozenset(
     [
         "xinference",

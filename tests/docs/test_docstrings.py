@@ -19,7 +19,7 @@ IMPERATIVE = re.compile(
     r"Recognize|Rerank|Return|Run|Send|Set|Stop|Stream|Synthesize|Terminate|Transcribe|Translate|Wait|Write|Yield|"
     r"Async version of `\w+`(?=[.;:]))(?!\w)"
 )
-#: Sections of a docstring, with what stands under them.
+#: The sections of a docstring and their content.
 _SECTION = re.compile(r"^(Args|Returns|Yields|Raises|Examples|Attributes):\n((?:    .*\n|\n)+)", re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""The tables that the code knows are on the pages as the code would write them; `make docs-tables` renews them."""
+"""The generated tables on the pages are up to date; `make docs-tables` renews them."""
 
 from __future__ import annotations
 

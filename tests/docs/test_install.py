@@ -1,4 +1,4 @@
-"""How to install the package is said in one place: what works before the first release, and what works after it."""
+"""One place explains how to install the package, before and after the first release."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from tests.docs.conftest import ROOT
 
 INCLUDES = ROOT / "docs" / "includes" / "install.md"
-#: They tell how to install other packages beside this one, or speak of a version of it.
+#: These pages explain how to install other packages with this one, or mention a version of it.
 _OWN_WORDS = ("docs/includes/install.md", "docs/changelog.md")
 
 
@@ -20,7 +20,7 @@ def test_no_other_page_says_how_to_install_the_package():
     assert [name for name in elsewhere if name not in _OWN_WORDS] == []
 
 
-def test_the_readme_says_the_same():
+def test_the_readme_has_the_same_install_instructions():
     [said] = re.findall(
         r"\[start:all\] -->\n(.*?)<!-- --8<-- \[end:all\]", INCLUDES.read_text(encoding="utf-8"), re.DOTALL
     )

@@ -1,4 +1,4 @@
-"""The pages on migration: what they call an exchange of the import line is one."""
+"""The migration pages: where they claim that only the import line changes, it does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of beginner's mistakes shows what is really printed. `DOCS_RENEW=1` with this test writes the page anew."""
+"""The page of beginner's mistakes shows the real output. `DOCS_RENEW=1` with this test writes the page again."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _printed(mistake: Mistake, page: Page, lab: Lab) -> str:
         text = ran.err.strip()
     else:
         code = page.translated(mistake.before + mistake.line)
-        with pytest.raises(Exception) as caught:  # noqa: PT011 - of whichever class the page then names
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - the page shows its class
             exec(code, types.ModuleType("__main__").__dict__)
         text = f"{type(caught.value).__name__}: {caught.value}"
     return _as_on_the_page(text, lab)

@@ -30,7 +30,7 @@ recording = open_recording(Path({str(RECORDING)!r}), REPLAY, record=False)
 recording.__enter__()
 """
 
-#: Talks to its kernel over files, not over ports, of which other tests may open the same.
+#: Connects to its kernel through files, because other tests may use the same ports.
 _RUN_NOTEBOOK = """
 import sys, nbformat
 from jupyter_client.manager import KernelManager
@@ -71,7 +71,7 @@ def test_a_kernel_runs_the_notebook(page: Page, monkeypatch: pytest.MonkeyPatch,
     notebook.cells.insert(0, nbformat.v4.new_code_cell(_REPLAY_FROM_HERE))
     path = tmp_path / "notebook.ipynb"
     nbformat.write(notebook, path)
-    # In a process of its own: nbclient leaves sockets to the garbage collector.
+    # In a separate process, because nbclient leaves sockets to the garbage collector.
     run = subprocess.run(
         [sys.executable, "-c", _RUN_NOTEBOOK, path],
         cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""The site takes the repository's URL from one file."""
+"""The site reads the repository's URL from one file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page on testing: its files record an app's talk with a server, and replay it when the server is gone."""
+"""The page on testing: its files record an app's traffic with a server, and replay it without the server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-import langchain_xinference_bridge.chat_models  # noqa: F401 - once, and not anew in each of the inner runs
+import langchain_xinference_bridge.chat_models  # noqa: F401 - once, and not again in each inner run
 from tests.docs.blocks import blocks_of_file
 from tests.docs.conftest import ROOT
 from tests.support.echo_server import echo_server

@@ -1,4 +1,4 @@
-"""Phrases that no native engineer writes do not come back."""
+"""Phrases that are not idiomatic English do not come back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ODD = re.compile(
 _FOLDERS = ("xinference_bridge", "langchain_xinference_bridge", "llamaindex_xinference_bridge", "docs", "examples")
 
 
-def test_no_odd_phrase_stands_in_the_package_or_on_a_page():
+def test_no_odd_phrase_is_in_the_package_or_on_a_page():
     paths = [path for folder in _FOLDERS for kind in ("*.py", "*.md") for path in (ROOT / folder).rglob(kind)]
     found = [
         f"{path.relative_to(ROOT)}: {phrase[0]}"

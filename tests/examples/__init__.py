@@ -1,1 +1,1 @@
-"""Each example does what it says, on the lab's models."""
+"""Each example works as described, on the lab's models."""

@@ -1,4 +1,4 @@
-"""The two examples that stay in the framework: what is indexed already is not embedded again."""
+"""The two examples that use only the framework: indexed documents are not embedded again."""
 
 from __future__ import annotations
 

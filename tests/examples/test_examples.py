@@ -1,4 +1,4 @@
-"""Each example runs whole, and prints what its models answer."""
+"""Each example runs to its end, and prints its models' answers."""
 
 from __future__ import annotations
 

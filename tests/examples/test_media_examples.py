@@ -1,4 +1,4 @@
-"""The examples of sound, images and documents run whole."""
+"""The examples for audio, images and documents run to their end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The examples as scripts: `--help` says how to call them, and a failure is one line."""
+"""The examples as scripts: `--help` explains how to call them, and a failure is one line."""
 
 from __future__ import annotations
 

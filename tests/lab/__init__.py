@@ -1,1 +1,1 @@
-"""Each model of the lab by one plain request: what it is good for, before anything of ours reads it."""
+"""One plain request to each of the lab's models, without this package."""

@@ -1,4 +1,4 @@
-"""What the lab's models answer to plain requests; the words of models with random weights mean nothing."""
+"""The answers of the lab's models to plain requests; those of models with random weights have no meaning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The public model: its words are its own, and the two engines run the same weights."""
+"""The public model: it was not trained on the tests, and both engines run the same weights."""
 
 from __future__ import annotations
 

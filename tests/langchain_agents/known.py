@@ -1,4 +1,4 @@
-"""Why tests of LangChain's agents fail on ChatXinference: a pattern of their names, and whose it is. None is ours."""
+"""Why tests of LangChain's agents fail on ChatXinference: a name pattern and the cause. None is in this package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes the place of `tests/unit_tests/agents/model.py` in LangChain's sources.
+"""Replaces `tests/unit_tests/agents/model.py` in LangChain's sources.
 
 The fake there answers with what it was told. This one is ChatXinference, and a small server on a loopback port answers
 with the same: everything between the agent and the socket is ours. The rules of the answers are those of the fake.

@@ -1,4 +1,4 @@
-"""What the tests of the LangChain classes share: the lab's connection, and its models by what they are for."""
+"""Shared fixtures of the LangChain tests: the lab's connection, and its models by purpose."""
 
 from __future__ import annotations
 

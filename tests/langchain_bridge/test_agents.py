@@ -1,4 +1,4 @@
-"""LangGraph agents on a real model: a tool is called, its result is used, token by token and at once."""
+"""LangGraph agents on a real model: a tool is called and its result is used, streamed and whole."""
 
 # LangChain types what it returns more widely than what a test knows of it.
 # mypy: no-check-untyped-defs
@@ -134,7 +134,7 @@ class Forecast(BaseModel):
 
 @pytest.mark.server
 async def test_an_agent_with_a_tool_ends_in_a_report_of_what_the_tool_said(connection):
-    # On llama.cpp each step is a forced call in JSON, which the toy was not taught: SmolLM2 is asked there.
+    # On llama.cpp each step is a forced call in JSON. The toy model was not trained for it, so SmolLM2 is used there.
     agent = create_agent(chat_on("tiny-chat-hf", connection), [get_weather], response_format=ToolStrategy(Forecast))
     asked = question("What is the weather in Paris?")
     for ended in (agent.invoke(asked), await agent.ainvoke(asked)):

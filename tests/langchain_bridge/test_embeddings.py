@@ -1,4 +1,4 @@
-"""XinferenceEmbeddings: one vector a text, in order, many texts a request."""
+"""XinferenceEmbeddings: one vector per text, in order, many texts per request."""
 
 # LangChain types what it returns more widely than what a test knows of it.
 # mypy: no-check-untyped-defs
@@ -49,7 +49,7 @@ async def test_a_corpus_is_embedded_as_it_is_read(embeddings):
 
     stream = embeddings.embed_stream(corpus())
     next(stream)
-    assert len(read) < 30  # no more than is under way
+    assert len(read) < 30  # no more than is in flight
     assert len(list(stream)) == 39
     assert len([vector async for vector in embeddings.aembed_stream(corpus())]) == 40
 

@@ -1,4 +1,4 @@
-"""What goes wrong is told once, as the core's error and as LangChain's matching one."""
+"""A failure is raised once, as the core's error and as LangChain's matching error."""
 
 # LangChain types what it returns more widely than what a test knows of it.
 # mypy: no-check-untyped-defs
@@ -71,7 +71,7 @@ def test_an_error_is_told_once_with_the_reason_below_it():
     assert told.value.__suppress_context__
 
 
-def test_what_is_not_the_cores_passes_as_it_is():
+def test_errors_of_other_packages_pass_unchanged():
     with pytest.raises(KeyError), translated_errors:
         raise KeyError("x")
 

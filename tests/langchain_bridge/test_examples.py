@@ -12,7 +12,7 @@ from langchain_core import exceptions
 import langchain_xinference_bridge as package
 
 MODULES = ("langchain_xinference_bridge", "langchain_xinference_bridge.errors")
-#: What the user calls on the exported classes, by the place where its docstring stands.
+#: The public methods of the exported classes, by the location of their docstrings.
 PUBLIC = {
     f"{owner.__name__}.{name}": member
     for exported in package.__all__

@@ -1,4 +1,4 @@
-"""How the classes are built, copied, pickled and written out. Nothing here asks a server."""
+"""Construction, copying, pickling and serialization of the classes. Sends no requests."""
 
 # LangChain types what it returns more widely than what a test knows of it.
 # mypy: no-check-untyped-defs

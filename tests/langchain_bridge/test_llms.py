@@ -20,7 +20,7 @@ def llm(uid, connection):
 
 
 @pytest.mark.server
-async def test_every_verb_says_the_same(llm):
+async def test_every_method_returns_the_same_text(llm):
     whole = llm.invoke("What is the capital of France?")
     assert whole
     assert await llm.ainvoke("What is the capital of France?") == whole
@@ -58,7 +58,7 @@ def test_stop_words_end_the_answer(connection):
 
 
 @pytest.mark.server
-def test_the_last_chunk_tells_what_is_told_once(llm):
+def test_the_last_chunk_has_the_metadata_once(llm):
     class Told(BaseCallbackHandler):
         tokens: list[str] = []  # noqa: RUF012
 

@@ -1,4 +1,4 @@
-"""LangChain's classes for sound, images and documents, on the lab's Whisper, Kokoro, Stable Diffusion and OCR."""
+"""The LangChain classes for audio, images and documents, on the lab's Whisper, Kokoro, Stable Diffusion and OCR."""
 
 # LangChain types what it returns more widely than what a test knows of it.
 # mypy: no-check-untyped-defs

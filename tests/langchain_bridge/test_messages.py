@@ -1,4 +1,4 @@
-"""LangChain's messages to the wire: every form of them, and what cannot be sent."""
+"""Converts LangChain's messages to requests: every form, and what cannot be sent."""
 
 # LangChain types what it returns more widely than what a test knows of it.
 # mypy: no-check-untyped-defs
@@ -137,7 +137,7 @@ def test_an_image_by_its_url_in_every_form(block):
     assert sent(block) == [{"type": "image_url", "image_url": {"url": "http://e.org/a.png"}}]
 
 
-def test_what_openai_says_beside_an_image_is_kept():
+def test_other_openai_fields_of_an_image_block_are_kept():
     block = {"type": "image_url", "image_url": {"url": "http://e.org/a.png", "detail": "low"}}
     assert sent(block) == [block]
 

@@ -1,4 +1,4 @@
-"""What is told beside the words: tokens, finish reason, names, logprobs, profile, counts."""
+"""The metadata of an answer: tokens, finish reason, names, logprobs, profile, counts."""
 
 # LangChain types what it returns more widely than what a test knows of it.
 # mypy: no-check-untyped-defs
@@ -26,7 +26,7 @@ def test_an_answer_tells_where_it_came_from(chat):
     answer = chat.invoke("What is the capital of France?")
     told = answer.response_metadata
     assert told["finish_reason"] == "stop"
-    assert told["model_name"] == chat.model_uid  # llama.cpp itself says the path of its file
+    assert told["model_name"] == chat.model_uid  # llama.cpp itself reports the path of its file
     assert told["model_provider"] == "xinference"
     assert told["id"]
     assert answer.usage_metadata["input_tokens"] > 10
@@ -62,7 +62,7 @@ def test_logprobs_one_entry_a_token_streamed_or_not(connection):
     assert len(whole[0]["top_logprobs"]) == 2
     first, *rest = model.stream("Name three colors.")
     streamed = (first + rest).response_metadata["logprobs"]["content"]
-    # The end-of-turn token is told in one of the two, as an empty text.
+    # Only one of the two reports the end-of-turn token, as an empty text.
     assert [entry["token"] for entry in streamed if entry["token"]] == [
         entry["token"] for entry in whole if entry["token"]
     ]
@@ -117,7 +117,7 @@ def test_the_profile_is_what_the_server_says_and_asked_once(connection):
     assert here["max_input_tokens"] == there["max_input_tokens"] == 4096
     assert here["tool_calling"]
     assert there["tool_calling"]
-    # llama.cpp takes no schema beside tools, but follows a forced call: an agent ends in one.
+    # llama.cpp accepts no schema together with tools, but enforces a forced call, with which an agent ends.
     assert (here["structured_output"], here["tool_choice"]) == (False, True)
     assert (there["structured_output"], there["tool_choice"]) == (False, False)
     assert not here["image_inputs"]

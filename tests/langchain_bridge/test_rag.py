@@ -1,4 +1,4 @@
-"""Retrieval: embeddings in a vector store, a reranker behind it, an answer with its sources."""
+"""Retrieval: embeddings in a vector store, then a reranker, then an answer with its sources."""
 
 # LangChain types what it returns more widely than what a test knows of it.
 # mypy: no-check-untyped-defs
@@ -36,7 +36,7 @@ def documents():
 def retriever(connection):
     store = InMemoryVectorStore(XinferenceEmbeddings(model="minilm", connection=connection))
     store.add_documents(list(documents()))
-    # The lab's reranker is real but untrained: it keeps three of four, in an order of its own.
+    # The lab's reranker is real but untrained: it keeps three of four, in an arbitrary order.
     reranker = XinferenceRerank(model="tiny-rerank", connection=connection, top_n=3)
     return ContextualCompressionRetriever(
         base_compressor=reranker, base_retriever=store.as_retriever(search_kwargs={"k": 4})

@@ -32,7 +32,7 @@ async def test_places_and_scores_best_first(reranker):
 
 
 @pytest.mark.server
-def test_three_are_kept_unless_told_otherwise(reranker, connection):
+def test_three_documents_are_kept_by_default(reranker, connection):
     assert len(reranker.rerank(QUERY, TEXTS)) == 3
     assert len(reranker.rerank(QUERY, TEXTS, top_n=1)) == 1
     assert len(XinferenceRerank(model="tiny-rerank", connection=connection, top_n=None).rerank(QUERY, TEXTS)) == 4

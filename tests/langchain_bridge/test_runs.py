@@ -185,7 +185,7 @@ async def test_a_stream_that_is_left_is_closed(chat):
 
 
 class _Starts(BaseCallbackHandler):
-    """Keeps what a run is said to be when it starts."""
+    """Records the metadata of a run when it starts."""
 
     def __init__(self):
         self.told = []

@@ -1,4 +1,4 @@
-"""The deltas of a stream, joined, are the answer that was not streamed: words, reasoning and tool calls."""
+"""The joined deltas of a stream equal the whole answer: text, reasoning and tool calls."""
 
 # LangChain types what it returns more widely than what a test knows of it.
 # mypy: no-check-untyped-defs

@@ -1,4 +1,4 @@
-"""Structured output: every form of schema and method, what each engine is made to do, what is said when it fails."""
+"""Structured output: every form of schema and method, the request to each engine, and the errors."""
 
 # LangChain types what it returns more widely than what a test knows of it.
 # mypy: no-check-untyped-defs
@@ -118,7 +118,7 @@ def test_the_value_is_found_wherever_the_engine_put_it(message, schema):
     ],
 )
 @pytest.mark.parametrize("schema", [Person, PersonDict, JSON_SCHEMA], ids=["pydantic", "typeddict", "json schema"])
-def test_what_is_not_of_the_schema_says_so(message, why, schema):
+def test_an_answer_outside_of_the_schema_raises(message, why, schema):
     with pytest.raises(XinferenceStructuredOutputError, match=why) as failed:
         read(message, schema)
     assert isinstance(failed.value, (OutputParserException, XinferenceUnsupportedError))
@@ -199,7 +199,7 @@ def test_a_refusal_quotes_an_unreadable_call():
 @pytest.mark.server
 @pytest.mark.parametrize("method", [None, "json_schema", "function_calling", "json_mode"])
 async def test_each_method_extracts_a_person(chat, method):
-    # Whatever the method: what an engine does not enforce is asked another way, and checked.
+    # For every method: what an engine does not enforce is requested in another way, and validated.
     model = chat.with_structured_output(Person, method=method)
     assert model.invoke(SENTENCE) == Person(**ADA)
     assert await model.ainvoke(SENTENCE) == Person(**ADA)

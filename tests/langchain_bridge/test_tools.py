@@ -1,4 +1,4 @@
-"""Tools and the choice among them: what a user may write, and what each engine is made to do."""
+"""Tools and tool choice: the accepted forms, and the request to each engine."""
 
 # LangChain types what it returns more widely than what a test knows of it.
 # mypy: no-check-untyped-defs

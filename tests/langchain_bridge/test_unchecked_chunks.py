@@ -1,4 +1,4 @@
-"""Chunks and whole answers are made without pydantic's validation: they must not be told from validated ones."""
+"""Chunks and answers are created without pydantic's validation, and must equal validated ones."""
 
 from __future__ import annotations
 

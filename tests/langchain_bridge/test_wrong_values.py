@@ -1,4 +1,4 @@
-"""A wrong value is an error that names it, before anything is sent: when built, in `bind`, at each kind of call."""
+"""An invalid value raises an error with its name before sending: in the constructor, `bind` and each kind of call."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_another_package_s_word_for_the_address_is_an_error_that_names_ours(kind
 
 @pytest.mark.parametrize("kind", CLASSES)
 @pytest.mark.parametrize("door", DOORS)
-def test_what_says_nothing_is_accepted_and_dropped(kind, door: str):
+def test_default_values_are_accepted_and_dropped(kind, door: str):
     for name, value in (("n", 1), ("n", None), ("logit_bias", {}), ("logit_bias", None)):
         model = model_of(kind, **through(door, name, value))
         assert model.stated_parameters().get("model_kwargs", {}) == {}

@@ -1,4 +1,4 @@
-"""Four graphs as a project of LangGraph names them in `langgraph.json`.
+"""Four graphs, as a LangGraph project lists them in `langgraph.json`.
 
 Each is made anew for every run, inside the server's event loop, where a blocking call is an error. The connection is
 read from the environment.

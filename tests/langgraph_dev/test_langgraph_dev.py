@@ -1,4 +1,4 @@
-"""`langgraph dev` serves graphs of ours with its guard against blocking calls on, and each answers over HTTP."""
+"""`langgraph dev` serves graphs with these classes and its guard against blocking calls; each answers over HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the LlamaIndex tests share: a connection to the lab that starts and ends with each test, and its models."""
+"""Shared fixtures of the LlamaIndex tests: a new connection to the lab for each test, and its models."""
 
 from __future__ import annotations
 

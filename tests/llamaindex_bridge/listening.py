@@ -1,4 +1,4 @@
-"""What llama-index-core tells and asks beside the calls themselves: its events, its rate limiter."""
+"""Helpers for llama-index-core's events and rate limiter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passes requests from other processes on to the lab through this one, where they are recorded and replayed."""
+"""Relays requests of other processes to the lab through this process, where they are recorded and replayed."""
 
 from __future__ import annotations
 

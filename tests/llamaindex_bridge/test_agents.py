@@ -1,4 +1,4 @@
-"""Agents of LlamaIndex answering with tools, on an engine that parses tool calls and on one that writes them."""
+"""LlamaIndex agents with tools, on an engine that parses tool calls and on one that returns them as text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WHOLE = needs("llama-index-core>=0.14.6", "an agent that does not stream says no
 pytestmark = [
     # The workflows of LlamaIndex look at every attribute of an agent, pydantic's deprecated ones among them.
     pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning"),
-    # Its ReAct agent asks in a way that its own workflows call deprecated.
+    # Its ReAct agent uses an API that its workflows deprecate.
     pytest.mark.filterwarnings("ignore:is_running called from within a step:DeprecationWarning"),
 ]
 
@@ -37,8 +37,8 @@ def search(query: str) -> str:
 
 
 async def run(agent, question, **keywords):
-    """The answer, and what the tools said on the way."""
-    # An agent's own memory leaves a connection to SQLite open, which Python warns of in whichever test runs later.
+    """Return the answer and the results of the tools."""
+    # An agent's default memory leaves a SQLite connection open, and Python warns about it in a later test.
     keywords.setdefault("memory", ChatMemoryBuffer.from_defaults(token_limit=3000))
     handler = agent.run(question, **keywords)
     results, text = [], ""

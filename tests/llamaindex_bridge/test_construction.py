@@ -1,4 +1,4 @@
-"""Building the three classes: the older packages' calls, names misspelled, copies, pickles, what is written down."""
+"""Construction of the three classes: the older packages' calls, misspelled names, copies, pickles, serialization."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embeddings on a real server: many texts a request, several requests at a time, order kept, told of and cached."""
+"""Embeddings on a real server: many texts per request, concurrent requests, order, events and caching."""
 
 from __future__ import annotations
 

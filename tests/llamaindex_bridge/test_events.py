@@ -1,4 +1,4 @@
-"""What callbacks, events and token counters of LlamaIndex hear of a call."""
+"""What LlamaIndex's callbacks, events and token counters receive for a call."""
 
 from __future__ import annotations
 

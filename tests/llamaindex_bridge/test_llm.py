@@ -1,4 +1,4 @@
-"""The language model on a real server: whole and streamed, called and awaited, on both engines."""
+"""The language model on a real server: whole and streamed, sync and async, on both engines."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_streamed_completion_is_the_whole_one(either_llm):
 
 
 @pytest.mark.server
-async def test_what_is_awaited_is_what_is_called(either_llm):
+async def test_async_calls_return_the_same_as_sync_calls(either_llm):
     called = await asyncio.to_thread(either_llm.chat, asked(COUNT))
     awaited = await either_llm.achat(asked(COUNT))
     assert awaited.message == called.message
@@ -112,7 +112,7 @@ def test_parameters_of_a_call_come_before_the_model_s_and_none_unsets_nothing(ei
     answer = either_llm.complete(COUNT, max_tokens=5)
     assert TEN.startswith(answer.text)
     assert answer.additional_kwargs["finish_reason"] == "length"
-    assert either_llm.complete(COUNT, max_tokens=None).text == TEN  # the model's own 120
+    assert either_llm.complete(COUNT, max_tokens=None).text == TEN  # the model's default, 120
     assert either_llm.complete(COUNT, stop=", 4").text == "1, 2, 3"
 
 

@@ -1,4 +1,4 @@
-"""LlamaIndex messages as they travel, and answers as LlamaIndex messages."""
+"""Converts LlamaIndex messages to requests, and answers to LlamaIndex messages."""
 
 from __future__ import annotations
 

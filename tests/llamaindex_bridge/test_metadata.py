@@ -1,4 +1,4 @@
-"""What LlamaIndex reads of a model: asked of the server once, or stated."""
+"""The metadata of a model for LlamaIndex: fetched from the server once, or given by the user."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_awaited_calls_never_block_the_loop_to_learn_what_the_model_is(llm
     assert "".join([token async for token in tokens]) == "The capital of France is Paris."
 
 
-def test_what_is_stated_is_not_asked():
+def test_stated_metadata_is_not_requested():
     llm = XinferenceLLM(
         "m",
         "http://127.0.0.1:9",

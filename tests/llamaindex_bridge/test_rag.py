@@ -1,4 +1,4 @@
-"""Retrieval over the example documents, as LlamaIndex's users build it: engines, chat, ingestion, evaluation."""
+"""Retrieval over the example documents, as LlamaIndex users build it: engines, chat, ingestion, evaluation."""
 
 from __future__ import annotations
 
@@ -94,13 +94,13 @@ def test_an_index_is_kept_and_read_again(index, embed_model, llm, tmp_path):
 
 
 def chosen(response):
-    """Which engines a router asked."""
+    """Return the engines that a router selected."""
     return [selection.index for selection in (response.metadata or {})["selector_result"].selections]
 
 
 @pytest.fixture
 def lighthouse_and_ferry(embed_model):
-    """One engine for each, described as `describe` says."""
+    """Return one engine for each, with the description from `describe`."""
 
     def engines(llm, describe):
         return [
@@ -126,7 +126,7 @@ def test_a_router_asks_the_engine_that_knows(lighthouse_and_ferry, either_llm, s
         query_engine_tools=lighthouse_and_ferry(either_llm, "Useful for questions about the {}"),
         llm=either_llm,
     )
-    # Which of the two so small a model picks is its own affair; that it is read and followed is not.
+    # Such a small model may choose either one. The test checks that its choice is parsed and used.
     for question, answer in ((BUILT, IN_1872), (CROSSING, MINUTES)):
         response = router.query(question)
         (index,) = chosen(response)

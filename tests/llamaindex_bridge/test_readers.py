@@ -1,4 +1,4 @@
-"""Recordings and scanned pages as documents of LlamaIndex, and an index built of them."""
+"""Recordings and scanned pages as LlamaIndex documents, and an index built from them."""
 
 # mypy: no-check-untyped-defs
 

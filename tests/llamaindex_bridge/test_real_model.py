@@ -1,4 +1,4 @@
-"""SmolLM2-135M-Instruct on llama.cpp: real weights, taught no tools. Its answers' shape is held, not its words."""
+"""SmolLM2-135M-Instruct on llama.cpp: real weights, not trained for tools. Checks the answers' form, not the text."""
 
 from __future__ import annotations
 

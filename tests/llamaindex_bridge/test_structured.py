@@ -1,4 +1,4 @@
-"""Structured prediction: enforced by llama.cpp, taught and checked on transformers, never handed on unchecked."""
+"""Structured prediction: enforced by llama.cpp, requested in the prompt and validated on transformers."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_the_caller_s_own_choice_of_a_program_is_kept(llm, vcr):
     assert llm.structured_predict(Album, EXAMPLE, band="The Beatles") == ALBUM
 
 
-def test_what_is_wanted_is_named_after_the_class_in_letters_that_a_server_takes():
+def test_the_schema_name_is_the_class_name_in_valid_characters():
     class Pair(BaseModel):
         """Two."""
 

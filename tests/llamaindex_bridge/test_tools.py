@@ -1,4 +1,4 @@
-"""Tools: offered, forced, called whole and in streams, on an engine that parses calls and on one that writes them."""
+"""Tools: offered, forced, whole and streamed, on an engine that parses calls and on one that returns them as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wrong value is an error that names it: at construction and at each kind of call, before anything is sent."""
+"""An invalid value raises an error with its name before sending: in the constructor and each kind of call."""
 
 from __future__ import annotations
 

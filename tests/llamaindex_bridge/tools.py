@@ -1,4 +1,4 @@
-"""The tools of these tests; names, parameters and descriptions are those that the lab's tiny model was taught."""
+"""The tools of these tests. The lab's tiny model was trained on their names, parameters and descriptions."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The machinery that records and replays, tried on a small server of its own."""
+"""Tests of recording and replay, on a small separate server."""

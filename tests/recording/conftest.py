@@ -1,4 +1,4 @@
-"""A server to record from, and a tape to record on."""
+"""Fixtures: a server to record from, and a recording."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sound, pictures and forms with files: written so that they can be reviewed, matched by what they hold."""
+"""Audio, images and forms with files: recorded in a readable form, and matched by their content."""
 
 from __future__ import annotations
 

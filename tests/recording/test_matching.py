@@ -1,4 +1,4 @@
-"""Which recorded answer a request gets."""
+"""Which recorded response a request gets."""
 
 from __future__ import annotations
 

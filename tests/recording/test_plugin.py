@@ -1,4 +1,4 @@
-"""A project of a user's, with nothing but the plugin: recorded on a small server, replayed without."""
+"""A user's project with only the plugin: recorded on a small server, replayed without it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import langchain_xinference_bridge.chat_models  # noqa: F401 - once, and not anew in each of the inner runs
+import langchain_xinference_bridge.chat_models  # noqa: F401 - once, and not again in each inner run
 from tests.recording.tools import KEY
 from xinference_bridge.testing import findings
 

@@ -1,4 +1,4 @@
-"""What is written: readable, and without secrets or anything of the machine that recorded it."""
+"""Recordings are readable, and contain no secrets and no traces of the recording machine."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_nothing_secret_and_nothing_of_the_machine_is_written(record, server, ta
         assert planted not in written
     with replaying(tape):
         answer = post(REPLAY.url, {"note": f"{REPLAY.api_key} {token}"}).json()
-    # The quirk stays to be tested: a file's absolute path where a model's UID was asked for.
+    # The quirk stays testable: a file's absolute path instead of the requested model's UID.
     assert answer["model"] == "/lab/tiny-chat.gguf"
     assert answer["model_uri"] == "file:///lab/minilm"
     assert answer["address"] == answer["endpoint"].removeprefix("http://") == "127.0.0.1:9997"

@@ -1,4 +1,4 @@
-"""How a suite runs under this one's conftest: recorded, replayed, live, and with the network blocked."""
+"""A test suite with this suite's conftest: recorded, replayed, live, and with the network blocked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
-    """Runs a suite of its own under this suite's conftest, with the server's address in the environment."""
+    """Run a separate suite with this suite's conftest, with the server's address in the environment."""
     pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text())
     pytester.makepyprojecttoml((ROOT / "pyproject.toml").read_text())
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -44,7 +44,7 @@ def test_ask(lab, n):
 """
     written = [pytester.path / "cassettes" / "test_inner" / f"test_ask-{n}.yaml" for n in (1, 2)]
 
-    suite(asks).assert_outcomes(failed=2)  # nothing recorded: nothing to play, and nothing asked for real
+    suite(asks).assert_outcomes(failed=2)  # nothing is recorded: nothing is replayed, and no real request is sent
     assert server.seen == []
     suite(asks, "--record=anew", endpoint=server.url).assert_outcomes(passed=2)
     assert [path for _, path, _ in server.seen] == ["/v1/models", "/x", "/x"]
@@ -71,7 +71,7 @@ def test_ask(lab, n):
     suite(
         asks.replace('"n": n', '"n": -n').replace(".ok", ".ok is None"), "--record=anew", endpoint=server.url
     ).assert_outcomes(failed=2)
-    assert [path.read_text() for path in written] == before  # what a failing test said is not kept
+    assert [path.read_text() for path in written] == before  # the traffic of a failing test is not saved
     suite(asks.replace('"n": n', '"n": -n'), "--record=anew", "-k", "1", endpoint=server.url).assert_outcomes(
         passed=1, deselected=1
     )

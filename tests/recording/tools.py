@@ -1,4 +1,4 @@
-"""What the tests of the recording machinery share."""
+"""Shared helpers of the recording tests."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The machinery under the tests: recording, replay, and the guard on the network."""
+"""Helpers for the tests: recording, replay, and the network guard."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class EchoServer(ThreadingHTTPServer):
-    """Answers with what it was told to, or else with the request's own body; remembers every request."""
+    """Returns the configured response, or else the request's body. Remembers every request."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -22,7 +22,7 @@ class EchoServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.seen: list[tuple[str, str, bytes]] = []
         self.answers: dict[str, tuple[str, bytes]] = {}
-        """By path: content type and body."""
+        """Path → content type and body."""
 
     @property
     def url(self) -> str:
@@ -50,12 +50,12 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST  # noqa: N815 - http.server's name
 
     def log_message(self, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def echo_server() -> Iterator[EchoServer]:
-    """A running server; no longer running afterwards."""
+    """Yield a running server, and stop it afterwards."""
     server = EchoServer()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

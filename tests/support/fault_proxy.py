@@ -1,7 +1,7 @@
-"""A server of raw sockets that breaks where a test says: bytes as recorded, a stall, a reset, a goodbye too early.
+"""A raw-socket server with scripted faults: recorded bytes, a stall, a reset, an early close.
 
-It answers by path, one script a request, and remembers every request and every hang-up. `cutting_proxy` breaks what a
-real server behind it answers.
+It answers by path, with one script per request, and remembers every request and every disconnect. `cutting_proxy`
+breaks the responses of a real server behind it.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
 
 class Do(Enum):
-    """What a script does beside sending bytes and waiting."""
+    """The actions of a script besides sending bytes and waiting."""
 
     RESET = "reset"
-    """Close so that the peer's next read fails (RST)."""
+    """Close with RST, so that the peer's next read fails."""
     CLOSE = "close"
-    """Close with a goodbye (FIN)."""
+    """Close with FIN."""
     STALL = "stall"
-    """Send nothing until the client hangs up."""
+    """Send nothing until the client disconnects."""
 
 
 RESET, CLOSE, STALL = Do.RESET, Do.CLOSE, Do.STALL
 Step: TypeAlias = "bytes | float | Do"
 Script: TypeAlias = "tuple[Step, ...]"
-PATIENCE = 10.0  # for what must not hang
+PATIENCE = 10.0  # maximum seconds for operations that must not hang
 
 
 @dataclass
 class Seen:
-    """One request as it came; `connection` counts from 0."""
+    """One request as received. `connection` counts from 0."""
 
     method: str
     path: str
@@ -52,20 +52,20 @@ class Seen:
 
 @dataclass
 class FaultServer:
-    """Answers each path by its scripts, one a request; the last one is repeated."""
+    """Answers each path with its scripts, one per request. The last one is repeated."""
 
     idle_seconds: float | None = None
-    """After so long without a request a connection is closed, as uvicorn does after 5 s."""
+    """Seconds without a request after which a connection is closed. uvicorn's value is 5."""
     answer: Callable[[Seen], Script | None] | None = None
-    """Asked first, when given; None leaves the request to the scripts."""
+    """Called first, if given. If it returns None, the scripts answer the request."""
     requests: list[Seen] = field(default_factory=list)
     hang_ups: list[float] = field(default_factory=list)
-    """When clients hung up during a script."""
+    """The times at which clients disconnected during a script."""
     connections: int = 0
     tls: ssl.SSLContext | None = None
-    """With it, connections begin with a TLS handshake."""
+    """If given, connections start with a TLS handshake."""
     port: int = 0
-    """Where it listens; 0 takes any that is free."""
+    """The port to listen on; 0 selects a free one."""
 
     def __post_init__(self) -> None:
         self._scripts: dict[str, deque[Script]] = {}
@@ -87,18 +87,18 @@ class FaultServer:
             return len(self._open)
 
     def on(self, path: str, *scripts: Script | bytes) -> FaultServer:
-        """From now on requests of this path get these scripts in turn, and then the last one for ever."""
+        """Answer further requests of this path with these scripts in turn, and then always with the last one."""
         with self._lock:
             self._scripts[path] = deque(script if isinstance(script, tuple) else (script,) for script in scripts)
         return self
 
     def seen(self, path: str) -> list[Seen]:
-        """The requests of this path."""
+        """Return the requests of this path."""
         with self._lock:
             return [request for request in self.requests if request.path == path]
 
     def wait_for(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
-        """Whether the condition came true in time; looked at whenever something happens."""
+        """Return whether the condition became true in time. It is checked after each event."""
         until = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > until:
@@ -108,11 +108,11 @@ class FaultServer:
         return True
 
     def start(self) -> None:
-        """Take connections."""
+        """Accept connections."""
         self._spawn(self._accept)
 
     def stop(self) -> None:
-        """Hang up on everybody and stop listening."""
+        """Close all connections and stop listening."""
         self._stopped.set()
         with self._lock:
             everybody = list(self._open)
@@ -182,7 +182,7 @@ class FaultServer:
             return scripts.popleft() if len(scripts) > 1 else scripts[0]
 
     def _play(self, sock: socket.socket, script: Script) -> bool:
-        """Whether the connection lives on."""
+        """Play a script. Return whether the connection stays open."""
         for step in script:
             if isinstance(step, bytes):
                 sock.sendall(step)
@@ -225,7 +225,7 @@ def _read_request(sock: socket.socket, held: bytes, number: int) -> tuple[Seen |
         if not chunk:
             return None, b""
         held += chunk
-        if not held[:1].isalpha():  # a TLS handshake, to which uvicorn says this
+        if not held[:1].isalpha():  # a TLS handshake, which uvicorn answers like this
             sock.sendall(http(400, b"Invalid HTTP request received.", kind="text/plain; charset=utf-8"))
             return None, b""
     head, _, body = held.partition(b"\r\n\r\n")
@@ -247,7 +247,7 @@ _REASONS = {200: "OK", 307: "Temporary Redirect", 401: "Unauthorized", 404: "Not
 def http(
     status: int, body: bytes, *, kind: str = "application/json", length: int | None = None, **headers: str
 ) -> bytes:
-    """One whole answer; `length` is what the header claims, where that is to be a lie."""
+    """Return one complete response. `length` overrides the value of its header with a wrong one."""
     lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}", f"content-type: {kind}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     lines += [f"content-length: {len(body) if length is None else length}", "", ""]
@@ -259,18 +259,18 @@ STREAM_END = b"0\r\n\r\n"
 
 
 def chunk(data: bytes) -> bytes:
-    """One chunk of a chunked answer."""
+    """Return one chunk of a chunked response."""
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
 
 def event(data: str) -> bytes:
-    """One event as Xinference 4.1.0 sends it, in a chunk of its own."""
+    """Return one event as Xinference 4.1.0 sends it, in a separate chunk."""
     return chunk(f"data: {data}\r\n\r\n".encode())
 
 
 @contextmanager
 def fault_server(**settings: object) -> Iterator[FaultServer]:
-    """A running server; no longer running afterwards."""
+    """Yield a running server, and stop it afterwards."""
     server = FaultServer(**settings)  # type: ignore[arg-type]
     server.start()
     try:
@@ -281,7 +281,7 @@ def fault_server(**settings: object) -> Iterator[FaultServer]:
 
 @contextmanager
 def cutting_proxy(upstream: tuple[str, int], after: int, how: Do) -> Iterator[str]:
-    """The URL of a proxy before a real server that breaks each connection after so many bytes of answers."""
+    """Yield the URL of a proxy to a real server that breaks each connection after this many bytes of responses."""
     stopped = threading.Event()
 
     def relay(client: socket.socket) -> None:
@@ -299,7 +299,7 @@ def cutting_proxy(upstream: tuple[str, int], after: int, how: Do) -> Iterator[st
                     left -= min(left, len(data))
                     if left:
                         continue
-                    time.sleep(0.02)  # so that what was sent is read before the reset
+                    time.sleep(0.02)  # so that the client reads the sent bytes before the reset
                     if how is STALL:
                         stopped.wait(PATIENCE)
                     elif how is RESET:
@@ -326,7 +326,7 @@ def cutting_proxy(upstream: tuple[str, int], after: int, how: Do) -> Iterator[st
 
 
 def unused_port() -> int:
-    """A port of this process on which nobody listens."""
+    """Return a port bound by this process, on which nothing listens."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])

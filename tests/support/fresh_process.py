@@ -1,7 +1,7 @@
-"""Processes for scripts that must have one to themselves, without the second that each would take to import anew.
+"""Runs scripts in separate processes, without the second that each process would need for its imports.
 
-One interpreter imports what the scripts need, starts no thread, and forks a child for each script: the child runs it,
-ends as any interpreter does, and whatever is said at the end stands on its error output.
+One interpreter imports what the scripts need, starts no thread, and forks a child for each script. The child runs the
+script and exits like any interpreter, so its error output contains all messages at exit.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ if script is not None:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a script ended."""
+    """The result of a script."""
 
     returncode: int
     stdout: str
@@ -69,7 +69,7 @@ class FreshProcesses:
         """Run `script` after the prelude, with `arguments` as its `sys.argv[1:]`.
 
         Raises:
-            TimeoutError: It did not end within a minute. It was killed, and with it the interpreter.
+            TimeoutError: The script did not end within a minute. It was killed together with the interpreter.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
@@ -84,7 +84,7 @@ class FreshProcesses:
             return Ended(int(stdout.readline()), out.read(), err.read())
 
     def close(self) -> None:
-        """End the interpreter, and the script that it may be waiting for."""
+        """End the interpreter, and a script that still runs."""
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         for child in children.read_text().split() if children.exists() else ():
             os.kill(int(child), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Answers of a real server with one place changed, and a transport that gives them without a socket."""
+"""Responses of a real server with one changed value, and a transport that returns them without a socket."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ FUZZ = settings(
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-"""The same examples every time, a second or two for all."""
+"""The same examples in every run; all take a second or two."""
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Where something stands in a JSON value; of long lists the first three entries."""
+    """Return the paths in a JSON value, with only the first three entries of long lists."""
     found = [path]
     if isinstance(value, dict):
         for name, inner in value.items():
@@ -60,7 +60,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def replaced(value: Any, path: tuple[Any, ...], by: Any, *, drop: bool) -> Any:
-    """The value with another at one place, or without it."""
+    """Return the value with one path replaced or removed."""
     if not path:
         return by
     changed = copy.deepcopy(value)
@@ -76,7 +76,7 @@ def replaced(value: Any, path: tuple[Any, ...], by: Any, *, drop: bool) -> Any:
 
 @lru_cache
 def original(name: str) -> Any:
-    """What a real server answered, with all that a chat's choice can hold beside it."""
+    """Return a real server's response, with all optional fields of a chat's choice."""
     if name == "chat":
         answer = orjson.loads(body_of(good("chat")))
         answer["choices"][0]["logprobs"] = {"content": [_TOKEN | {"top_logprobs": [_TOKEN]}]}
@@ -101,13 +101,13 @@ _LEGACY = {"tokens": ["a"], "token_logprobs": [-0.5], "top_logprobs": [{"a": -0.
 
 @lru_cache
 def stream_of(name: str) -> tuple[Any, ...]:
-    """The events of a recorded stream."""
+    """Return the events of a recorded stream."""
     lines = body_of(recorded(name)).decode().splitlines()
     return tuple(json.loads(line[6:]) for line in lines if line.startswith("data: {"))
 
 
 def changed_answers(value: Any) -> st.SearchStrategy[bytes]:
-    """The value with one place changed, as bytes."""
+    """Return a strategy for the value with one path changed, as bytes."""
 
     def write(path: tuple[Any, ...], by: Any, drop: bool) -> bytes:
         return json.dumps(replaced(value, path, by, drop=drop)).encode()
@@ -117,7 +117,7 @@ def changed_answers(value: Any) -> st.SearchStrategy[bytes]:
 
 @contextmanager
 def answering(monkeypatch: pytest.MonkeyPatch, answer: Callable[[str], bytes | list[bytes]]) -> Iterator[None]:
-    """Every request, sync or async, gets what `answer` gives for its path: a body, or the pieces of a stream."""
+    """Answer every request, sync or async, with `answer(path)`: a body, or the pieces of a stream."""
 
     def send(_: Any, call: Any, __: str | None) -> Response:
         body = answer(call.request.path)
@@ -157,14 +157,14 @@ class _Stream:
         return Response(200, b"".join(self._pieces), self.headers, self._call.url, self.request_id)
 
     def finish(self, chunks: Iterator[bytes]) -> None:
-        """Nothing is left."""
+        """Do nothing: nothing is left."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is no socket."""
 
 
 class _AsyncStream:
-    """The same for async readers."""
+    """The same stream for async readers."""
 
     def __init__(self, stream: _Stream) -> None:
         self.status, self.headers, self.request_id = stream.status, stream.headers, stream.request_id
@@ -178,7 +178,7 @@ class _AsyncStream:
         return self._stream.read()
 
     async def finish(self, chunks: AsyncIterator[bytes]) -> None:
-        """Nothing is left."""
+        """Do nothing: nothing is left."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is no socket."""

@@ -1,4 +1,4 @@
-"""The lab as the tests see it: the running one, or the placeholders that stand for it in the recordings."""
+"""The lab for the tests: the running one, or the placeholders in the recordings."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from xinference_bridge.testing import RecordedServer
 
 @dataclass(frozen=True)
 class Lab(RecordedServer):
-    """The server that a test talks to."""
+    """The server of a test."""
 
     version: str = DEFAULT_XINFERENCE
-    """Which Xinference it is."""
+    """The version of Xinference."""
     models: frozenset[str] = frozenset()
-    """The UIDs that run there; none are known under replay."""
+    """The UIDs of the running models; unknown during a replay."""
 
 
 REPLAY = Lab()

@@ -1,4 +1,4 @@
-"""How pytest records and replays: the options, the markers, and the fixtures that every test runs under."""
+"""Recording and replay in pytest: the options, the markers, and the fixtures for every test."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ if TYPE_CHECKING:
     from xinference_bridge.testing import Recording
 
 _MARKERS = {
-    "server": "talks to the lab's server. Recorded, replayed by default; with --live it asks the lab itself.",
-    "xinference": "(version): talks to a server of this version and no other, and has its recording under compat/.",
-    "runs": "(uid): needs this model on the lab, though its requests do not name it.",
-    "live_only": "has no recording: it asks the lab itself, and is skipped without --live.",
-    "slow": "takes long for one test, most often for the processes it starts: `make test` leaves it out, not CI.",
-    "fault_server": "talks to a server that it starts itself on a loopback port, to meet what none does on demand.",
+    "server": "uses the lab's server. Replayed from its recording by default; uses the lab itself with --live.",
+    "xinference": "(version): uses a server of exactly this version, and has its recording under compat/.",
+    "runs": "(uid): needs this model on the lab, although its requests do not name it.",
+    "live_only": "has no recording: uses the lab itself, and is skipped without --live.",
+    "slow": "takes long, mostly because it starts processes: `make test` leaves it out, `make test-all` and CI do not.",
+    "fault_server": "starts a server on a loopback port that fails on demand.",
 }
 _OPTIONAL = {launch.uid for launch in SMOLLM2_LAUNCHES + MEDIA_LAUNCHES}
-"""What a lab may have left out (`make lab MEDIA=0`)."""
+"""The models that a lab may leave out (`make lab MEDIA=0`)."""
 _MODEL = re.compile(r'"model(?:_uid)?"(?:, "value")?: ?"([^"]+)"')
-"""In JSON, and in a form as a recording writes it."""
+"""The model in a JSON body, and in a recorded form."""
 _DESCRIBED = re.compile(r"uri: .*/v1/models/([^/\s?]+)$", re.MULTILINE)
 _LAB = pytest.StashKey[Lab]()
 _RUNTIME = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
-# What the machine's environment says must not decide how a test ends.
+# The machine's environment variables must not affect the tests.
 _HERMETIC = ("XINFERENCE_", "LANGCHAIN_", "LANGSMITH_")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("xinference", "talking to the lab")
-    group.addoption("--live", action="store_true", help="Let `server` tests ask the running lab; no recording is read.")
+    group.addoption("--live", action="store_true", help="Run `server` tests on the running lab, without recordings.")
     group.addoption(
         "--record",
         choices=("missing", "anew"),
-        help="As --live, and write down what is said: in tests without a recording yet, or in all that are chosen.",
+        help="Like --live, and record the traffic: of tests without a recording, or of all selected tests.",
     )
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin of the recordings looks for the server
+@pytest.hookimpl(tryfirst=True)  # before the recording plugin looks for the server
 def pytest_configure(config: pytest.Config) -> None:
     # Both frameworks and thousands of tests are some two million objects: walking them took a fifth of the run.
     gc.set_threshold(100_000, 50, 50)
@@ -88,7 +88,7 @@ def _running_lab() -> Lab:
         msg = "--live and --record need a running lab, and XINFERENCE_ENDPOINT is not set: "
         raise pytest.UsageError(msg + "start one with `make lab`, then use `make test-live` or `make record`.")
     url = os.environ["XINFERENCE_ENDPOINT"].rstrip("/")
-    api_key = os.environ.get("XINFERENCE_API_KEY", "")  # a server before 3.0 asks for none
+    api_key = os.environ.get("XINFERENCE_API_KEY", "")  # a server before 3.0 requires none
     listed = Rest(url, api_key or None).get("/v1/models", timeout=60)
     return Lab(
         url=url,
@@ -101,7 +101,7 @@ def _running_lab() -> Lab:
     )
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin of the recordings looks for its marker
+@pytest.hookimpl(tryfirst=True)  # before the recording plugin looks for its marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("server") is None:
@@ -116,7 +116,7 @@ def pytest_collection_finish() -> None:
 
 
 def _path_of_version(item: pytest.Item) -> str | None:
-    """Where the recording of a test about one version of the server is kept; the plugin says for all others."""
+    """Return the path of the recording of a test for one server version. The plugin returns that of other tests."""
     version = _version_of(item)
     if version is None:
         return None
@@ -124,7 +124,7 @@ def _path_of_version(item: pytest.Item) -> str | None:
 
 
 def _models_asked_for(item: pytest.Item) -> set[str]:
-    """The UIDs that the test's marker or the requests of its recording name."""
+    """Return the UIDs in the test's marker or in the requests of its recording."""
     asked = {str(uid) for marker in item.iter_markers("runs") for uid in marker.args}
     path = recording_of(item)
     if path.exists():
@@ -134,13 +134,13 @@ def _models_asked_for(item: pytest.Item) -> set[str]:
 
 
 def _version_of(item: pytest.Item) -> str | None:
-    """The server's version that the test is about, if about one."""
+    """Return the server version that the test is for, or None."""
     marker = item.get_closest_marker("xinference")
     return None if marker is None else str(marker.args[0])
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    # What processes share of refused credentials is each test's own, and not the machine's.
+    # Each test has its own shared file of rejected credentials, not that of the machine.
     os.environ["XDG_RUNTIME_DIR"] = f"{item.config.stash[_RUNTIME].name}/{abs(hash(item.nodeid)):x}"
     lab = item.config.stash[_LAB]
     if item.get_closest_marker("live_only") is not None and not lab.live:
@@ -155,7 +155,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(autouse=True)
 def _network(request: pytest.FixtureRequest, lab: Lab) -> Iterator[None]:
-    """Grants what the test's marker says, and fails a test that tried more, even where the error was swallowed."""
+    """Allow the connections of the test's marker. Fail a test that tried others, even if the error was swallowed."""
     GUARD.reset()
     GUARD.own_ports = request.node.get_closest_marker("fault_server") is not None
     if lab.live and any(request.node.get_closest_marker(name) for name in ("server", "live_only")):
@@ -169,18 +169,18 @@ def _network(request: pytest.FixtureRequest, lab: Lab) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def vcr(_network: None, _xinference_recording: Recording | None) -> Recording | None:
-    """The test's recording, for a `server` test that is replayed or recorded; named as langchain-tests asks for it."""
+    """The recording of a `server` test that is replayed or recorded. langchain-tests requires this name."""
     return _xinference_recording
 
 
 @pytest.fixture(scope="session")
 def lab(pytestconfig: pytest.Config) -> Lab:
-    """The server that `server` tests talk to: `url`, `api_key`, `username`, `password`."""
+    """The server of `server` tests: `url`, `api_key`, `username`, `password`."""
     return pytestconfig.stash[_LAB]
 
 
 @pytest.fixture(scope="session")
 def expected_recordings(pytestconfig: pytest.Config) -> set[Path]:
-    """The recordings of all `server` tests that were collected, run or not."""
+    """The recordings of all collected `server` tests, run or not."""
     owners = pytestconfig.stash[OWNERS]
     return set(owners)

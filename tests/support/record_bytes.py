@@ -1,7 +1,7 @@
-"""Answers of a real server as raw bytes, for tests that break them: `python -m tests.support.record_bytes`.
+"""Records responses of a real server as raw bytes, for tests that break them: `python -m tests.support.record_bytes`.
 
-Needs a running lab, named by XINFERENCE_ENDPOINT and XINFERENCE_API_KEY. Writes `tests/core/recorded/<name>.http`: head
-and body as they came, chunk by chunk, with ids, dates and addresses made constant.
+Needs a running lab in XINFERENCE_ENDPOINT and XINFERENCE_API_KEY. Writes `tests/core/recorded/<name>.http`: head and
+body as received, chunk by chunk, with constant ids, dates and addresses.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _constant(text: bytes) -> bytes:
 
 
 def scrubbed(raw: bytes) -> bytes:
-    """The same answer without what names a machine or a moment; the lengths it states are right again."""
+    """Return the response without names of machines and times, and with corrected lengths."""
     head, _, body = raw.partition(b"\r\n\r\n")
     lines = [
         line
@@ -110,7 +110,7 @@ def scrubbed(raw: bytes) -> bytes:
 
 
 def chunks_of(body: bytes) -> list[bytes]:
-    """The chunks of a chunked body, without the empty last one."""
+    """Return the chunks of a chunked body, without the empty last one."""
     pieces = []
     while body:
         size, _, body = body.partition(b"\r\n")
@@ -123,7 +123,7 @@ def chunks_of(body: bytes) -> list[bytes]:
 
 
 def main(names: list[str]) -> None:
-    """Record the named exchanges, or all."""
+    """Record the named exchanges, or all of them."""
     FOLDER.mkdir(exist_ok=True)
     for name in names or EXCHANGES:
         path, body, key = EXCHANGES[name]

@@ -1,4 +1,4 @@
-"""Tests of what an admitted dependency does from some version on: older ones lack it, and the test says so."""
+"""Skips tests of features that older supported versions of a dependency lack."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from packaging.requirements import Requirement
 
 
 def has(requirement: str) -> bool:
-    """Whether what is installed satisfies a requirement, such as "langchain-core>=1.6"."""
+    """Return whether the installed package satisfies a requirement, such as "langchain-core>=1.6"."""
     wanted = Requirement(requirement)
     return wanted.specifier.contains(version(wanted.name), prereleases=True)
 
 
 def needs(requirement: str, reason: str) -> pytest.MarkDecorator:
-    """Skips on older versions; the reason says what these do."""
+    """Return a marker that skips the test on older versions. The reason describes what these do."""
     return pytest.mark.skipif(not has(requirement), reason=f"needs {requirement}: {reason}")

@@ -18,7 +18,7 @@ def attached(path: Path, family: Literal["image", "audio"]) -> JSON:
     """Return a file as a part of a message.
 
     Raises:
-        XinferenceConfigurationError: It cannot be read, is empty, larger than 64 MiB, or of another kind.
+        XinferenceConfigurationError: The file cannot be read, is empty, larger than 64 MiB, or of another kind.
     """
     return media_part(_PARTS[family], data_url_of(read_file(path, str(path)), family, str(path)))
 
@@ -31,10 +31,10 @@ def in_words(part: JSON) -> str:
 
 
 def unquoted(argument: str) -> Path:
-    """Return the path in what was typed: dragged into a terminal, a file comes in quotes.
+    """Return the path that the user typed. A file dragged into a terminal has quotes around its path.
 
     Raises:
-        XinferenceConfigurationError: There is none.
+        XinferenceConfigurationError: No path was given.
     """
     text = argument.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":

@@ -15,7 +15,7 @@ from xinference_bridge.printable import harmless
 _UNFOLDED = 10_000
 _NARROWEST = 20
 
-#: A secret that is shorter may be a word of ours.
+#: A shorter secret may be a word in our own messages.
 SHORTEST_TOKEN = 8
 _STARS = "**********"
 
@@ -71,10 +71,10 @@ def complain(error: BaseException, text: str, *, debug: bool, secrets: Iterable[
 
 
 def _starred(text: str, secrets: Iterable[str], said: str) -> str:
-    """The text without the secrets that a server repeated.
+    """Return the text without the secrets that a server repeated.
 
-    One that is as short as a word is looked for in what the server said alone: a password `no` would else turn our own
-    "not" into stars.
+    A secret as short as a word is masked only in the server's text. Otherwise a password `no` would mask part of the
+    word "not" in our messages.
     """
     hidden = said
     for secret in filter(str.strip, secrets):

@@ -1,4 +1,4 @@
-"""How many tokens one request may hold, found by asking: llama.cpp divides its context among slots."""
+"""Measures the maximum tokens of one request with test requests, because llama.cpp divides its context among slots."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from xinference_bridge.protocol.chat.request import ChatCall
 from xinference_bridge.protocol.engines import engine_named
 from xinference_bridge.protocol.model_info import ModelInfo
 
-#: The search ends when so few tokens are in doubt.
+#: The search ends when the limit is known to this many tokens.
 _CLOSE = 16
 _MOST_SLOTS = 64
 _SHORT_WORDS = 32
-#: One token each in the vocabularies of the families that were tried; the server's own count is what is reported.
+#: One token each in the vocabularies of the tested families. The report uses the server's count.
 _WORD = "a "
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The longest prompt that was answered and the shortest that was refused, in tokens; None where none was."""
+    """The longest prompt that was answered and the shortest that was rejected, in tokens; None if there was none."""
 
     answered: int
     refused: int | None
     slots: int | None
-    """Among how many slots the described context is divided, if that explains it."""
+    """The number of slots that share the described context, if that explains the limit."""
 
 
 def why_not_measured(model: ModelInfo) -> str | None:
-    """Return why this model's context is not looked for; None when it is."""
+    """Return why this model's context is not measured; None if it is."""
     if not model.can("chat"):
         return "only the context of chat models is measured"
     if model.context_length is None:
@@ -43,9 +43,9 @@ def why_not_measured(model: ModelInfo) -> str | None:
 
 
 def measure_context(connection: XinferenceConnection, model: ModelInfo, options: CallOptions) -> Measured:
-    """Send prompts of growing length and return between which two lengths the model's limit lies.
+    """Send prompts of growing length and return the two lengths between which the model's limit lies.
 
-    Each asks for one token. About ten requests; what two prompts have in common the engine computes once.
+    Each request generates one token. About ten requests are sent; the engine computes a common prefix only once.
 
     Raises:
         XinferenceError: A short prompt fails too, or a request fails for another reason.
@@ -62,11 +62,11 @@ def measure_context(connection: XinferenceConnection, model: ModelInfo, options:
         except XinferenceServerError:
             if words == _SHORT_WORDS:
                 raise
-            return None  # llama.cpp's refusal, of which 4.1.0 tells no reason
+            return None  # llama.cpp's rejection, for which 4.1.0 reports no reason
         return usage.prompt_tokens if usage is not None else words
 
     short = tokens(_SHORT_WORDS) or 0
-    beside = short - _SHORT_WORDS  # what the template adds
+    beside = short - _SHORT_WORDS  # the tokens that the template adds
     answered, refused = short, None
     low, high = _SHORT_WORDS, max(described - beside - 1, _SHORT_WORDS + _CLOSE)
     if (whole := tokens(high)) is not None:

@@ -122,7 +122,7 @@ def _think(conversation: Conversation, argument: str) -> str:
 
 
 def _set(conversation: Conversation, argument: str) -> str:
-    """`NAME VALUE` sets a parameter, `NAME -` resets it, `NAME` or nothing shows the value."""
+    """`NAME VALUE` sets a parameter, `NAME -` resets it, `NAME` or no argument shows values."""
     name, _, value = argument.strip().partition(" ")
     if value == "-":
         conversation.parameters.pop(name, None)
@@ -156,7 +156,7 @@ def _audio(conversation: Conversation, argument: str) -> str:
 
 
 def _attach(conversation: Conversation, argument: str, family: Literal["image", "audio"]) -> str:
-    """`FILE` attaches, `-` takes all attachments away, nothing lists them."""
+    """`FILE` attaches a file, `-` removes all attachments, no argument lists them."""
     if argument == "-":
         conversation.attachments.clear()
     elif argument:

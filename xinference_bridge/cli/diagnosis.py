@@ -1,4 +1,4 @@
-"""The doctor's words on one model: its description, and what its engine enforces."""
+"""The doctor's findings about one model: its description, and what its engine enforces."""
 
 from __future__ import annotations
 

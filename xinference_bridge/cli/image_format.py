@@ -1,4 +1,4 @@
-"""An image in the format that its file name asks for."""
+"""Converts an image to the format of its file name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def format_of(path: Path) -> str | None:
 
 
 def in_format(data: bytes, wanted: str | None) -> bytes:
-    """Return the image in the wanted format; unchanged if it has it, since encoding a JPEG twice loses detail."""
+    """Return the image in this format, unchanged if it already has it: encoding a JPEG twice loses detail."""
     if wanted is None:
         return data
     with Image.open(io.BytesIO(data)) as image:

@@ -45,7 +45,7 @@ def pages_of(text: str | None) -> list[int] | None:
     """Return the pages in `1,3-5`, from 1; None for None.
 
     Raises:
-        UsageError: It is written otherwise.
+        UsageError: The text has another form.
     """
     if text is None:
         return None

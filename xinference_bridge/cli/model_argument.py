@@ -27,7 +27,7 @@ def chosen_model(connection: XinferenceConnection, uid_or_name: str | None, abil
     Raises:
         XinferenceModelNotFoundError: No such model runs.
         XinferenceModelTypeError: The model is of another type.
-        XinferenceConfigurationError: None was named, and none or several run.
+        XinferenceConfigurationError: No model was given, and none or several run.
     """
     return only_model(connection, ability) if uid_or_name is None else uid_of(connection, uid_or_name, ability)
 

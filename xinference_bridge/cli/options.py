@@ -146,7 +146,7 @@ class Common:
         if "headers" in settings:
             settings["headers"] = _headers_from(settings["headers"])
         if settings.get("verify") is False:
-            # urllib3 would warn on every request about what --insecure asks for.
+            # urllib3 would warn on every request about the missing check that --insecure requests.
             warnings.filterwarnings("ignore", message="Unverified HTTPS request")
         if isinstance(settings.get("verify"), str) and not Path(settings["verify"]).is_file():
             raise XinferenceConfigurationError(f"--ca {settings['verify']}: no such file")

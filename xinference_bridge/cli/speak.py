@@ -1,4 +1,4 @@
-"""The `speak` command: a text spoken into an audio file."""
+"""The `speak` command: speaks a text into an audio file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from xinference_bridge.protocol.audio import SPEECH_FORMATS
 
 
 def text_of(argument: str) -> str:
-    """Return the text to speak: the argument, or what is piped in for `-`.
+    """Return the text to speak: the argument, or the piped input for `-`.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no text.
     """
     text = sys.stdin.read() if argument == "-" else argument
     if not text.strip():
@@ -24,10 +24,10 @@ def text_of(argument: str) -> str:
 
 
 def format_of(out: Path, stated: str | None) -> str:
-    """Return the audio format that was stated, or that the file's suffix names.
+    """Return the given audio format, or the format of the file's suffix.
 
     Raises:
-        UsageError: Neither names one.
+        UsageError: Neither gives a format.
     """
     if stated is not None:
         return stated
@@ -42,7 +42,7 @@ def format_of(out: Path, stated: str | None) -> str:
 
 
 def refuse_speed(speed: float) -> None:
-    """Raise UsageError for a speed at which nothing is spoken."""
+    """Raise UsageError for an invalid speed."""
     if not speed > 0:
         raise UsageError(f"--speed must be more than 0, got {speed:g}")
 

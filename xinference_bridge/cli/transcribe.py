@@ -18,7 +18,7 @@ from xinference_bridge.printable import harmless, harmless_json
 from xinference_bridge.protocol.transcript import Transcription
 
 Form = Literal["text", "srt", "vtt", "words", "json"]
-#: A subtitle file of several recordings is none.
+#: Subtitles of several recordings cannot share one file.
 _ONE_FILE_EACH = ("srt", "vtt")
 
 
@@ -33,7 +33,7 @@ class Listening:
 
     @property
     def timestamps(self) -> Literal["segment", "word"] | None:
-        """The times that this form needs."""
+        """The timestamps that this form needs."""
         return {"text": None, "words": "word"}.get(self.form, "segment")
 
 
@@ -57,7 +57,7 @@ def transcribe_files(model: AudioHandle, files: Sequence[Path], how: Listening, 
     """Transcribe each file and print the text, or write it to `out`, a file or a folder.
 
     Raises:
-        UsageError: Subtitles of several files would go into one.
+        UsageError: Subtitles of several recordings would go into one file.
     """
     folder = out is not None and out.is_dir()
     if len(files) > 1 and not folder and (how.form in _ONE_FILE_EACH or out is not None):

@@ -48,7 +48,7 @@ class Client:
         self.running = RunningModels(settings, self.requests, descriptions)
         """The running models."""
         self.launching = Launching(settings, _requests_as_administrator(settings, descriptions), descriptions)
-        """Starts and ends models there, on this one server."""
+        """Launches and terminates models on this server."""
 
     def budget(self, options: CallOptions = DEFAULT_OPTIONS) -> Budget:
         """Return the budget of one operation, whose deadline begins now."""
@@ -67,7 +67,7 @@ class Client:
         return await self._async_driver.run(flow)
 
     def stream(self, opening: Flow[OpenedAnswer]) -> Generator[ChatDelta, None, None]:
-        """Open a stream on the first `next` and yield its answer as it arrives; see `read_deltas`."""
+        """Open a stream on the first `next`, and yield its answer as it arrives; see `read_deltas`."""
         return read_deltas(self._sync_driver, self.requests, opening)
 
     def astream(self, opening: Flow[OpenedAnswer]) -> AsyncGenerator[ChatDelta, None]:
@@ -75,7 +75,7 @@ class Client:
         return aread_deltas(self._async_driver, self.requests, opening)
 
     def stream_sound(self, opening: Flow[OpenedSound]) -> Generator[bytes, None, None]:
-        """Open a stream of sound at the first `next`, and yield its bytes; see `read_sound`."""
+        """Open an audio stream on the first `next`, and yield its bytes; see `read_sound`."""
         return read_sound(self._sync_driver, self.requests, opening)
 
     def astream_sound(self, opening: Flow[OpenedSound]) -> AsyncGenerator[bytes, None]:
@@ -111,8 +111,8 @@ class Client:
 def _requests_as_administrator(settings: ConnectionSettings, descriptions: DescriptionCache) -> RequestFlow:
     """Return the flow of requests that change a server.
 
-    They never move to a fallback, where they would start or end another model than was meant. They use the login where
-    one is given beside a key: a key may not launch.
+    They never go to a fallback server, where they would launch or terminate a different model. If both a login and a
+    key are given, they use the login, because a key may not launch models.
     """
     login = settings.username is not None and settings.password is not None
     own = settings.model_copy(update={"api_key": None}) if login and settings.api_key is not None else settings

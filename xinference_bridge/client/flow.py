@@ -1,7 +1,8 @@
 """A flow is a generator that yields requests for I/O. A sync or async driver performs them and sends the results back.
 
-The rules for flows: no `yield` in a `finally`; only errors of our own are caught; cleanup is sync. Whatever a driver
-raises, a cancellation and a KeyboardInterrupt included, is thrown into the flow, so that its `finally` blocks run.
+The rules for flows: no `yield` in a `finally`; only this package's errors are caught; cleanup is sync. Whatever a
+driver raises, including a cancellation and a KeyboardInterrupt, is thrown into the flow, so that its `finally` blocks
+run.
 """
 
 from __future__ import annotations

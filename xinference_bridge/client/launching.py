@@ -111,7 +111,7 @@ class Launching:
         try:
             yield from self._send(terminate_request(uid), _ONCE)
         except (XinferenceBadRequestError, XinferenceModelNotFoundError) as error:
-            # The list of running models, by which such a refusal is explained, holds neither kind.
+            # A rejection is explained with the list of running models, which contains neither kind.
             status = yield from self._status_of(uid)
             if status is None or status.ready:
                 raise

@@ -35,19 +35,19 @@ _held: ContextVar[tuple[Place, ...]] = ContextVar("xinference_bridge_places", de
 
 
 def patience_for_place(places: object, owner: Hashable, limit: int, call: Call) -> float | None:
-    """Return the seconds that a call which found no place free may wait for one; None: without end.
+    """Return the seconds that a call may wait for a free slot; None means without a limit.
 
-    A task or thread that was started amid streams that hold all places, and inherited their context, may be what their
-    reader waits for. That cannot be known, so it waits no longer than its own `timeout`.
+    A task or thread that inherited its context from streams that hold all slots may be what their reader waits for.
+    This cannot be detected, so such a call waits no longer than its `timeout`.
 
     Args:
-        places: What the places are taken of.
-        owner: The thread or the task that would wait.
-        limit: How many places there are.
-        call: What would be sent.
+        places: The pool of slots.
+        owner: The thread or task that would wait.
+        limit: The number of slots.
+        call: The call that needs a slot.
 
     Returns:
-        The seconds, the call's deadline included.
+        The seconds, limited by the call's deadline.
 
     Raises:
         XinferenceConfigurationError: The same thread or task holds all slots, in streams that it has not finished.
@@ -63,7 +63,7 @@ def patience_for_place(places: object, owner: Hashable, limit: int, call: Call) 
 
 
 def no_place_came_free(limit: int, call: Call) -> XinferenceTimeoutError:
-    """Return the error for a call that has waited for a place as long as it may."""
+    """Return the error for a call that found no free slot in time."""
     if call.is_late():
         return call.deadline_passed()
     msg = (

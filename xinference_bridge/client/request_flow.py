@@ -51,7 +51,7 @@ Read = TypeVar("Read", StreamEvents, SoundStream)
 
 @dataclass(slots=True)
 class OpenedStream(Generic[Read]):
-    """A stream whose beginning was read: the chunks that follow, and what gives its place back."""
+    """A stream whose beginning was read: the remaining chunks, and the function that releases its slot."""
 
     call: Call
     stream: Any
@@ -106,7 +106,7 @@ class RequestFlow:
         raise AssertionError  # pragma: no cover - the line above raises
 
     def open_sound(self, request: Request, budget: Budget) -> Flow[OpenedStream[SoundStream]]:
-        """Return a stream of sound of which the first bytes were read, as `open_stream` does."""
+        """Return an audio stream whose first bytes were read; see `open_stream`."""
         return (yield from self._open(request, budget))
 
     def open_stream(self, request: Request, budget: Budget) -> Flow[OpenedStream[StreamEvents]]:
@@ -141,7 +141,7 @@ class RequestFlow:
     def explain(self, failure: XinferenceError, request: Request, budget: Budget) -> Flow[XinferenceError]:
         """Return the failure, improved with the list of running models if that can help."""
         if isinstance(failure, XinferenceModelNotFoundError) and failure.known_as is not None:
-            return failure  # a fallback's list has explained it
+            return failure  # a fallback server's list has already explained it
         look = budget.for_a_look(_LOOK_SECONDS) if listing_explains(failure, request) else None
         if look is None:
             return failure
@@ -171,9 +171,9 @@ class RequestFlow:
             if not error.retryable:
                 raise
             failure = error
-        # Only now: what tenacity does around a call that succeeds is a third of an async call's time. Its first attempt
-        # is the one that has failed already, so that its counting and waiting are as if it had been there from the
-        # start. The loop is that of `Retrying.__call__`, with the flow's own Sleep.
+        # tenacity starts only after a failure, because its overhead on a successful call is a third of an async call's
+        # time. The failed attempt counts as its first, so that it counts and waits as if it had run from the start.
+        # The loop is that of `Retrying.__call__`, with the flow's Sleep.
         retries = retrying(call.budget)
         state = RetryCallState(retries, None, (), {})
         retries.begin()
@@ -202,7 +202,7 @@ class RequestFlow:
     def _anywhere(
         self, call: Call, attempt: Callable[[RequestFlow, Call], Flow[Answer]], *, opening_stream: bool
     ) -> Flow[Answer]:
-        """Ask one server after another until one answers; raise one failure that tells of all when none does."""
+        """Try the servers in turn until one answers. If none does, raise one error that reports all failures."""
         failures: list[tuple[OtherServer | None, XinferenceError]] = []
         for server in self._servers.in_turn() if self._servers is not None else ():
             other = server.target

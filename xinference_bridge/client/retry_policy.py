@@ -11,11 +11,12 @@ from xinference_bridge.errors import XinferenceError
 if TYPE_CHECKING:
     from xinference_bridge.client.transport.call import Budget
 
-#: A longer `Retry-After` is not waited for: the error is raised, with the seconds in `retry_after`.
+#: With a longer `Retry-After`, the error is raised immediately, with the seconds in `retry_after`.
 LONGEST_WAIT = 60.0
 
-#: A dead replica keeps its turn until the supervisor misses its worker: 35 s by default (10 s of silence, then five
-#: looks 5 s apart). So many attempts, each after twice the wait, outlast that; mostly another replica answers before.
+#: A dead replica still gets requests until the supervisor notices that its worker is gone: 35 s by default (10 s of
+#: silence, then five checks 5 s apart). This many attempts, each after twice the wait, outlast that. Usually another
+#: replica answers before.
 RETRIES_OF_REPLICAS = 9
 
 _backoff = wait_exponential(multiplier=0.2, max=20.0) + wait_random(0.0, 0.2)

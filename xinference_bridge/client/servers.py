@@ -44,12 +44,12 @@ class Server(Generic[Target]):
 
     @property
     def resting(self) -> bool:
-        """Whether it is skipped now."""
+        """Whether the server is skipped now."""
         return self._clock() < self._until
 
     @property
     def failing(self) -> bool:
-        """Whether it has not answered since it failed; it may be tried already."""
+        """Whether the server has not answered since its last failure, even if its pause is over."""
         return self._rest > 0
 
     def take(self) -> bool:
@@ -98,7 +98,7 @@ def moves_on(failure: XinferenceError, *, preferred: bool, opening_stream: bool)
 
     Args:
         failure: The failure.
-        preferred: Whether this is the first server: its wrong credential is told, that of a fallback is passed over.
+        preferred: Whether this is the first server. A wrong credential is reported for it, and skipped for a fallback.
         opening_stream: Whether a stream was opened without any event so far.
     """
     if isinstance(failure, (XinferenceModelLoadingError, XinferenceModelNotFoundError)):
@@ -111,14 +111,14 @@ def moves_on(failure: XinferenceError, *, preferred: bool, opening_stream: bool)
 
 
 def worst_of(failures: list[XinferenceError]) -> XinferenceError:
-    """Return the failure to raise when no server answered: the first that a retry may mend, else the first.
+    """Return the failure to raise if no server answered: the first retryable one, or else the first.
 
-    It says what the other servers said, too.
+    Its message includes the failures of the other servers.
     """
     told = next((failure for failure in failures if failure.retryable), failures[0])
     others = [failure.message for failure in failures if failure is not told]
     return told.with_note("No other server answered: " + " / ".join(others)) if others else told
 
 
-#: Each server has a credential of its own.
+#: Errors about a server's credential. Each server has a different one.
 _OF_ITS_CREDENTIAL = (XinferenceAuthenticationError, XinferencePermissionError, XinferenceBannedError)

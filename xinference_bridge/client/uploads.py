@@ -1,4 +1,4 @@
-"""Files as users give them (a path, bytes, a file object, a data URL) → contents that a form can hold."""
+"""Converts users' files (a path, bytes, a file object, a data URL) to contents for a form."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from urllib.parse import unquote, urlsplit
 
 from xinference_bridge.errors import XinferenceConfigurationError
 
-#: What names or holds a file.
+#: The types that are accepted as a file.
 FileLike = str | bytes | os.PathLike[str] | BinaryIO
 
 _HEAD = 64
-#: What a pipe says is kept in memory up to this size, and beyond it on disk.
+#: Data from a pipe is kept in memory up to this size, and on disk beyond it.
 _SPOOLED = 2**20
 
 
 @dataclass(frozen=True)
 class LocalFile:
-    """A file that can be sent, any number of times."""
+    """A file that can be sent repeatedly."""
 
     name: str
-    """Its name without folders; empty where it has none."""
+    """The file name without folders; empty if there is none."""
     size: int
     head: bytes
-    """What it begins with."""
+    """The first bytes of the file."""
     source: bytes | Path | BinaryIO
     start: int = 0
-    """Where in a file object it begins."""
+    """The start position in a file object."""
 
     def open(self) -> BinaryIO:
-        """Return a file at its beginning."""
+        """Return a file positioned at its beginning."""
         if isinstance(self.source, bytes):
             return io.BytesIO(self.source)
         if isinstance(self.source, Path):
@@ -51,7 +51,7 @@ class LocalFile:
 
 
 class _KeptOpen(io.RawIOBase):
-    """The caller's file object, which stays open when a reader of ours is done with it."""
+    """Wraps the caller's file object, which stays open after the upload."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -64,14 +64,14 @@ class _KeptOpen(io.RawIOBase):
 
 
 def local_file(file: FileLike, what: str) -> LocalFile:
-    """Return a file as it can be sent. Of a path nothing but its first bytes is read.
+    """Return a file that can be sent. Only the first bytes of a path are read.
 
     Args:
         file: A path, a `file://` URL, a data URL, bytes, or a file object opened in binary mode.
-        what: What it is, for errors: `the audio`.
+        what: The name of the input for errors, such as `the audio`.
 
     Raises:
-        XinferenceConfigurationError: It cannot be read, is empty, or is of another type.
+        XinferenceConfigurationError: The file cannot be read, is empty, or has an unsupported type.
     """
     if isinstance(file, (bytes, bytearray, memoryview)):
         return _of_bytes(bytes(file), what)
@@ -140,7 +140,7 @@ def _of_file_object(file: BinaryIO, what: str) -> LocalFile:
 
 
 def _spooled(head: bytes, rest: BinaryIO, name: str, what: str) -> LocalFile:
-    """Keep what a pipe says: its length must be known, and another attempt may need it again."""
+    """Store the data of a pipe, because its length must be known and a retry may need it again."""
     kept = cast("BinaryIO", tempfile.SpooledTemporaryFile(max_size=_SPOOLED))  # noqa: SIM115 - closed with its LocalFile
     kept.write(head)
     shutil.copyfileobj(rest, kept)

@@ -1,4 +1,4 @@
-"""The handle of a model that makes, changes or reads images."""
+"""The handle of a model that generates, edits or reads images."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class ImageHandle(ModelHandle):
         options: CallOptions = DEFAULT_OPTIONS,
         **parameters: Any,
     ) -> list[GeneratedImage]:
-        """Return images of a prompt.
+        """Generate images from a prompt.
 
         Args:
-            prompt: What they show.
-            n: How many.
+            prompt: What the images should show.
+            n: The number of images.
             size: Width and height in pixels: "512x512" or (512, 512). None: the server's default.
-            negative_prompt: What they must not show.
+            negative_prompt: What the images must not show.
             options: Options that override the connection's settings.
             **parameters: Further parameters of the model: `num_inference_steps`, `guidance_scale`, `seed`, …
 
@@ -88,15 +88,15 @@ class ImageHandle(ModelHandle):
         size: Size | None = None,
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> list[GeneratedImage]:
-        """Return an image changed as a prompt says.
+        """Edit an image as a prompt describes.
 
         Args:
-            image: A path, bytes, a file object or a data URL; of several, the first is changed and the others are
-                references.
+            image: A path, bytes, a file object or a data URL. If there are several images, the first is edited and the
+                others are references.
             prompt: What to change.
-            mask: An image that is white where the other may change; for models that inpaint.
-            n: How many.
-            size: Width and height in pixels. None: those of the image.
+            mask: An image that is white where the edited image may change; for models that inpaint.
+            n: The number of images.
+            size: Width and height in pixels. None: the size of the image.
             options: Options that override the connection's settings.
 
         Returns:
@@ -136,14 +136,14 @@ class ImageHandle(ModelHandle):
         options: CallOptions = DEFAULT_OPTIONS,
         **parameters: Any,
     ) -> list[GeneratedImage]:
-        """Return an image whose masked part is painted anew.
+        """Return an image with its masked part repainted.
 
         Args:
             image: A path, bytes, a file object or a data URL.
-            mask: An image of the same size, white where the other is painted anew.
+            mask: An image of the same size, white where the image is repainted.
             prompt: What to paint there.
-            n: How many.
-            size: Width and height in pixels. None: those of the image.
+            n: The number of images.
+            size: Width and height in pixels. None: the size of the image.
             negative_prompt: What must not be painted.
             options: Options that override the connection's settings.
             **parameters: Further parameters of the model.
@@ -189,11 +189,11 @@ class ImageHandle(ModelHandle):
         """Return variations of an image.
 
         Args:
-            image: A path, bytes, a file object or a data URL; several, for models that take them.
-            prompt: What they show.
-            n: How many.
-            size: Width and height in pixels. None: those of the image.
-            negative_prompt: What they must not show.
+            image: A path, bytes, a file object or a data URL; a list of them for models that accept several.
+            prompt: What the variations should show.
+            n: The number of images.
+            size: Width and height in pixels. None: the size of the image.
+            negative_prompt: What the variations must not show.
             options: Options that override the connection's settings.
             **parameters: Further parameters of the model: `strength`, `guidance_scale`, …
 
@@ -202,7 +202,7 @@ class ImageHandle(ModelHandle):
 
         Raises:
             XinferenceConfigurationError: A file is not an image, or an argument is invalid.
-            XinferenceModelTypeError: The model does not take images.
+            XinferenceModelTypeError: The model does not accept images.
             XinferenceError: The call failed for another reason.
         """
         call = ImageCall(prompt, negative_prompt, n, size, parameters)
@@ -236,18 +236,18 @@ class ImageHandle(ModelHandle):
 
         Args:
             document: A path, bytes, a file object or a data URL.
-            prompt: What the model is told, such as "Only the table".
-            pages: The pages of a PDF to read, from 1. None: all.
+            prompt: An instruction to the model, such as "Only the table".
+            pages: The pages of a PDF to read, counted from 1. None: all pages.
             options: Options that override the connection's settings.
             **parameters: Further parameters of the model; `dpi` for PDFs.
 
         Returns:
-            The text, as Markdown where the model writes it; the pages of a PDF with an empty line between them.
+            The text, in Markdown if the model writes it. An empty line separates the pages of a PDF.
 
         Raises:
-            XinferenceConfigurationError: The file is no image or PDF, or an argument is invalid.
+            XinferenceConfigurationError: The file is not an image or a PDF, or an argument is invalid.
             XinferenceModelTypeError: The model does not read images.
-            XinferenceBadRequestError: The server cannot decode the file, or a page is not there.
+            XinferenceBadRequestError: The server cannot decode the file, or a page does not exist.
             XinferenceError: The call failed for another reason.
         """
         file = local_file(document, "the document")
@@ -309,7 +309,7 @@ class ImageHandle(ModelHandle):
 
 def _edited(image: FileLike | Sequence[FileLike], mask: FileLike | None) -> list[FilePart]:
     several = isinstance(image, (list, tuple))
-    images = list(image) if several else [image]  # type: ignore[arg-type] # of the other kind
+    images = list(image) if several else [image]  # type: ignore[arg-type] # a single image
     if not images:
         raise XinferenceConfigurationError("the list of images is empty")
     parts = [_part("image", one, f"image {place}" if several else "the image") for place, one in enumerate(images)]

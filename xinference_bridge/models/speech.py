@@ -38,22 +38,22 @@ class SpeechHandle(ModelHandle):
         text: str,
         *,
         voice: str | None = None,
-        format: str = "mp3",  # noqa: A002 - the word that people look for
+        format: str = "mp3",  # noqa: A002 - the name that users expect
         speed: float = 1.0,
         prompt_audio: FileLike | None = None,
         prompt_text: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> bytes:
-        """Return a text read aloud.
+        """Return a text as speech.
 
         Args:
-            text: What to say.
-            voice: One of the model's voices. None: its default.
-            format: "mp3", "wav", "flac", "ogg", "opus", "pcm", "aac", "m4a" or "webm"; each model writes some of them.
-            speed: How fast; 1.0 is the voice's own pace.
-            prompt_audio: A recording of a voice to imitate, for models that can.
-            prompt_text: What is said in `prompt_audio`.
+            text: The text to speak.
+            voice: One of the model's voices. None: the default voice.
+            format: "mp3", "wav", "flac", "ogg", "opus", "pcm", "aac", "m4a" or "webm"; each model has some of them.
+            speed: The speed; 1.0 is the voice's normal pace.
+            prompt_audio: A recording of a voice to imitate, for models that support it.
+            prompt_text: The transcript of `prompt_audio`.
             parameters: Further parameters of the model.
             options: Options that override the connection's settings.
 
@@ -62,9 +62,9 @@ class SpeechHandle(ModelHandle):
 
         Raises:
             XinferenceConfigurationError: The text is empty, or an argument is invalid.
-            XinferenceModelTypeError: The model does not speak.
-            XinferenceUnsupportedError: The model does not write this format, or imitates no voices.
-            XinferenceBadRequestError: The model does not know the voice.
+            XinferenceModelTypeError: The model is not a text-to-speech model.
+            XinferenceUnsupportedError: The model does not support this format, or cannot imitate voices.
+            XinferenceBadRequestError: The model does not have this voice.
             XinferenceError: The call failed for another reason.
         """
         asked = _SpeechCall.checked(
@@ -82,7 +82,7 @@ class SpeechHandle(ModelHandle):
         text: str,
         *,
         voice: str | None = None,
-        format: str = "mp3",  # noqa: A002 - the word that people look for
+        format: str = "mp3",  # noqa: A002 - the name that users expect
         speed: float = 1.0,
         prompt_audio: FileLike | None = None,
         prompt_text: str | None = None,
@@ -106,34 +106,34 @@ class SpeechHandle(ModelHandle):
         text: str | Iterable[str],
         *,
         voice: str | None = None,
-        format: str = "mp3",  # noqa: A002 - the word that people look for
+        format: str = "mp3",  # noqa: A002 - the name that users expect
         speed: float = 1.0,
         prompt_audio: FileLike | None = None,
         prompt_text: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> Generator[bytes, None, None]:
-        """Yield a text read aloud, piece by piece; the pieces joined are one file that plays on.
+        """Yield a text as speech, piece by piece. The joined pieces are one playable file.
 
-        A whole text is streamed by the server where the model can. Where the model refuses, as Kokoro does, and for a
-        text that comes in pieces, each sentence is spoken as soon as it is there. A stream of WAV leaves its length
-        open.
+        The server streams a whole text if the model supports it. If the model refuses, as Kokoro does, or if the text
+        comes in pieces, each sentence is synthesized as soon as it is complete. A WAV stream does not declare its
+        length.
 
         Args:
-            text: What to say: a text, or the pieces of one, such as the answer of a chat model as it grows.
+            text: A whole text, or its pieces, such as the streamed answer of a chat model.
             voice: As in `speak`.
-            format: As in `speak`; "flac", "m4a" and "webm" only where the server streams.
+            format: As in `speak`; "flac", "m4a" and "webm" only if the server streams.
             speed: As in `speak`.
             prompt_audio: As in `speak`.
             prompt_text: As in `speak`.
             parameters: Further parameters of the model.
-            options: What this call states differently from its connection; its deadline bounds all of the stream.
+            options: Options that override the connection's settings; the deadline covers the whole stream.
 
         Yields:
-            Bytes of sound.
+            Bytes of audio.
 
         Raises:
-            XinferenceStreamError: The stream broke off after it had begun.
+            XinferenceStreamError: The stream broke off after it started.
             XinferenceError: As in `speak`.
         """
         asked = _SpeechCall.checked(
@@ -154,7 +154,7 @@ class SpeechHandle(ModelHandle):
         text: str | AsyncIterable[str] | Iterable[str],
         *,
         voice: str | None = None,
-        format: str = "mp3",  # noqa: A002 - the word that people look for
+        format: str = "mp3",  # noqa: A002 - the name that users expect
         speed: float = 1.0,
         prompt_audio: FileLike | None = None,
         prompt_text: str | None = None,
@@ -237,7 +237,7 @@ class SpeechHandle(ModelHandle):
 
 @dataclass(frozen=True, slots=True)
 class _SpeechCall:
-    """How a text is to be spoken."""
+    """The checked arguments of one speech call, except its text."""
 
     voice: str | None
     audio_format: str
@@ -266,7 +266,7 @@ class _SpeechCall:
             msg = "prompt_text says what is spoken in prompt_audio, and there is no prompt_audio"
             raise XinferenceConfigurationError(msg)
         asked = cls(voice, checked_format(audio_format), speed, part, prompt_text, parameters)
-        asked.request("", "a", stream=False)  # invalid arguments are named before anything is sent
+        asked.request("", "a", stream=False)  # raises for invalid arguments before anything is sent
         return asked
 
     def request(self, uid: str, text: str, *, stream: bool) -> Request:

@@ -42,26 +42,26 @@ class TranscriptionHandle(ModelHandle):
         parameters: Mapping[str, Any] | None = None,
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> Transcription:
-        """Return what is said in a recording.
+        """Transcribe a recording.
 
         Args:
             file: A path, bytes, a file object opened in binary mode, or a data URL. A path is sent from disk piece by
                 piece, however large.
-            language: The language spoken, such as "fr" or "french". None: the model finds out.
+            language: The language spoken, such as "fr" or "french". None: the model detects it.
             prompt: Names and words that may occur. Whisper on the transformers engine ignores it (4.1.0).
             temperature: 0 or more. None: the server's default.
-            timestamps: "segment" for segments with their times, "word" for words. None: text alone.
-            on_progress: Called with the bytes sent and their total as the file is sent.
+            timestamps: "segment" for segments with their times, "word" for words. None: text only.
+            on_progress: Called during the upload with the number of bytes sent and the total.
             parameters: Further parameters of the model.
             options: Options that override the connection's settings.
 
         Returns:
-            Text, segments and words, with times in seconds.
+            The text, segments and words, with times in seconds.
 
         Raises:
             XinferenceConfigurationError: The file is empty or not audio, or an argument is invalid.
             XinferenceModelTypeError: The model does not transcribe.
-            XinferenceBadRequestError: The server cannot decode the audio, or does not know the language.
+            XinferenceBadRequestError: The server cannot decode the audio, or does not support the language.
             XinferenceError: The call failed for another reason.
         """
         asked = _TranscriptionCall("transcribe", language, prompt, temperature, timestamps, on_progress, parameters)
@@ -95,11 +95,11 @@ class TranscriptionHandle(ModelHandle):
         parameters: Mapping[str, Any] | None = None,
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> Transcription:
-        """Return in English what is said in a recording in another language.
+        """Translate a recording in another language into English text.
 
         Args:
             file: As in `transcribe`.
-            language: The language spoken. None: the model finds out.
+            language: The language spoken. None: the model detects it.
             prompt: As in `transcribe`.
             temperature: As in `transcribe`.
             timestamps: As in `transcribe`.
@@ -108,7 +108,7 @@ class TranscriptionHandle(ModelHandle):
             options: Options that override the connection's settings.
 
         Returns:
-            Text, segments and words in English, with times in seconds.
+            The English text, segments and words, with times in seconds.
 
         Raises:
             XinferenceModelTypeError: The model does not translate.
@@ -154,7 +154,7 @@ class TranscriptionHandle(ModelHandle):
 
 @dataclass(frozen=True, slots=True)
 class _TranscriptionCall:
-    """What is asked about a recording."""
+    """The arguments of one transcription or translation."""
 
     task: Task
     language: str | None

@@ -17,26 +17,26 @@ Timestamps = Literal["segment", "word"]
 Task = Literal["transcribe", "translate"]
 
 _PATHS: dict[Task, str] = {"transcribe": "/v1/audio/transcriptions", "translate": "/v1/audio/translations"}
-#: The formats of sound that 4.1.0 knows a content type for; each model writes some of them.
+#: The audio formats for which 4.1.0 has a content type; each model supports some of them.
 SPEECH_FORMATS = ("mp3", "wav", "flac", "ogg", "opus", "pcm", "aac", "m4a", "webm")
-#: What sound begins with beside the types of `media`: AIFF, CAF, AMR, WMA, AU, RF64, MPEG layers of other rates.
+#: The first bytes of audio types that `media` does not list: AIFF, CAF, AMR, WMA, AU, RF64, MPEG layers of other rates.
 _MORE_AUDIO = (b"FORM", b"caff", b"#!AMR", b"0&\xb2u", b".snd", b"RF64", b"\xff\xe2", b"\xff\xe3", b"\xff\xfa")
-#: Control characters that text has, too.
+#: Control characters that also occur in text.
 _OF_TEXT = frozenset(b"\t\n\r\f\x1b")
 
 
 def audio_type(head: bytes, what: str = "the audio") -> str:
-    """Return the media type of sound by its first bytes.
+    """Return the media type of audio by its first bytes.
 
     Args:
         head: At least the first twelve bytes of the file.
-        what: What it is, for errors.
+        what: The name of the input, for errors.
 
     Raises:
-        XinferenceConfigurationError: It is another kind of file, or text. 4.1.0 answers those with a 500.
+        XinferenceConfigurationError: It is another kind of file, or text. 4.1.0 answers both with a 500.
     """
     kind = media_type_of(head)
-    if kind is not None and kind.startswith(("audio/", "video/")):  # of a video the sound is heard
+    if kind is not None and kind.startswith(("audio/", "video/")):  # the server uses a video's sound
         return kind
     if kind is not None:
         raise XinferenceConfigurationError(f"{what} must be an audio file, got a file of type {kind}")
@@ -67,9 +67,9 @@ def transcription_request(
     on_progress: Callable[[int, int], object] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> Request:
-    """Return the request for what is said in a file, or what it means in English.
+    """Return the request that transcribes a file or translates it into English.
 
-    `text`, `srt` and `vtt` are not asked for: 4.1.0 answers a 500 to them.
+    It never requests the response formats `text`, `srt` and `vtt`, because 4.1.0 answers them with a 500.
 
     Raises:
         XinferenceConfigurationError: An argument is invalid.
@@ -93,14 +93,14 @@ def transcription_request(
 
 
 def transcription_from_response(response: Response, language: str | None = None) -> Transcription:
-    """Return what was heard.
+    """Return the transcription in a response.
 
     Args:
-        response: The server's answer.
-        language: The language that was asked for.
+        response: The server's response.
+        language: The language given in the request.
 
     Raises:
-        XinferenceProtocolError: The answer has no text.
+        XinferenceProtocolError: The response has no text.
     """
     data = json_answer(response)
     text = data.get("text")
@@ -115,7 +115,7 @@ def transcription_from_response(response: Response, language: str | None = None)
         for entry in _entries(data, "words", response)
     ]
     if language is None and data.get("language") != "english":
-        # Whisper on transformers says "english" whatever was spoken (4.1.0).
+        # Whisper on transformers reports "english" for every language (4.1.0).
         language = data.get("language") if isinstance(data.get("language"), str) else None
     return Transcription(text.strip(), language, _seconds(data.get("duration")), segments, words)
 
@@ -143,17 +143,17 @@ def speech_request(
     stream: bool = False,
     more: Mapping[str, Any] | None = None,
 ) -> Request:
-    """Return the request for a text read aloud.
+    """Return the request that synthesizes a text.
 
     Args:
-        uid: The model.
-        text: What to say.
-        voice: One of the model's voices. None: its default.
+        uid: The model's UID.
+        text: The text to speak.
+        voice: One of the model's voices. None: the default voice.
         audio_format: One of `SPEECH_FORMATS`.
-        speed: How fast; 1.0 is the voice's own pace.
-        prompt_audio: A voice to imitate.
-        prompt_text: What is said in `prompt_audio`.
-        stream: Whether the sound is sent while it is made.
+        speed: The speed; 1.0 is the voice's normal pace.
+        prompt_audio: A recording of a voice to imitate.
+        prompt_text: The transcript of `prompt_audio`.
+        stream: Whether the server sends the audio while it is generated.
         more: Further parameters of the model.
 
     Raises:
@@ -183,10 +183,10 @@ def speech_request(
 
 
 def checked_speech_text(text: Any) -> str:
-    """Return a text to say.
+    """Return the text if it can be spoken.
 
     Raises:
-        XinferenceConfigurationError: It is no string, or has no letter or digit: 4.1.0 answers a 500 to both.
+        XinferenceConfigurationError: It is not a string, or has no letter or digit. 4.1.0 answers both with a 500.
     """
     if not isinstance(text, str):
         raise XinferenceConfigurationError(f"the text to speak must be a string, got {type(text).__name__}")
@@ -198,10 +198,10 @@ def checked_speech_text(text: Any) -> str:
 
 
 def checked_format(audio_format: Any) -> str:
-    """Return a format of sound in the server's spelling.
+    """Return an audio format in the server's spelling.
 
     Raises:
-        XinferenceConfigurationError: No model of the server writes it.
+        XinferenceConfigurationError: The server does not know the format.
     """
     name = audio_format.lower().lstrip(".") if isinstance(audio_format, str) else audio_format
     if name not in SPEECH_FORMATS:
@@ -211,17 +211,17 @@ def checked_format(audio_format: Any) -> str:
 
 
 def speech_from_response(response: Response) -> bytes:
-    """Return the sound.
+    """Return the audio in a response.
 
     Raises:
-        XinferenceProtocolError: The answer is empty, or something else.
+        XinferenceProtocolError: The response is empty or not audio.
     """
     refuse_what_is_no_sound(response)
     return response.body
 
 
 def refuse_what_is_no_sound(response: Response) -> None:
-    """Raise the error for an answer to a speech request that is empty or has another content type."""
+    """Raise XinferenceProtocolError if the response to a speech request is empty or has another content type."""
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not response.body or (kind and not kind.startswith("audio/") and kind != "application/octet-stream"):
         raise unexpected_answer(response, "sound in it")

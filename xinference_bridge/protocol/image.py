@@ -22,25 +22,25 @@ Change = Literal["edits", "inpainting", "variations"]
 
 _SIZE = re.compile(r"\s*(-?\d+)\s*[x*\u00d7]\s*(-?\d+)\s*", re.IGNORECASE)
 _ABILITIES: dict[Change, Ability] = {"edits": "edit_image", "inpainting": "inpaint", "variations": "edit_image"}
-#: `response_format` is always stated: left out, 4.1.0 answers with the path of a file on its own disk.
+#: `response_format` is always sent. Without it, 4.1.0 answers with the path of a file on the server's disk.
 _FORMAT = "b64_json"
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratedImage:
-    """One image that a model made: the bytes of its file, and their media type, such as `image/jpeg`."""
+    """One generated image: the bytes of its file and their media type, such as `image/jpeg`."""
 
     data: bytes
     mime_type: str
 
     @property
     def base64(self) -> str:
-        """The bytes of its file in base64."""
+        """The image file in base64."""
         return base64.b64encode(self.data).decode()
 
     @property
     def data_url(self) -> str:
-        """The image as a data URL, which a chat message takes."""
+        """The image as a data URL, for a chat message."""
         return f"data:{self.mime_type};base64,{self.base64}"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
@@ -50,7 +50,7 @@ class GeneratedImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageCall:
-    """What is asked of an image model, checked; what is None is the server's default.
+    """The checked arguments of an image request. None means the server's default.
 
     Raises:
         XinferenceConfigurationError: An argument is invalid.
@@ -71,7 +71,7 @@ class ImageCall:
             wire_size(self.size)
 
     def fields(self) -> JSON:
-        """Return what every endpoint takes of it."""
+        """Return the fields that every endpoint accepts."""
         fields: JSON = {"n": self.n, "response_format": _FORMAT}
         if self.prompt is not None:
             fields["prompt"] = self.prompt
@@ -81,10 +81,10 @@ class ImageCall:
 
 
 def wire_size(size: Any) -> str:
-    """Return a size as the server takes it: "512*512".
+    """Return a size in the server's form: "512*512".
 
     Raises:
-        XinferenceConfigurationError: It is none, or not positive.
+        XinferenceConfigurationError: The size is invalid or not positive.
     """
     if isinstance(size, str) and (found := _SIZE.fullmatch(size)):
         width, height = int(found[1]), int(found[2])
@@ -98,7 +98,7 @@ def wire_size(size: Any) -> str:
 
 
 def generation_request(uid: str, call: ImageCall) -> Request:
-    """Return the request for images of a prompt."""
+    """Return the request that generates images from a prompt."""
     body: JSON = {"model": uid, **call.fields()}
     more = dict(call.more or {})
     if call.negative_prompt is not None:
@@ -109,11 +109,11 @@ def generation_request(uid: str, call: ImageCall) -> Request:
 
 
 def change_request(uid: str, change: Change, call: ImageCall, files: Sequence[FilePart]) -> Request:
-    """Return the request for images made of others.
+    """Return the request that makes images from other images.
 
     Raises:
-        XinferenceConfigurationError: The endpoint does not take a parameter: `/edits` of 4.1.0 takes no more than
-            prompt, n, size and mask, and ignores others in silence.
+        XinferenceConfigurationError: The endpoint does not accept a parameter. `/edits` of 4.1.0 accepts only prompt,
+            n, size and mask, and silently ignores the others.
     """
     fields = {"model": uid, **call.fields()}
     if change == "edits":
@@ -144,10 +144,10 @@ def image_type(head: bytes, what: str) -> str:
 
 
 def images_from_response(response: Response) -> list[GeneratedImage]:
-    """Return the images of an answer.
+    """Return the images in a response.
 
     Raises:
-        XinferenceProtocolError: It has none, or they are not in base64.
+        XinferenceProtocolError: The response has no images, or they are not base64.
     """
     entries = json_answer(response).get("data")
     if not isinstance(entries, list) or not entries:

@@ -13,7 +13,7 @@ from xinference_bridge.protocol.http import JSON, Request, Response
 from xinference_bridge.protocol.model_info import ModelInfo
 from xinference_bridge.protocol.shape_errors import json_answer, unexpected_answer
 
-# 4.1.0 serves a model whose UID holds a slash or a space, but can neither describe nor end it.
+# 4.1.0 serves a model whose UID contains a slash or a space, but can neither describe nor terminate it.
 _UID = re.compile(r"[^\s/]+")
 _MODEL_TYPES = ("LLM", "embedding", "rerank", "image", "audio", "video", "flexible")
 
@@ -42,17 +42,17 @@ class ModelStatus:
 
     @property
     def ready(self) -> bool:
-        """Whether it is ready."""
+        """Whether the model is ready."""
         return self.status == "READY"
 
     @property
     def failed(self) -> bool:
-        """Whether its launch failed; `error` says why."""
+        """Whether the launch failed; `error` has the reason."""
         return self.status == "ERROR"
 
     @property
     def error(self) -> str | None:
-        """Why the launch failed, in the server's words."""
+        """The server's message about the failed launch."""
         return next((replica.error for replica in self.replicas if replica.error), None)
 
 
@@ -60,7 +60,7 @@ class ModelStatus:
 class LaunchProgress:
     """The progress of a launch: `fraction` from 0 to 1, the server's `stage`, and the status.
 
-    A model that is ready still has the fraction 0.0 where nothing was downloaded (4.1.0): `status` decides.
+    If nothing was downloaded, a ready model still has the fraction 0.0 (4.1.0), so check `status`.
     """
 
     uid: str
@@ -84,7 +84,8 @@ def launch_request(
     """Return the request that launches a model and does not wait for it.
 
     Raises:
-        XinferenceConfigurationError: A UID holds a slash or white space, an LLM has no engine, or the type is unknown.
+        XinferenceConfigurationError: The UID contains a slash or whitespace, an LLM has no engine, or the type is
+            unknown.
     """
     if uid is not None and not _UID.fullmatch(uid):
         why = "the server could neither describe nor terminate the model"
@@ -120,23 +121,23 @@ def uid_from_launch(response: Response) -> str:
 
 
 def terminate_request(uid: str) -> Request:
-    """Return the request that ends a model."""
+    """Return the request that terminates a model."""
     return Request("DELETE", f"/v1/models/{quote(uid, safe='')}", model_uid=uid)
 
 
 def progress_request(uid: str) -> Request:
-    """Return the request for how far a launch is. The server answers for a UID that it does not know, too."""
+    """Return the request for a launch's progress. The server answers it for unknown UIDs too."""
     return Request("GET", f"/v1/models/{quote(uid, safe='')}/progress", model_uid=uid)
 
 
 def instances_request(uid: str | None = None) -> Request:
-    """Return the request for the states of all models that were launched, or of one."""
+    """Return the request for the states of all launched models, or of one."""
     query = f"?{urlencode({'model_uid': uid})}" if uid is not None else ""
     return Request("GET", f"/v1/models/instances{query}")
 
 
 def progress_from_response(response: Response, uid: str) -> LaunchProgress:
-    """Return how far the launch is."""
+    """Return the progress of the launch."""
     data = json_answer(response)
     fraction = data.get("progress")
     if isinstance(fraction, bool) or not isinstance(fraction, (int, float)):
@@ -145,7 +146,7 @@ def progress_from_response(response: Response, uid: str) -> LaunchProgress:
 
 
 def statuses_from_response(response: Response) -> list[ModelStatus]:
-    """Return the state of each model that was launched, in the server's order."""
+    """Return the state of each launched model, in the server's order."""
     data = response.json()
     if not isinstance(data, list) or not all(isinstance(entry, dict) for entry in data):
         raise unexpected_answer(response, "a list of models")
@@ -172,7 +173,7 @@ def _status(entry: Mapping[str, Any]) -> ModelStatus:
 
 
 def launched_info(uid: str, request: Request) -> ModelInfo:
-    """Return what is known of a model whose launch was requested and is not waited for."""
+    """Return what is known about a model whose launch was requested but not awaited."""
     body = request.json or {}
     return ModelInfo(
         uid=uid,

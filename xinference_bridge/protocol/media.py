@@ -8,10 +8,10 @@ import re
 
 from xinference_bridge.errors import XinferenceConfigurationError
 
-#: 4.1.0 rejects a larger file.
+#: 4.1.0 rejects larger files.
 MAX_MEDIA_BYTES = 64 * 2**20
 
-#: What a file begins with → its type. RIFF and ISO containers say theirs a little later.
+#: The first bytes of a file → its type. RIFF and ISO containers have their type a few bytes later.
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -33,14 +33,14 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 )
 _RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}
 _ISO_BRANDS = {b"avif": "image/avif", b"heic": "image/heic", b"M4A ": "audio/mp4", b"qt  ": "video/quicktime"}
-#: These hold sound alone, too, and say it later in the file.
+#: These may also contain only sound, which the first bytes do not show.
 _CONTAINERS = frozenset({"video/webm", "video/mp4", "audio/ogg", "audio/mp4"})
 _NAMED = {"image": "an image", "audio": "an audio file", "video": "a video"}
 _DATA_URL = re.compile(r"data:([a-zA-Z0-9.+-]+/[a-zA-Z0-9.+-]+)?(?:;[^,;]*)*?;base64,", re.ASCII)
 
 
 def media_type_of(data: bytes) -> str | None:
-    """Return the media type that the first bytes of a file tell, such as `image/png`; None when they tell none."""
+    """Return the media type that the first bytes of a file show, such as `image/png`, or None."""
     if data[:4] == b"RIFF":
         return _RIFF.get(data[8:12])
     if data[4:8] == b"ftyp":
@@ -53,7 +53,7 @@ def data_url_of(data: bytes, family: str, what: str) -> str:
 
     Args:
         data: The whole file.
-        family: What it must be: `image`, `audio` or `video`.
+        family: The required kind: `image`, `audio` or `video`.
         what: The name of the input, for errors.
 
     Raises:
@@ -72,12 +72,12 @@ def data_url_of(data: bytes, family: str, what: str) -> str:
 
 
 def checked_data_url(url: str, family: str, what: str) -> str:
-    """Return a data URL with its media type; a missing one is told by the bytes.
+    """Return a data URL with its media type. The first bytes determine a missing one.
 
-    A server takes `data:;base64,…` for text, and embeds that (4.1.0, CLIP).
+    The server treats `data:;base64,…` as text and embeds that (4.1.0, CLIP).
 
     Raises:
-        XinferenceConfigurationError: It is no base64 data URL, or of another kind.
+        XinferenceConfigurationError: It is not a base64 data URL, or has another media type.
     """
     head = _DATA_URL.match(url[:256])
     if head is None:
@@ -94,7 +94,7 @@ def checked_data_url(url: str, family: str, what: str) -> str:
 
 
 def refuse_too_large(size: int, what: str, limit: int = MAX_MEDIA_BYTES) -> None:
-    """Raise XinferenceConfigurationError when a file of this many bytes is larger than the limit."""
+    """Raise XinferenceConfigurationError if a file of this size exceeds the limit."""
     if size > limit:
         msg = f"{what} has {size / 2**20:.1f} MiB, and at most {limit / 2**20:g} MiB are sent"
         raise XinferenceConfigurationError(msg)

@@ -1,4 +1,4 @@
-"""What the server's opaque 500s about sound and images mean. Pure."""
+"""Maps the server's opaque 500s for audio and images to specific errors. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xinference_bridge.errors import (
     XinferenceUnsupportedError,
 )
 
-# As 4.1.0 says it → the error that it stands for, and what to do. The first that is found counts.
+# Message of 4.1.0 → the matching error, and advice. The first match applies.
 _MEANINGS: tuple[tuple[re.Pattern[str], type[XinferenceError], str], ...] = (
     (
         re.compile(r"Soundfile is either not in the correct format or is malformed"),
@@ -91,7 +91,7 @@ _MEANINGS: tuple[tuple[re.Pattern[str], type[XinferenceError], str], ...] = (
 
 
 def media_failure(error: XinferenceError) -> XinferenceError:
-    """Return the error that an opaque 500 stands for, with what to do; any other error as it is."""
+    """Return the specific error for an opaque 500, with advice. Return any other error unchanged."""
     if not isinstance(error, (XinferenceServerError, XinferenceUnsupportedError)) or not error.body:
         return error
     for pattern, kind, advice in _MEANINGS:

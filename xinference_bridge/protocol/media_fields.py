@@ -1,4 +1,4 @@
-"""The arguments that requests about sound and images share: checked, and as the server takes them. Pure."""
+"""Checks and encodes the arguments that audio and image requests share. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from xinference_bridge.errors import XinferenceConfigurationError
 
 
 def as_kwargs(more: Mapping[str, Any]) -> str:
-    """Return further parameters as the JSON string that the media endpoints take them in.
+    """Return further parameters as the JSON string that the media endpoints accept.
 
     Raises:
-        XinferenceConfigurationError: JSON cannot say them.
+        XinferenceConfigurationError: They cannot be encoded as JSON.
     """
     try:
         return json.dumps(dict(more), ensure_ascii=False, allow_nan=False)
@@ -23,10 +23,10 @@ def as_kwargs(more: Mapping[str, Any]) -> str:
 
 
 def checked_text(value: Any, name: str) -> str:
-    """Return a text that says something.
+    """Return the text if it is not empty.
 
     Raises:
-        XinferenceConfigurationError: It is no string, or empty.
+        XinferenceConfigurationError: It is not a string, or is empty.
     """
     if not isinstance(value, str):
         raise XinferenceConfigurationError(f"{name} must be a string, got {type(value).__name__}")
@@ -36,10 +36,10 @@ def checked_text(value: Any, name: str) -> str:
 
 
 def checked_number(value: Any, name: str, *, least: float | None = None, above: float | None = None) -> float:
-    """Return a finite number within its bounds.
+    """Return the value if it is a finite number within its bounds.
 
     Raises:
-        XinferenceConfigurationError: It is none, or out of bounds.
+        XinferenceConfigurationError: It is not a finite number, or is out of bounds.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise XinferenceConfigurationError(f"{name} must be a number, got {value!r:.60}")
@@ -51,10 +51,10 @@ def checked_number(value: Any, name: str, *, least: float | None = None, above: 
 
 
 def checked_count(value: Any, name: str) -> int:
-    """Return a whole number from 1.
+    """Return the value if it is a positive integer.
 
     Raises:
-        XinferenceConfigurationError: It is none.
+        XinferenceConfigurationError: It is not a positive integer.
     """
     if isinstance(value, bool) or not isinstance(value, int):
         raise XinferenceConfigurationError(f"{name} must be an integer, got {value!r:.60}")

@@ -1,4 +1,4 @@
-"""A multipart form: its fields and its files, described before anything of a file is read. Pure."""
+"""A multipart form: its fields and files, described before any file is read. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import BinaryIO, Protocol
 
 
 class Content(Protocol):
-    """What a file part holds. It is opened once for each attempt to send it, and read piece by piece."""
+    """The content of a file part. It is opened once for each attempt and read piece by piece."""
 
     @property
     def size(self) -> int:
-        """Its length in bytes."""
+        """The length in bytes."""
 
     def open(self) -> BinaryIO:
-        """Return a file at its beginning; the caller closes it."""
+        """Return a file positioned at its beginning. The caller closes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +30,16 @@ class FilePart:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The fields and files of one request, in the order in which they are sent."""
+    """The fields and files of one request, in sending order."""
 
     fields: tuple[tuple[str, str], ...]
     files: tuple[FilePart, ...] = ()
     on_progress: Callable[[int, int], object] | None = None
-    """Called with the bytes sent so far and their total after each piece."""
+    """Called after each piece with the number of bytes sent and the total."""
 
 
 def pieces_of(form: Form, boundary: str) -> list[bytes | Content]:
-    """Return what is sent in order: bytes as they are, and contents to be read."""
+    """Return the pieces of the body in order: bytes, and contents that are read while sending."""
     pieces: list[bytes | Content] = []
     head = b"".join(
         _part(boundary, f'name="{_quoted(name)}"') + value.encode("utf-8", "surrogatepass") + b"\r\n"
@@ -59,5 +59,5 @@ def _part(boundary: str, about: str, media_type: str | None = None) -> bytes:
 
 
 def _quoted(name: str) -> str:
-    """Return a name as browsers write it into a form: it cannot end its quotes, nor its line."""
+    """Escape a name as browsers do, so that it cannot end its quotes or its line."""
     return name.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")

@@ -39,9 +39,9 @@ def ocr_request(
     pages: int | Sequence[int] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> Request:
-    """Return the request for the text of a document.
+    """Return the request that reads the text of a document.
 
-    A form field `prompt` is ignored (4.1.0): what the model is told goes into `kwargs`.
+    The prompt is sent in `kwargs`, because the server ignores a form field `prompt` (4.1.0).
 
     Raises:
         XinferenceConfigurationError: An argument is invalid.
@@ -72,10 +72,10 @@ def _checked_pages(pages: Any) -> list[int]:
 
 
 def ocr_from_response(response: Response) -> str:
-    """Return the text of an answer; what a model answers in another shape comes as JSON.
+    """Return the text in a response. A result that is not text is returned as JSON.
 
     Raises:
-        XinferenceProtocolError: The answer is not JSON, or tells of an error.
+        XinferenceProtocolError: The response is not JSON, or reports an error.
     """
     data = response.json()
     if isinstance(data, str):

@@ -1,31 +1,31 @@
-"""A text that is still being written → its sentences, each as soon as it is complete. Pure."""
+"""Splits a growing text into sentences, each as soon as it is complete. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-#: What ends a sentence: a mark with what closes around it and a space after it, a mark of CJK, or a line's end.
+#: The end of a sentence: a mark with closing quotes or brackets and a space, a CJK mark, or the end of a line.
 _END = re.compile(r"[.!?…]+[\"'”\u2019)\]]*(?=\s)|[。\uff01\uff1f]+[」』”\u2019\uff09]*|\n")
-#: What a point stands behind without ending a sentence: a list's number, an initial, an abbreviation.
+#: A period after these does not end a sentence: a list number, an initial, an abbreviation.
 _NO_END = re.compile(
     r"(?:(?:^|\n)\s*\d{1,3}|(?:^|[\s(\[\"'])"
     r"(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs|etc|e\.g|i\.e|approx|Fig|No|Nr|bzw|ca|z\.B))\.$"
 )
-#: No abbreviation above is longer, with what stands before it.
+#: No abbreviation above is longer, including the character before it.
 _LOOK_BACK = 16
-#: A text without any mark is spoken in pieces of about this length: its listener waits.
+#: A text without punctuation is spoken in pieces of about this length, because a listener is waiting.
 _LONGEST = 600
 
 
 class SentenceSplitter:
-    """Cuts a growing text into sentences. Put together, they are the text but for the space between them."""
+    """Splits a growing text into sentences. Joined, they are the text except for the whitespace between them."""
 
     def __init__(self) -> None:
         self._rest = ""
 
     def feed(self, text: str) -> Iterator[str]:
-        """Yield the sentences that this text completes; one without a letter or digit goes with the one after it."""
+        """Yield the sentences that this text completes. One without a letter or digit is joined to the next."""
         rest = self._rest + text
         begin = searched = 0
         while (cut := _next_cut(rest, searched)) is not None:
@@ -36,7 +36,7 @@ class SentenceSplitter:
         self._rest = rest[begin:]
 
     def finish(self) -> Iterator[str]:
-        """Yield what is left, where it has a letter or digit."""
+        """Yield the rest if it has a letter or digit."""
         rest, self._rest = self._rest.strip(), ""
         if any(letter.isalnum() for letter in rest):
             yield rest

@@ -18,16 +18,16 @@ from xinference_bridge.protocol.model_info import ModelInfo
 from xinference_bridge.protocol.ocr import ocr_request
 from xinference_bridge.protocol.rerank import rerank_request
 
-#: Width and height that every family of image models takes.
+#: Width and height that every family of image models accepts.
 SMALLEST_SIZE = "256x256"
-#: Where the server's default is 50, an image takes minutes on a CPU.
+#: With the server's default of 50 steps, an image takes minutes on a CPU.
 FEWEST_STEPS = 2
 _RATE = 16_000
 _SIDE = 56
 
 
 def smallest_request(model: ModelInfo) -> Request:
-    """Return the request that uses this model the least."""
+    """Return the cheapest request for this model."""
     if model.type == "embedding":
         return embeddings_request(model.uid, ["ping"], {})
     if model.type == "rerank":
@@ -49,7 +49,7 @@ def smallest_request(model: ModelInfo) -> Request:
 
 @dataclass(frozen=True, slots=True)
 class _InMemory:
-    """A file of a form that was made here."""
+    """A file of a form, in memory."""
 
     data: bytes
 

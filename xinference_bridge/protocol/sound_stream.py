@@ -1,4 +1,4 @@
-"""Sound that comes in pieces: a stream of bytes with the server's pings in it, or one answer a sentence. Pure."""
+"""Audio in pieces: a stream of bytes with the server's pings in it, or one response per sentence. Pure."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from collections.abc import Mapping
 
 from xinference_bridge.errors import XinferenceError, XinferenceProtocolError, XinferenceUnsupportedError
 
-#: 4.1.0 streams sound through sse-starlette, which puts a comment between two pieces when none came for a while.
+#: 4.1.0 streams audio through sse-starlette, which inserts a comment between two pieces after a pause.
 _PING = re.compile(rb": ping - \d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.\d]*(?:\+00:00)?\r?\n\r?\n")
 _PING_START = b": ping - "
 _LONGEST_PING = 64
 
-#: How models of 4.1.0 refuse: "Kokoro does not support stream mode.", "… does not support streaming generation.",
+#: The refusals of models in 4.1.0: "Kokoro does not support stream mode.", "… does not support streaming generation.",
 #: "YuE2 only supports non-streaming generation.", "Streaming mlx-audio output is not yet supported by Xinference".
 _REFUSED = re.compile(r"not (?:yet )?support stream|non-stream|stream.{0,80}not (?:yet )?supported", re.IGNORECASE)
 
-#: Several files of these, one after another, are one that plays on.
+#: Concatenated files of these formats are one playable file.
 _JOINABLE = frozenset({"mp3", "ogg", "opus", "pcm", "aac", "wav"})
 _UNKNOWN_SIZE = 0xFFFFFFFF
 
 
 def refused_to_stream(error: XinferenceError) -> bool:
-    """Return whether a model refused to send its sound while it makes it."""
+    """Return whether the error means that the model does not support streaming."""
     return bool(_REFUSED.search(error.body or ""))
 
 
 class SoundStream:
-    """The bytes of one streamed answer, without the server's pings."""
+    """The bytes of one streamed response, without the server's pings."""
 
     done = False
 
@@ -41,21 +41,21 @@ class SoundStream:
 
     @property
     def has_begun(self) -> bool:
-        """Whether sound was read ahead."""
+        """Whether audio was read ahead."""
         return bool(self._ready)
 
     def hold(self, chunk: bytes) -> bool:
-        """Read bytes ahead of the caller; whether sound has come."""
+        """Read bytes ahead of the caller. Return whether audio has arrived."""
         self._ready += self.read(chunk)
         return bool(self._ready)
 
     def ready(self) -> bytes:
-        """Return what was read ahead."""
+        """Return the audio that was read ahead."""
         ready, self._ready = self._ready, b""
         return ready
 
     def read(self, chunk: bytes) -> bytes:
-        """Return the sound in these bytes; what may begin a ping waits for the bytes that follow."""
+        """Return the audio in these bytes. Keep back what may be the beginning of a ping."""
         data = _PING.sub(b"", self._tail + chunk)
         keep = _possible_ping(data)
         self._tail = data[len(data) - keep :] if keep else b""
@@ -64,10 +64,10 @@ class SoundStream:
         return sound
 
     def end(self) -> bytes:
-        """Return what is left.
+        """Return the rest of the audio.
 
         Raises:
-            XinferenceProtocolError: No sound came at all: so ends a stream whose model failed (4.1.0).
+            XinferenceProtocolError: No audio arrived. This is how a stream ends if its model failed (4.1.0).
         """
         rest, self._tail = self._tail, b""
         if not self._count and not rest:
@@ -90,13 +90,13 @@ def _possible_ping(data: bytes) -> int:
 
 
 def is_sound(headers: Mapping[str, str]) -> bool:
-    """Return whether an answer of these headers may be a stream of sound."""
+    """Return whether a response with these headers may be an audio stream."""
     kind = headers.get("content-type", "")
     return kind.startswith(("audio/", "application/octet-stream"))
 
 
 class JoinedSound:
-    """Several files of one format → one that plays on while it comes."""
+    """Joins several files of one format into one that can be played while it arrives."""
 
     def __init__(self, audio_format: str) -> None:
         if audio_format not in _JOINABLE:
@@ -109,7 +109,7 @@ class JoinedSound:
         self._begun = False
 
     def add(self, sound: bytes) -> bytes:
-        """Return what follows: the file itself, or of a later WAV its samples alone."""
+        """Return the next bytes: the whole file, or only the samples of a later WAV file."""
         begun, self._begun = self._begun, True
         if not self._is_wav:
             return sound
@@ -118,7 +118,7 @@ class JoinedSound:
 
 
 def _wav_parts(sound: bytes) -> tuple[bytes, bytes]:
-    """Return a header that leaves the length open, as streams have it, and the samples."""
+    """Return a header without a length, as in streams, and the samples."""
     place, head = 12, b""
     while sound[:4] == b"RIFF" and place + 8 <= len(sound):
         name, size = struct.unpack_from("<4sI", sound, place)

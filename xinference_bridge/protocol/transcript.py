@@ -1,4 +1,4 @@
-"""What was heard: text, segments, words, and subtitles made of them. Pure."""
+"""A transcription: text, segments, words, and subtitles from them. Pure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from xinference_bridge.errors import XinferenceConfigurationError
 
-#: How long a subtitle stays when the model did not say when its words ended.
+#: The duration of a subtitle whose end the model did not report.
 _UNKNOWN_SECONDS = 3.0
-#: A subtitle of words ends at a sentence, or after so many characters or seconds.
+#: A subtitle made of words ends with a sentence, or after this many characters or seconds.
 _LONGEST_LINE = 84
 _LONGEST_SECONDS = 6.0
 _FIRST_OF_CJK = 0x2E80
@@ -17,17 +17,17 @@ _FIRST_OF_CJK = 0x2E80
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of speech: its beginning and end in seconds, and what was said."""
+    """A segment of speech: its start and end in seconds, and its text."""
 
     start: float
     end: float | None
-    """None where the model did not say; Whisper leaves it out at the end of a cut recording."""
+    """None if the model did not report it. Whisper omits it at the end of a cut recording."""
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word, and when it was said, in seconds."""
+    """One word, with its start and end in seconds."""
 
     word: str
     start: float
@@ -36,13 +36,13 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Transcription:
-    """What was heard in a recording."""
+    """The transcription of a recording."""
 
     text: str
     language: str | None = None
-    """The language that was asked for, or that the model named; None where it is not known."""
+    """The requested language, or the one that the model reported; None if unknown."""
     duration: float | None = None
-    """Seconds until the last word; None where no timestamps were asked for."""
+    """Seconds until the last word; None without timestamps."""
     segments: list[Segment] = field(default_factory=list)
     """With `timestamps="segment"`."""
     words: list[Word] = field(default_factory=list)
@@ -52,10 +52,10 @@ class Transcription:
         """Return the transcription as SubRip subtitles.
 
         Returns:
-            The text of an `.srt` file; empty where nothing was said.
+            The text of an `.srt` file; empty if nothing was said.
 
         Raises:
-            XinferenceConfigurationError: It has no timestamps.
+            XinferenceConfigurationError: The transcription has no timestamps.
 
         Examples:
             >>> print(Transcription("Hello.", segments=[Segment(0.0, 1.5, "Hello.")]).to_srt())
@@ -76,7 +76,7 @@ class Transcription:
             The text of a `.vtt` file.
 
         Raises:
-            XinferenceConfigurationError: It has no timestamps.
+            XinferenceConfigurationError: The transcription has no timestamps.
 
         Examples:
             >>> print(Transcription("Hello.", segments=[Segment(0.0, 1.5, "Hello.")]).to_vtt())
@@ -104,7 +104,7 @@ class Transcription:
 
 
 def lines_of(words: Sequence[Word]) -> list[Segment]:
-    """Return words put together into lines of subtitles."""
+    """Group words into subtitle lines."""
     lines: list[list[Word]] = []
     for word in words:
         line = lines[-1] if lines else None
@@ -118,7 +118,7 @@ def lines_of(words: Sequence[Word]) -> list[Segment]:
 def _joined(words: Sequence[Word]) -> str:
     text = ""
     for word in words:
-        # Chinese and Japanese words stand side by side.
+        # Chinese and Japanese have no spaces between words.
         apart = text and word.word and max(ord(text[-1]), ord(word.word[0])) < _FIRST_OF_CJK
         text += f"{' ' if apart else ''}{word.word}"
     return text
@@ -141,5 +141,5 @@ def _clock(seconds: float, point: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return a line as WebVTT takes it: an arrow and tags in it are not markup."""
+    """Escape a line for WebVTT, so that arrows and tags in it are not markup."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,8 +1,7 @@
 """Record and replay the HTTP traffic between a test and a Xinference server.
 
-The plugin is `xinference_bridge.testing.plugin`; pytest loads it by itself. Without pytest:
-
-`open_recording` and `REPLAY`, for example to answer a script from a recording.
+The plugin is `xinference_bridge.testing.plugin`; pytest loads it automatically. Without pytest, use `open_recording`
+and `REPLAY`, for example to run a script with a recording.
 """
 
 from importlib import import_module

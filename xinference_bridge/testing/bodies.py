@@ -1,8 +1,8 @@
-"""Bodies that are no text: forms with files, sound and pictures, as a recording holds and matches them.
+"""Binary bodies in recordings: forms with files, audio and images.
 
-A request's body is only ever compared, never sent again, so it is written as JSON that a person can review: a form as
-its fields, a file by its content, whatever boundary the client drew. A response's bytes are played, so they are kept
-whole, as base64.
+A recorded request is only compared, never sent again. Its body is therefore written as JSON that a person can review: a
+form as its fields, a file by its content, without the random boundary. The bytes of a response are replayed, so they
+are stored completely, as base64.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ _LINE = 120
 
 
 def form_as_json(content_type: str, body: bytes, clean: Callable[[str], str]) -> str:
-    """Return a multipart form as JSON: its fields by name, in the order sent where a name repeats.
+    """Return a multipart form as JSON: its fields by name, and repeated names in sending order.
 
     Args:
         content_type: The header's value, with the boundary.
-        body: What was sent.
-        clean: What takes secrets and paths out of the texts.
+        body: The body that was sent.
+        clean: Removes secrets and paths from a text.
 
     Raises:
-        ValueError: The body does not hold the boundary.
+        ValueError: The body does not contain the boundary.
     """
     fields = [_field(part, clean) for part in _parts(content_type, body)]
     return json.dumps({"form": sorted(fields, key=lambda field: str(field["name"]))}, ensure_ascii=False)
 
 
 def is_form(content_type: str) -> bool:
-    """Whether a header announces a multipart form with its boundary; one that was written down has lost it."""
+    """Return whether the header declares a multipart form with a boundary. A recorded header has no boundary."""
     return content_type.startswith("multipart/form-data") and "boundary=" in content_type
 
 
 def bytes_as_json(body: bytes) -> str:
-    """Return a body of bytes as JSON: whole when short, else its length and SHA-256."""
+    """Return a binary body as JSON: the whole content if it is short, else its length and SHA-256."""
     return json.dumps(_content(body))
 
 
@@ -85,7 +85,7 @@ def _field(part: tuple[EmailMessage, bytes], clean: Callable[[str], str]) -> dic
 
 
 def _value(text: str) -> Any:
-    """A field's text, or what it means where it is a JSON object, such as `kwargs`."""
+    """Return a field's text, or its parsed value if it is a JSON object, such as `kwargs`."""
     try:
         parsed = json.loads(text)
     except ValueError:

@@ -1,7 +1,7 @@
-"""One recording: how it is matched, played and kept.
+"""One recording: how it is matched, played and saved.
 
-Builds on vcrpy: a response is played once even when many threads ask at the same time, requests without a recorded
-response are remembered, and only what a passing test said is written.
+Extends vcrpy: each response is played once even if many threads send requests at the same time, requests without a
+recorded response are remembered, and only the traffic of a passing test is written.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=4096)
 def _canonical(body: str | bytes | None) -> str:
-    """The body with everything taken out that may differ: JSON by its meaning, without its `request_id`."""
+    """Return the body without the parts that may differ: JSON in a canonical form, without its `request_id`."""
     text = body.decode() if isinstance(body, bytes) else body or ""
     try:
         parsed = json.loads(text)
@@ -43,17 +43,17 @@ def _canonical(body: str | bytes | None) -> str:
         return text
     if isinstance(parsed, dict):
         parsed.pop("request_id", None)
-    # As text, not as objects: in Python `true`, `1` and `1.0` are equal.
+    # As text and not as objects, because in Python `true`, `1` and `1.0` are equal.
     return json.dumps(parsed, sort_keys=True, indent=1, ensure_ascii=False)
 
 
 def body_as_json(sent: Request, recorded: Request) -> bool:
-    """Whether two bodies say the same."""
+    """Return whether two bodies are equivalent."""
     return _canonical(sent.body) == _canonical(recorded.body)
 
 
 class SecretInRecordingError(ValueError):
-    """A recording was not written, because the search for secrets found one in it."""
+    """A recording was not written because it contains a secret."""
 
 
 class Recording(Cassette):  # type: ignore[misc]
@@ -62,19 +62,19 @@ class Recording(Cassette):  # type: ignore[misc]
     def __init__(self, *args: Any, scrubber: Scrubber, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.missed: list[str] = []
-        """Requests that found no recorded answer."""
+        """Requests without a recorded response."""
         self.keep = False
-        """Whether to write what was recorded; set when the test has passed."""
+        """Whether to write the recording; set when the test has passed."""
         self._scrubber = scrubber
         self._lock = threading.RLock()
 
     @property
     def unplayed(self) -> list[str]:
-        """Recorded requests that nobody sent."""
+        """Recorded requests that the test did not send."""
         return [_brief(r) for i, (r, _) in enumerate(self.data) if not self.play_counts[i]]
 
     def append(self, request: Request, response: dict[str, Any]) -> None:
-        """Take down an exchange, without its secrets."""
+        """Record an exchange, without its secrets."""
         with self._lock:
             if not self.write_protected:
                 response = self._scrubber.response(request, copy.deepcopy(response))
@@ -82,13 +82,13 @@ class Recording(Cassette):  # type: ignore[misc]
 
     def play_response(self, request: Request) -> dict[str, Any]:
         """Return the recorded response of a request, and count it as played."""
-        with self._lock:  # finding an answer and marking it as played are one step, or two threads get the same
+        with self._lock:  # find and mark in one step; otherwise two threads could get the same response
             return super().play_response(request)  # type: ignore[no-any-return]
 
     def find_requests_with_most_matches(
         self, request: Request
     ) -> list[tuple[Request, list[str], list[tuple[str, str]]]]:
-        """What vcrpy asks when it gives up on a request; told with the difference between the bodies."""
+        """Called by vcrpy for a request without a match. Adds the difference between the bodies to the report."""
         with self._lock:
             sent = self.filter_request(request)
             self.missed.append(_brief(sent))
@@ -117,7 +117,7 @@ class Recording(Cassette):  # type: ignore[misc]
             Path(self._path).unlink(missing_ok=True)
 
     def _load(self) -> None:
-        if self.record_mode != RecordMode.ALL:  # what is recorded anew owes nothing to what stood there
+        if self.record_mode != RecordMode.ALL:  # a new recording ignores the old file
             super()._load()
 
 
@@ -134,7 +134,7 @@ def _difference(sent: Request, recorded: Request) -> str:
 
 
 class _Utf8Files(FilesystemPersister):  # type: ignore[misc]
-    """Writes recordings, and in their first line which credentials the server was asked with, unless with all."""
+    """Writes recordings. If not all credentials were set, the first line lists those that were."""
 
     def __init__(self, server: RecordedServer) -> None:
         self._credentials = server.credentials
@@ -155,15 +155,15 @@ class _Utf8Files(FilesystemPersister):  # type: ignore[misc]
 def open_recording(path: Path, server: RecordedServer, *, record: bool) -> Iterator[Recording]:
     """Return a context in which HTTP requests are answered from a recording, each recorded response once.
 
-    Inside it every request of `requests`, `urllib3`, `aiohttp` and `httpx` in this process is matched by method, path,
-    query and body; JSON bodies are compared by their meaning, host and port do not count. A request that matches none
-    raises vcrpy's `CannotOverwriteExistingCassetteException`, whose message shows the difference.
+    Inside it, every request of `requests`, `urllib3`, `aiohttp` and `httpx` in this process is matched by method, path,
+    query and body. JSON bodies are compared by value; host and port are ignored. A request without a match raises
+    vcrpy's `CannotOverwriteExistingCassetteException`, whose message shows the difference.
 
     Args:
         path: The file of the recording.
         server: The server whose address and credentials become placeholders.
         record: Whether to send the requests to the server and replace the file when the context ends. The file is
-            written only when the recording's `keep` was set to True.
+            written only if the recording's `keep` is True.
     """
     fix_vcrpy()
     scrubber = Scrubber(server)

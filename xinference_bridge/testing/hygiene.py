@@ -1,4 +1,4 @@
-"""What may not stand in a recording, and how it is found."""
+"""Finds content that a recording must not contain."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _MACHINE = {
 
 
 def secrets(text: str) -> list[str]:
-    """Return the credentials that a recording holds, each as the line where it stands and what it is."""
+    """Return the credentials in a recording, each with its line and kind."""
     return [f"{where}: {what}" for where, what, _ in _found(text, _SECRETS)]
 
 
 def findings(text: str) -> list[str]:
-    """Return all that a recording should not hold: credentials, paths and addresses of a machine, binary data.
+    """Return everything that a recording must not contain: credentials, paths and addresses of a machine, binary data.
 
     Args:
         text: The content of a recording's file.
 
     Returns:
-        One string for each finding, with the line, what it is, and up to 60 characters of it.
+        One string for each finding, with its line, its kind and up to 60 characters of it.
     """
     return [f"{where}: {what}: {match[:60]!r}" for where, what, match in _found(text, _SECRETS | _MACHINE)]
 

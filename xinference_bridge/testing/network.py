@@ -1,8 +1,8 @@
-"""The guard on the network: what a test may connect to, and a memory of what it tried.
+"""The network guard: limits which addresses a test may connect to, and records what it tried.
 
-It stands on the interpreter's audit events, which are raised wherever a connection is made, whatever made it, and which
-nothing can take away again: pytest-socket, which langchain-tests brings along, un-patches `socket.socket.connect` after
-every test. Unix sockets and the socket pairs that event loops are made of pass.
+It uses the interpreter's audit events, which are raised for every connection and cannot be removed again. A patch could
+be: pytest-socket, a dependency of langchain-tests, un-patches `socket.socket.connect` after every test. Unix sockets,
+and the socket pairs of event loops, are allowed.
 """
 
 from __future__ import annotations
@@ -16,42 +16,42 @@ _INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 
 class NetworkBlockedError(RuntimeError):
-    """A test tried to reach an address that it may not reach.
+    """A test tried to connect to a forbidden address.
 
-    Not an `OSError`: nothing that handles a failed connection may take it for one and carry on.
+    It is not an `OSError`, so that code which handles failed connections does not swallow it.
     """
 
 
 class NetworkGuard:
-    """Refuses every connection, save those that the present test has been granted."""
+    """Refuses every connection except those that the current test may make."""
 
     def __init__(self) -> None:
         self.server: tuple[str, int] | None = None
-        """The server's address, while a test that talks to it runs live or is recorded."""
+        """The server's address while a test that uses it runs live or is recorded."""
         self.loopback = False
-        """Whether the present test may reach every loopback port but the forbidden ones."""
+        """Whether the current test may connect to every loopback port except the forbidden ones."""
         self.own_ports = False
-        """Whether the present test may reach the loopback ports that this process has bound."""
+        """Whether the current test may connect to the loopback ports that this process has bound."""
         self.forbidden_ports: frozenset[int] = frozenset()
-        """Loopback ports that no grant covers: the server's."""
+        """Loopback ports that are always forbidden: the server's."""
         self.attempts: list[str] = []
-        """Every refused attempt since the last reset, also those whose error was swallowed."""
+        """Every refused attempt since the last reset, including those whose error was swallowed."""
         self.hint = "Outside of recordings, this test may talk to loopback ports only."
-        """The next step, told with every refusal."""
+        """The advice in the message of every refusal."""
         self.on = False
-        """Whether anything is refused at all."""
+        """Whether the guard is active."""
         self._bound: set[int] = set()
         self._hooked = False
 
     def install(self) -> None:
-        """Watch this process from now on."""
+        """Activate the guard for this process."""
         self.on = True
         if self._hooked:
             return
         self._hooked = True
         sys.addaudithook(self._audit)
-        # The event of `bind` comes before the kernel has chosen a port. Were this patch undone, own ports would be
-        # refused: the safe side.
+        # The event of `bind` comes before the kernel has chosen a port, so `bind` is patched. If the patch is undone,
+        # the process's own ports are refused, which is safe.
         bind = socket.socket.bind
 
         def remembering(sock: socket.socket, address: Any) -> None:
@@ -62,11 +62,11 @@ class NetworkGuard:
         socket.socket.bind = remembering  # type: ignore[method-assign, assignment]
 
     def stand_down(self) -> None:
-        """Let everything pass again."""
+        """Allow every connection again."""
         self.on = False
 
     def reset(self) -> None:
-        """Grant nothing, and forget the attempts."""
+        """Reset all permissions and recorded attempts."""
         self.server = None
         self.own_ports = False
         self.loopback = False
@@ -95,7 +95,7 @@ class NetworkGuard:
 
     def _check_name(self, name: str | bytes | None) -> None:
         host = name.decode() if isinstance(name, bytes) else name or ""
-        if host.endswith(".invalid"):  # RFC 2606: it never resolves, so nobody needs to be asked
+        if host.endswith(".invalid"):  # RFC 2606: it never resolves, so no DNS query is needed
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         if host and host != "localhost" and not _is_literal(host) and (self.server is None or host != self.server[0]):
             raise self._refusal(f"a name server, to look up {host!r}")
@@ -118,4 +118,4 @@ def _is_literal(host: str) -> bool:
 
 
 GUARD = NetworkGuard()
-"""The one guard of the test process."""
+"""The guard of the test process."""

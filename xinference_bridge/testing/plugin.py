@@ -1,6 +1,6 @@
-"""The pytest plugin: a test marked `xinference_recording` is recorded once and replayed from then on.
+"""The pytest plugin: a test marked `xinference_recording` is recorded once and replayed afterwards.
 
-Nothing but pytest is imported until the first marked test runs.
+Only pytest is imported until the first marked test runs.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ MARKER = "xinference_recording"
 _MEANING = "(path=None): talks to a Xinference server; recorded with --xinference-record, replayed by default."
 
 PASSED = pytest.StashKey[bool]()
-"""Of a test: whether its call passed."""
+"""Stash key of a test: whether its call passed."""
 SERVER = pytest.StashKey[RecordedServer]()
-"""Of the configuration: the real server, once it is known."""
+"""Stash key of the configuration: the real server, once it is known."""
 OWNERS = pytest.StashKey[dict[Path, str]]()
-"""Of the configuration: the recordings of all collected tests, each with the test's id."""
+"""Stash key of the configuration: the recordings of all collected tests, each with the test's id."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options and the setting of the folder."""
+    """Add the command-line options and the setting for the folder."""
     group = parser.getgroup("xinference", "recordings of a Xinference server")
     group.addoption(
         "--xinference-record",
@@ -52,16 +52,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, and find the server that is to be asked."""
+    """Register the marker, and find the real server."""
     config.addinivalue_line("markers", MARKER + _MEANING)
     asks = config.getoption("xinference_record") or config.getoption("xinference_live")
     if asks and SERVER not in config.stash:
         config.stash[SERVER] = _server_of_environment()
 
 
-@pytest.hookimpl(tryfirst=True)  # before -k and -m take tests away: a test that is not run now still owns its recording
+@pytest.hookimpl(tryfirst=True)  # before -k and -m deselect tests: a deselected test still owns its recording
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Find each test's recording; with `--xinference-record=missing`, leave out the tests that have one."""
+    """Find each test's recording. With `--xinference-record=missing`, deselect the tests that have one."""
     owners: dict[Path, str] = {}
     for item in items:
         if item.get_closest_marker(MARKER) is None:
@@ -78,10 +78,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def recording_of(item: pytest.Item) -> Path:
-    """Return where the recording of a marked test is kept."""
+    """Return the path of a marked test's recording."""
     marker = item.get_closest_marker(MARKER)
     root = item.config.rootpath
-    # Joined to the root, since the workers of pytest-xdist are given a relative folder; an absolute one stays itself.
+    # Joined to the root, because the workers of pytest-xdist get a relative folder. An absolute one is unchanged.
     folder = root / str(item.config.getini("xinference_cassettes"))
     stated = marker and (marker.args[0] if marker.args else marker.kwargs.get("path"))
     if stated is not None:
@@ -95,7 +95,7 @@ def recording_of(item: pytest.Item) -> Path:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember whether the test passed: only then is its recording written or checked."""
+    """Remember whether the test passed. Its recording is written or checked only then."""
     report = yield
     if call.when == "call":
         item.stash[PASSED] = report.passed
@@ -111,7 +111,7 @@ def _xinference_recording(request: pytest.FixtureRequest) -> Iterator[Recording 
         return
     records = item.config.getoption("xinference_record") is not None
     with _own_state(), contextlib.ExitStack() as stack:
-        if SERVER not in item.config.stash:  # what is real is in the environment already
+        if SERVER not in item.config.stash:  # the real server is already in the environment
             stack.enter_context(_environment_of(server_of(item)))
         if item.config.getoption("xinference_live") and not records:
             yield None
@@ -136,15 +136,15 @@ def _opened(item: pytest.Item, *, record: bool) -> AbstractContextManager[Record
 
 @pytest.fixture
 def xinference_server(request: pytest.FixtureRequest, _xinference_recording: Recording | None) -> RecordedServer:
-    """The server that a marked test talks to: `url`, `api_key`, `username`, `password`, `live`.
+    """The server of a marked test: `url`, `api_key`, `username`, `password`, `live`.
 
-    In replay they are placeholders; credentials that were not set while recording are empty.
+    During a replay they are placeholders. Credentials that were not set while recording are empty.
     """
     return server_of(request.node)
 
 
 def server_of(item: pytest.Item) -> RecordedServer:
-    """Return the server that a marked test talks to: the real one, or the placeholders of its recording."""
+    """Return the server of a marked test: the real one, or the placeholders of its recording."""
     real = item.config.stash.get(SERVER, None)
     return real or server_of_recording(recording_of(item))
 
@@ -179,11 +179,11 @@ def _environment_of(server: RecordedServer) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _own_state() -> Iterator[None]:
-    """Start without what earlier tests learnt of the server, or a test would send less when others ran before it.
+    """Reset what earlier tests learned about the server; otherwise a test would send fewer requests after other tests.
 
-    Processes of a user share which credentials were refused, in files below XDG_RUNTIME_DIR: a recorded 401 would
-    hold back the requests of the next run. Callers that wait for the first answer to a key send a light request after a
-    second: a busy machine would send it in one run, and not in another.
+    The processes of a user share rejected credentials in files below XDG_RUNTIME_DIR, so a recorded 401 would block the
+    requests of the next run. Callers that wait for the first response to a key send a light request after a second, so
+    a busy machine would send it in some runs and not in others.
     """
     from xinference_bridge.client import registry as clients
     from xinference_bridge.client.auth import api_key
@@ -201,8 +201,8 @@ def _own_state() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _network_blocked() -> Iterator[list[str]]:
-    """Refuse what vcrpy does not catch, save loopback ports; gives the refused attempts."""
-    if GUARD.on:  # by a stricter rule of this suite's own
+    """Refuse connections that vcrpy does not intercept, except to loopback ports. Yields the refused attempts."""
+    if GUARD.on:  # this package's tests have stricter rules
         yield []
         return
     GUARD.install()

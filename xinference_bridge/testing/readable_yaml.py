@@ -1,4 +1,4 @@
-"""How a recording is laid out in its file."""
+"""The file format of recordings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xinference_bridge.testing.bodies import as_base64, from_base64
 
 
 class _Dumper(yaml.SafeDumper):
-    """Refuses what a cassette should not hold: bytes that are not text."""
+    """Rejects bytes that are not text, which a cassette must not contain."""
 
     def ignore_aliases(self, _data: Any) -> bool:
         return True
@@ -27,10 +27,11 @@ _Dumper.add_representer(bytes, _no_bytes)
 
 
 class ReadableYaml:
-    """Cassettes that a person can review: a stream stands one line a line, in the order in which things happened.
+    """Writes cassettes that a person can review: each line of a stream is one line of the file, in order.
 
-    YAML can hold a CRLF only as an escape in one long quoted string, and the server ends its stream's lines with it. So
-    such a body is kept as `crlf_lines`: the list of what stands between. Bytes that are no text are kept as `base64`.
+    YAML can represent a CRLF only as an escape in one long quoted string, and the server ends the lines of a stream
+    with CRLF. Such a body is therefore stored as `crlf_lines`, a list of its lines. Bytes that are not text are stored
+    as `base64`.
     """
 
     @staticmethod
@@ -47,7 +48,7 @@ class ReadableYaml:
 
     @staticmethod
     def deserialize(text: str) -> dict[str, Any]:
-        """Return what `serialize` was given."""
+        """Return the cassette for a file's text."""
         cassette: dict[str, Any] = yamlserializer.deserialize(text)
         for interaction in cassette["interactions"]:
             body = interaction["response"]["body"]

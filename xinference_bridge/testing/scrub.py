@@ -1,8 +1,7 @@
-"""What is taken out of an exchange before it is written: secrets, and what names the machine that recorded it.
+"""Removes secrets, and traces of the recording machine, from an exchange before it is written.
 
-Every secret becomes a placeholder, the same one wherever it stood, so that a replayed client which received the
-placeholder and sends it back still matches. Requests are scrubbed for matching too: under replay the placeholders pass
-through unchanged.
+Every occurrence of a secret becomes the same placeholder, so that a client that receives the placeholder during a
+replay and sends it back still matches. Requests are also scrubbed before matching. Placeholders pass through unchanged.
 """
 
 from __future__ import annotations
@@ -41,10 +40,10 @@ _JWT = re.compile(r"eyJ[\w-]{17,}\.([\w-]{17,})(?:\.[\w-]*)?")
 _KEY = re.compile(r"\b(?:xf|sk)-[\w-]{16,}")
 _ROOTS = ["/(?:root|home|Users|tmp|var|opt|srv|mnt|data|usr|work|private)"]
 _ROOTS += [re.escape(str(folder)) for folder in (Path.cwd(), Path.home()) if folder != Path("/")]
-# The file's name stays, and that its path is absolute: it is a quirk to be tested.
+# The file name stays and the path stays absolute, because tests check this quirk.
 _PATH = re.compile(rf"(?<![\w.])(?:{'|'.join(_ROOTS)})/(?:[^\s\"'\\,;:<>()]*/)?")
 _LOOPBACK = re.compile(r"\b(?:127\.0\.0\.1|localhost):\d+")
-# A short host name ("vm") may be a word of a conversation, and gives nobody away.
+# A short host name ("vm") may be a word in a conversation, and does not identify a machine.
 _HOST = re.compile(rf"\b(?!localhost\b)(?=\S{{6}}){re.escape(socket.gethostname())}\b")
 _PRIVATE = re.compile(r"\b(?:10\.\d+|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+\b")
 _ABORTED = re.compile(r"/requests/[^/]+/abort$")
@@ -52,7 +51,7 @@ _PROCESS = re.compile(r"\bpid=\d+")
 _NODE = f"{uuid.getnode():012x}"  # the network card's number, the last part of every UUID of version 1
 _REQUEST_ID = re.compile(r'("request_id"\s*:\s*)"[^"]*"')
 
-# Only on these paths does a field of such a name hold a secret: a chat's logprobs have a field `token` too.
+# A field with such a name contains a secret only on these paths. A chat's logprobs also have a field `token`.
 _CREDENTIAL_PATHS = re.compile(r"^/(?:token$|v1/(?:auth|admin)/)")
 _FIELDS = "username|(?:new_|old_|current_)?password|(?:setup_|access_|refresh_)?token|api_key|key"
 _PLACEHOLDER = re.compile(r"xf-lab-key|lab-user|lab-password|scrubbed-\w+-\d+|.*\.scrubbed")
@@ -61,7 +60,7 @@ _FORM_FIELD = re.compile(rf"((?:^|&)({_FIELDS})=)([^&]+)")
 
 
 class Scrubber:
-    """Replaces the secrets of one recording, each by the same placeholder throughout."""
+    """Replaces each secret of one recording with one placeholder."""
 
     def __init__(self, server: RecordedServer) -> None:
         self._server = server
@@ -74,14 +73,14 @@ class Scrubber:
         self._lock = threading.Lock()
 
     def request(self, request: Request) -> Request:
-        """The request as it is stored and matched; changes the copy that vcrpy passes."""
+        """Return the request as it is stored and matched. Changes the copy that vcrpy passes."""
         parts = urlsplit(request.uri)
         query = f"?{parts.query}" if parts.query else ""
         request.uri = REPLAY_URL + _ABORTED.sub("/requests/request-id/abort", parts.path) + query
         request.headers = {name: _text(request.headers[name]) for name in _REQUEST_HEADERS if name in request.headers}
         body = request.body
         if request._was_file or request._was_iter:  # noqa: SLF001 - vcrpy has no public name for it
-            # vcrpy has read it, and would hand it out as a file or an iterator again if it knew where it came from.
+            # vcrpy has read the body, and would otherwise return it as a file or an iterator again.
             body = request.body_bytes
             request._was_file = request._was_iter = False  # noqa: SLF001
         if body:
@@ -92,7 +91,7 @@ class Scrubber:
         if isinstance(body, str):
             return self._clean(body, path)
         if not isinstance(body, bytes):
-            return self._clean(_dumped(body), path)  # what aiohttp was given as `json=` or `data=`
+            return self._clean(_dumped(body), path)  # the `json=` or `data=` argument of aiohttp
         content_type = request.headers.get("Content-Type", "")
         if is_form(content_type):
             request.headers["Content-Type"] = "multipart/form-data"
@@ -103,12 +102,12 @@ class Scrubber:
             return bytes_as_json(body)
 
     def response(self, request: Request, response: dict[str, Any]) -> dict[str, Any]:
-        """The response as it is stored; changes what it is given."""
+        """Return the response as it is stored. Changes its argument."""
         headers = {name.lower(): values for name, values in response["headers"].items()}
         body = response["body"].get("string") or b""
         try:
             body = self._clean(_text(body), urlsplit(request.uri).path, _date(headers.get("date"))).encode()
-        except UnicodeDecodeError:  # sound or a picture: it goes down as it is
+        except UnicodeDecodeError:  # audio or an image: stored unchanged
             body = bytes(body)
         kept = {name: values for name, values in headers.items() if name in _RESPONSE_HEADERS}
         kept |= {name: [value] for name, value in _FIXED_RESPONSE_HEADERS.items() if name in headers}
@@ -145,9 +144,9 @@ class Scrubber:
 
 
 def _jwt(payload: str, number: int, now: datetime | None) -> str:
-    """A token of the same lifetime that no server would take, short enough not to look like a real one."""
+    """Return an invalid token with the same lifetime, short enough not to look like a real one."""
     claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
-    # To ten seconds, so that recording twice writes the same.
+    # Rounded to ten seconds, so that two recordings are identical.
     lifetime = round(claims["exp"] - (now or datetime.now(timezone.utc)).timestamp(), -1) if "exp" in claims else 0
     made = {"sub": REPLAY.username, "exp": int(RECORDED_AT.timestamp() + lifetime), "n": number}
     return ".".join(_unpadded(part) for part in ({"alg": "x"}, made)) + ".scrubbed"

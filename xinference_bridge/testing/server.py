@@ -1,4 +1,4 @@
-"""The server that a recorded test talks to: the real one while recording, placeholders that stand for it in replay."""
+"""The server of a recorded test: the real one while recording, placeholders during a replay."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 
 REPLAY_URL = "http://127.0.0.1:9997"
 CREDENTIALS_LINE = "credentials: "
-"""How the first line of a recording begins that was made with some of the credentials only."""
+"""The beginning of a recording's first line if only some of the credentials were set."""
 
 
 @dataclass(frozen=True)
 class RecordedServer:
     """The address and the credentials that a test uses.
 
-    Without arguments it is the placeholders that recordings hold in place of the real values.
+    The defaults are the placeholders that replace the real values in recordings.
     """
 
     url: str = REPLAY_URL
@@ -28,7 +28,7 @@ class RecordedServer:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Return host and port, as a socket takes them."""
+        """Return host and port for a socket."""
         parts = urlsplit(self.url)
         return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
@@ -38,7 +38,7 @@ class RecordedServer:
         return tuple(name for name in ("api_key", "username", "password") if getattr(self, name))
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that point a connection at this server; an empty value means unset."""
+        """Return the environment variables for a connection to this server. An empty value means unset."""
         return {
             "XINFERENCE_ENDPOINT": self.url,
             "XINFERENCE_API_KEY": self.api_key,
@@ -51,7 +51,7 @@ REPLAY = RecordedServer()
 
 
 def server_of_recording(path: Path) -> RecordedServer:
-    """Return the placeholders for a replay: those credentials that were set when the recording was made."""
+    """Return the placeholders for a replay, only for the credentials that were set while recording."""
     if not path.exists():
         return REPLAY
     with path.open(encoding="utf-8") as lines:

@@ -1,4 +1,4 @@
-"""What vcrpy 8 gets wrong for concurrent clients, streams and uploads, changed once for the process."""
+"""Fixes vcrpy 8 for concurrent clients, streams and uploads, once per process."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from vcr.stubs import VCRConnection, VCRHTTPResponse, aiohttp_stubs
 
 @functools.cache
 def fix_vcrpy() -> None:
-    """Change vcrpy in this process; calls after the first do nothing."""
-    # vcrpy lifts its patches from the whole process while one thread connects, and the requests that other threads send
-    # in that moment go out for real: of 64 posts from 16 threads 4 or 5 were recorded. The patches do no harm there:
-    # what vcrpy connects with is the class that it kept from before.
+    """Patch vcrpy in this process. Further calls do nothing."""
+    # vcrpy removes its patches from the whole process while one thread connects, so that requests of other threads
+    # reach the real server: of 64 posts from 16 threads, 4 or 5 were recorded. The patches can stay, because vcrpy
+    # connects with the original class, which it keeps.
     patch.force_reset = contextlib.nullcontext
-    # Streams are read by urllib3's `read1(amount, decode_content=…)`, whose second argument vcrpy passes on to BytesIO.
+    # Streams are read with urllib3's `read1(amount, decode_content=…)`. vcrpy passes the second argument to BytesIO.
     VCRHTTPResponse.read1 = lambda self, amount=-1, **_: self._content.read1(amount)
     VCRConnection.request = _without_chunks(VCRConnection.request)
     aiohttp_stubs.vcr_request = _with_whole_uploads(aiohttp_stubs.vcr_request)
 
 
 class _Collector:
-    """Takes what an aiohttp payload writes."""
+    """Collects what an aiohttp payload writes."""
 
     def __init__(self) -> None:
         self.body = bytearray()
@@ -36,7 +36,7 @@ class _Collector:
 
 
 async def _whole(data: Any) -> tuple[Any, str | None]:
-    """What aiohttp was given as `data`, as the bytes that it would send and their content type; JSON stays as it is."""
+    """Return aiohttp's `data` argument as the bytes to send and their content type. JSON stays unchanged."""
     if isinstance(data, Mapping) and any(not isinstance(value, str) for value in data.values()):
         data = aiohttp.FormData(data)
     if isinstance(data, aiohttp.FormData):
@@ -55,7 +55,7 @@ async def _whole(data: Any) -> tuple[Any, str | None]:
 def _with_whole_uploads(
     patched: Callable[..., Callable[..., Awaitable[Any]]],
 ) -> Callable[..., Callable[..., Awaitable[Any]]]:
-    """Have vcrpy's stand-in for aiohttp see an upload as bytes, where aiohttp would read it piece by piece."""
+    """Pass an upload to vcrpy's aiohttp stub as bytes, where aiohttp would read it piece by piece."""
 
     @functools.wraps(patched)
     def made(cassette: Any, real_request: Any) -> Callable[..., Awaitable[Any]]:
@@ -76,7 +76,7 @@ def _with_whole_uploads(
 
 
 def _without_chunks(request: Callable[..., None]) -> Callable[..., None]:
-    """Drop the header that announces chunks: vcrpy sends on in one piece what was to be sent in chunks."""
+    """Drop the header for chunked encoding, because vcrpy forwards a chunked body in one piece."""
 
     @functools.wraps(request)
     def sent(

@@ -1,4 +1,4 @@
-"""Gates forgotten between tests; a clock, a server's logins and a gate before them."""
+"""Resets the gates between tests; provides a clock, a server's logins and a gate for them."""
 
 from __future__ import annotations
 

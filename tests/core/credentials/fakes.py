@@ -1,4 +1,4 @@
-"""A clock and a server's logins that do what a test says, and what is asked of gates."""
+"""A clock and a server's logins that a test controls, and helpers for gates."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from xinference_bridge.errors import (
 URL = "http://127.0.0.1:9997"
 KEY = "xf-correct-horse"
 PASSWORD = "battery-staple"
-PATIENCE = 5.0  # for what must not hang
+PATIENCE = 5.0  # maximum seconds for operations that must not hang
 
 
 class FakeClock:
-    """Seconds that pass when the test says so."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0

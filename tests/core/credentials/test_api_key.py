@@ -1,6 +1,6 @@
-"""An API key: who may send it, who waits for its proof, and who is told that it was refused.
+"""An API key: who may send it, who waits for the first response, and who gets the rejection.
 
-The server is a fake here: these are states of time, which a real one cannot be asked to show.
+The server is a fake, because these tests depend on timing that a real server cannot reproduce.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""One gate for each credential in a process; what its errors say, and that nothing shows a secret.
+"""One gate for each credential in a process, its error messages, and that nothing shows a secret.
 
-The server is a fake here: these are states of time, which a real one cannot be asked to show.
+The server is a fake, because these tests depend on timing that a real server cannot reproduce.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class TestTheGateOfACredential:
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
     def test_keeps_its_verdict_in_a_forked_child_and_waits_for_nobody_of_the_parent(self):
-        # A process of its own, for a fork of the test runner is a fork of its threads too.
+        # In a separate process, because a fork of the test runner would copy the locks that its threads hold.
         program = f"""
 import os, sys, threading
 os.environ["XDG_RUNTIME_DIR"] = "/dev/null"  # nothing is shared but by the fork
@@ -193,7 +193,7 @@ class TestSecrets:
             assert headers
             raise error
 
-        for _ in range(2):  # the refused request, then the one that is told so
+        for _ in range(2):  # the rejected request, then one during the cool-down
             with pytest.raises(XinferenceAuthenticationError) as caught:
                 send()
             text = printed_with_locals(caught.value)

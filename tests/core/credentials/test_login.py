@@ -1,6 +1,6 @@
-"""A login: made at first need, refreshed before its token expires, made anew when the server forgot it.
+"""A login: made on first use, refreshed before its token expires, repeated if the server no longer knows it.
 
-The server is a fake here: these are states of time, which a real one cannot be asked to show.
+The server is a fake, because these tests depend on timing that a real server cannot reproduce.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Processes of one user share what they know of refused keys, so that together they stay below the server's ban."""
+"""The processes of one user share rejected keys, so that together they do not trigger the server's ban."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from xinference_bridge.client.auth.login import LoginGate
 from xinference_bridge.client.auth.shared_refusals import SharedRefusals
 
 USER = "ada"
-#: What one process does: it asks three times, whatever it is told.
+#: The script of one process: it sends three requests, whatever the responses.
 WORKER = """
 import json, sys
 from xinference_bridge import XinferenceConnection, XinferenceError
@@ -72,7 +72,7 @@ class TestTheFile:
         shared.accepted("a")
         assert shared.begin("a").verdict == "go"
 
-    def test_counts_refusals_that_were_under_way_together_as_one_step(self, tmp_path):
+    def test_counts_concurrent_refusals_as_one_step(self, tmp_path):
         shared = shared_by(tmp_path, FakeClock())
         assert [shared.refused("a") for _ in range(5)] == [60] * 5
 
@@ -95,7 +95,7 @@ class TestTheFile:
         clock.pass_(301)
         assert shared.begin("20").verdict == "go"
 
-    def test_lets_no_more_keys_be_under_way_than_may_be_refused(self, tmp_path):
+    def test_limits_the_keys_in_flight_to_those_that_may_be_refused(self, tmp_path):
         shared = shared_by(tmp_path, FakeClock())
         assert [shared.begin(str(key)).verdict for key in range(10)] == ["go"] * 8 + ["wait"] * 2
 

@@ -15,7 +15,7 @@ from xinference_bridge.client.auth.gate import UNAUTHORIZED, Clock, CredentialGa
 from xinference_bridge.client.auth.refusals import (
     MOST_REFUSALS,
     REFUSAL_WINDOW,
-    TOLD_ELSEWHERE,
+    REJECTED_ELSEWHERE,
     Refusal,
     ServerRefusals,
     refused_message,
@@ -75,9 +75,9 @@ class ProbePermit(Permit):
 class KeyGate(CredentialGate):
     """The gate of an API key.
 
-    A caller that waits longer than PROBE_PATIENCE for a slow probe makes the gate send one light request of
-    its own with `get`, on a daemon thread (without `get`, callers keep waiting). This also frees a sync caller that
-    blocks the event event event event event loop on which the probe is awaited.
+    If a caller waits longer than PROBE_PATIENCE for a slow probe, the gate sends one light request
+    with `get`, on a daemon thread (without `get`, callers keep waiting). This also frees a sync caller that blocks the
+    event loop on which the probe is awaited.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class KeyGate(CredentialGate):
                 self._raise_while_resting(self._clock())
 
     def _refused_elsewhere(self, rest: float) -> XinferenceAuthenticationError:
-        message = refused_message(self.server_url, "key", rest) + TOLD_ELSEWHERE
+        message = refused_message(self.server_url, "key", rest) + REJECTED_ELSEWHERE
         return XinferenceAuthenticationError(message, url=self.server_url, status_code=UNAUTHORIZED)
 
     def _wait_for_other_processes(self, shared: SharedRefusals) -> Turn | None:

@@ -77,7 +77,7 @@ class Turn(Future[None]):
 
 
 class Permit:
-    """Permission to send now, with this `Authorization` header value (None: without one).
+    """The permission to send now, with this `Authorization` header value (None: without one).
 
     Settle it with `accepted`, `rejected`, `undecided` or `answered`. Only the first call counts, so
     `finally: permit.undecided()` is safe. A permit that is dropped unsettled counts as undecided.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from xinference_bridge.client.auth.gate import UNAUTHORIZED, Clock, CredentialGate, Permit, Post, Turn
-from xinference_bridge.client.auth.refusals import TOLD_ELSEWHERE, ServerRefusals, refused_message
+from xinference_bridge.client.auth.refusals import REJECTED_ELSEWHERE, ServerRefusals, refused_message
 from xinference_bridge.client.auth.shared_refusals import SharedRefusals
 from xinference_bridge.errors import (
     XinferenceAuthenticationError,
@@ -230,7 +230,7 @@ class LoginGate(CredentialGate):
         name = shared.name_of(self._username, self._password.get_secret_value())
         leave = shared.wait_to_begin(name)
         if leave.verdict == "resting":
-            message = refused_message(self.server_url, "password", leave.seconds) + TOLD_ELSEWHERE
+            message = refused_message(self.server_url, "password", leave.seconds) + REJECTED_ELSEWHERE
             raise XinferenceAuthenticationError(message, url=self.server_url, status_code=UNAUTHORIZED)
         try:
             self._log_in_alone()

@@ -1,4 +1,4 @@
-"""Rejected credentials: what a 401 means, and how long the cool-down takes."""
+"""Rejected credentials: the meaning of a 401, and the length of the cool-down."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Means: TypeAlias = Literal["nothing", "key", "password", "token"]
 
 
 # Xinference 4.1.0: ten unknown keys or bad JWTs from one address within 300 s ban the address for 3600 s, and five uses
-# of a disabled or expired key within 300 s ban that key there. Several processes may share the address. After a first
-# refusal the credential rests 60 s, so that a key which was just registered is found soon; after each further one as
-# long as the server's window. A process thus adds at most two failures of one credential to any window, and four such
-# processes stay below ten.
+# of a disabled or expired key within 300 s ban that key there. Several processes may share the address. After the first
+# rejection the cool-down is 60 s, so that a newly registered key soon works; after each further one it is as long as
+# the server's window. A process thus adds at most two failures of one credential to any window, and four such processes
+# stay below ten.
 COOL_DOWN = 60.0
 
 
@@ -35,15 +35,15 @@ def cool_down_after(refusals: int) -> float:
     return min(LONGEST_COOL_DOWN, COOL_DOWN_REPEATED * 2.0 ** min(refusals - 2, 10))
 
 
-# The same budget over all credentials of one server: a process that tries many different wrong keys (one for each of
-# its own users) stops before the tenth, and leaves one for another program at this address.
+# The same budget for all credentials of one server: a process that tries many different wrong keys (one for each of
+# its users) stops before the tenth, and leaves one for another program at this address.
 REFUSAL_WINDOW = 300.0
 
 
 MOST_REFUSALS = 8
 
-#: Ends the message where this process did not send the credential itself.
-TOLD_ELSEWHERE = " Another process of this user was told so."
+#: Appended to the message if this process did not send the credential itself.
+REJECTED_ELSEWHERE = " Another process of this user received this response."
 
 
 def refused_message(server_url: str, means: Means, cool_down: float = COOL_DOWN) -> str:

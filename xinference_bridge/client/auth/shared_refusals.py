@@ -1,8 +1,8 @@
 """Rejections shared between the processes of one user on one machine: a small file for each server.
 
 The server counts rejections by IP address, so sixteen workers with one wrong key would be banned together, however
-careful each of them is. The file stores salted hashes of credentials and times, never a credential. If the
-file cannot be written, each process works on its own.
+careful each of them is. The file stores salted hashes of credentials, and times, but never a credential. If the
+file cannot be written, each process works independently.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from xinference_bridge.client.auth.refusals import MOST_REFUSALS, REFUSAL_WINDOW
 VERDICT_PATIENCE = 2.0
 #: Seconds to wait for another process or thread that has the file open, normally for less than a millisecond.
 LOCK_PATIENCE = 1.0
-#: How often a process looks whether another one's first request has been answered.
+#: Seconds between two checks whether another process's first request has been answered.
 LOOK_AGAIN = 0.02
-#: Seconds between two looks of async code at a file that may have changed.
+#: Seconds between two checks by async code whether the file has changed.
 LOOK_EVERY = 0.25
-#: How long an accepted key counts as proven for new processes, and a rejected one as rejected before.
+#: Seconds for which an accepted key counts as proven for new processes, and a rejected one as already rejected.
 _MEMORY = 7200.0
 _MOST_KEYS = 512
 
@@ -50,10 +50,10 @@ class SharedRefusals:
         self._path = self._folder / f"{hashlib.sha256(server_url.encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
         self._clock = clock
         self._looked = time.monotonic()
-        self._seen = (0, 0)  # set where the rest of the credential is looked at, and nowhere else
+        self._seen = (0, 0)  # set only in `rest`
 
     def name_of(self, *credential: str) -> str:
-        """Return what the file calls a key, or a user and password: a hash under a salt that stays on this machine."""
+        """Return the name of a credential in the file: a hash with a salt that stays on this machine."""
         salt = b""
         with suppress(OSError):
             salt = self._salt()
@@ -61,16 +61,16 @@ class SharedRefusals:
         return hashlib.blake2b(text, key=salt, digest_size=16).hexdigest()
 
     def wait_to_begin(self, name: str) -> Leave:
-        """Return what `begin` does, after the verdict that another process awaits; for a thread that may wait."""
+        """Like `begin`, but first wait for the verdict on another process's request. Call it in a thread."""
         while (leave := self.begin(name)).verdict == "wait":
             time.sleep(LOOK_AGAIN)
         return leave
 
     def is_due(self) -> bool:
-        """Return whether async code should look at the file now, in a thread.
+        """Return whether async code should check the file now, in a thread.
 
-        It may not look at every request, as a sync caller does: `os.stat` blocks the event loop, which a guard such as
-        BlockBuster refuses, and a thread for each request would cost more than the request.
+        Unlike a sync caller, it must not check on every request: `os.stat` blocks the event loop, which a guard such as
+        BlockBuster rejects, and a thread for each request would cost more than the request.
         """
         now = time.monotonic()
         if now - self._looked < LOOK_EVERY:
@@ -79,17 +79,17 @@ class SharedRefusals:
         return True
 
     def changed(self) -> bool:
-        """Return whether the file was written since `rest` last looked at it."""
+        """Return whether the file was written since `rest` last read it."""
         try:
             return _stamp(os.stat(self._path)) != self._seen  # noqa: PTH116 - runs before every request
         except OSError:
             return False
 
     def rest(self, name: str) -> float:
-        """Return the seconds for which this credential rests.
+        """Return the remaining seconds of this credential's cool-down.
 
-        Waits for nobody: at the moment of a revocation each thread of each process asks, and the one that has the
-        refusal to write must not wait for them.
+        Never waits: when a key is revoked, every thread of every process calls this, and the thread that has to write
+        the rejection must not wait for them.
         """
         try:
             with self._path.open("rb") as file:
@@ -98,7 +98,7 @@ class SharedRefusals:
         except OSError:
             return 0.0
         self._seen = seen
-        if state is None:  # it is being written
+        if state is None:  # another process is writing it
             with self._state() as state:
                 return self._rest_in(state, name)
         return self._rest_in(state, name)
@@ -131,20 +131,20 @@ class SharedRefusals:
             return Leave("go")
 
     def accepted(self, name: str) -> None:
-        """State that the server knows the credential.
+        """Record that the server accepted the credential.
 
-        While it rests, only the answer to a request that was sent before the refusal comes in, and it says nothing.
+        During a cool-down, only responses to requests sent before the rejection arrive. They are ignored.
         """
         with self._state() as state:
             if self._clock() >= _time(_of(state, name).get("until")):
                 state["keys"][name] = {"proven": self._clock()}
 
     def refused(self, name: str, *, towards_ban: bool = True) -> float:
-        """State that the server refused the credential; return the seconds for which it rests.
+        """Record that the server rejected the credential, and return the cool-down in seconds.
 
         Args:
-            name: From `name_of`.
-            towards_ban: Whether the server counts it: keys and tokens, not passwords.
+            name: The name from `name_of`.
+            towards_ban: Whether the server counts the rejection towards a ban: for keys and tokens, not passwords.
         """
         with self._state() as state:
             now, entry = self._clock(), _of(state, name)
@@ -216,12 +216,12 @@ def folder_of_user() -> Path:
     base = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
     try:
         return (Path(base) if base else Path.home() / ".cache") / "xinference-bridge"
-    except RuntimeError:  # a user without a home folder folder folder folder folder
+    except RuntimeError:  # a user without a home folder
         return Path("/nonexistent/xinference-bridge")
 
 
 def _read(text: bytes) -> dict[str, Any] | None:
-    """Return the state that a file holds; None when it holds none."""
+    """Return the state stored in a file, or None if it has none."""
     try:
         state = json.loads(text)
         refused = sorted(_time(at) for at in state["refused"])[-64:]
@@ -232,7 +232,7 @@ def _read(text: bytes) -> dict[str, Any] | None:
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int]:
-    """What tells one content from the next; the time alone moves in steps of some milliseconds."""
+    """Return what identifies one version of the content. The time alone has a resolution of some milliseconds."""
     return status.st_mtime_ns, status.st_size
 
 

@@ -17,7 +17,7 @@ MOST_INTERIM = 32
 
 
 class Connector(aiohttp.TCPConnector):
-    """A pool of sockets that know whether they were used, and that count bytes outside of the body."""
+    """A pool of sockets that record whether they were used and count bytes outside of the body."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -33,8 +33,8 @@ class Connector(aiohttp.TCPConnector):
         return connection
 
     def _release(self, key: Any, protocol: Any, **settings: Any) -> None:
-        # `close()` lets the calls in flight finish. aiohttp then keeps their sockets open: where a pool was closed it
-        # takes for granted that those in use were closed with it (3.14.5).
+        # `close()` lets the calls in flight finish. aiohttp then keeps their sockets open, because it assumes that a
+        # closed pool has closed its sockets in use too (3.14.5).
         if self._closed:
             protocol.close()
         else:
@@ -47,19 +47,19 @@ class BoundedHandler(ResponseHandler):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.carried_before = False
-        """Whether it has carried an exchange."""
+        """Whether the socket has carried an exchange."""
         self._stalled: Any = None  # the timer of an upload that the server does not read
         self.overhead = 0
         """Bytes received since the last bytes of the body; negative during a body of known length."""
 
     def pause_writing(self) -> None:
-        """Wait for the server to read on, but no longer than `timeout`: aiohttp bounds no upload (3.14.5)."""
+        """Wait until the server reads again, at most `timeout`. aiohttp does not limit uploads (3.14.5)."""
         super().pause_writing()
         if self._read_timeout:
             self._stalled = self._loop.call_later(self._read_timeout, self.abort_with, aiohttp.SocketTimeoutError())
 
     def resume_writing(self) -> None:
-        """Go on: the server has read."""
+        """Resume writing after the server has read."""
         self._read_on()
         super().resume_writing()
 
@@ -82,9 +82,9 @@ class BoundedHandler(ResponseHandler):
             super().data_received(data)
 
     def close(self) -> None:
-        """Close the socket, without first sending what is left of a request that has failed.
+        """Close the socket without sending the rest of a failed request.
 
-        aiohttp's own waits for a server that reads no more, and holds the socket until the loop ends (3.14.5).
+        aiohttp's `close` waits for a server that no longer reads, and keeps the socket until the loop ends (3.14.5).
         """
         transport: Any = self.transport
         super().close()

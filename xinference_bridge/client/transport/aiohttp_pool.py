@@ -1,4 +1,4 @@
-"""The sockets that async callers of one event loop share, and how they are closed from wherever that is asked."""
+"""The sockets that async callers of one event loop share, and how to close them from any thread or loop."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class AiohttpPool:
         return [transport for protocol in acquired if (transport := protocol.transport) is not None]
 
     def abandon(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Close idle sockets from wherever this is called: in their event loop, outside of it, or after its end."""
+        """Close idle sockets. May be called in their event loop, outside of it, or after it has ended."""
         if loop.is_closed():
             for transport in (*self.idle(), *self.in_use()):
                 close_below(transport)

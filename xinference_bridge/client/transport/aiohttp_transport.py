@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from xinference_bridge.client.transport.call import Call
 
-#: aiohttp warns of bytes that are longer (3.14.5).
+#: aiohttp warns about longer bytes (3.14.5).
 _LARGE_BODY = 2**20
 #: How long to wait for the end of a stream after `[DONE]`, so that its socket can be reused.
 _GRACE_SECONDS = 0.2
@@ -189,7 +189,7 @@ class AiohttpStream:
 
 
 def _sendable(body: bytes | None) -> bytes | io.BytesIO | None:
-    """Return the body as aiohttp takes it: a large one in pieces, or it warns that the event loop is blocked."""
+    """Return the body for aiohttp. A large one is sent in pieces; otherwise aiohttp warns of a blocked event loop."""
     return io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY else body
 
 
@@ -229,13 +229,13 @@ def _while_opening(call: Call, failure: BaseException, *, stale: bool) -> Xinfer
             call.url, str(failure.os_error), in_container=container.inside_container()
         )
     if isinstance(failure, aiohttp.InvalidURL):
-        return XinferenceConfigurationError(f"{call.url} cannot be asked: {failure}", url=call.url)
+        return XinferenceConfigurationError(f"{call.url} cannot be requested: {failure}", url=call.url)
     why = str(failure) or type(failure).__name__
     return connection_errors.hung_up(call.url, why, request_id=call.request_id, stale_socket=stale)
 
 
 def _one_line(text: str) -> str:
-    # aiohttp points with a caret below the place: "Invalid HTTP version:\n\n  b'SSH-…'\n    ^".
+    # aiohttp marks the position with a caret below it: "Invalid HTTP version:\n\n  b'SSH-…'\n    ^".
     return " ".join(text.replace("^", " ").split())
 
 

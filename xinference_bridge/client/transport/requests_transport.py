@@ -1,4 +1,4 @@
-"""HTTP with `requests`: one exchange or one stream of bytes, without retries and credentials."""
+"""HTTP with `requests`: one exchange or one stream of bytes. Retries and credentials are handled elsewhere."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class RequestsTransport:
             return self._adapter.send(
                 _prepared(call, authorization, sending),
                 stream=True,
-                timeout=WatchTimeout(watch, call.connect_patience()),  # type: ignore[arg-type] # as urllib3 takes it
+                timeout=WatchTimeout(watch, call.connect_patience()),  # type: ignore[arg-type] # urllib3 accepts it
                 verify=self._verify,
                 cert=self._cert,
                 proxies=self._proxies,
@@ -205,7 +205,7 @@ def _while_opening(call: Call, failure: requests.RequestException, watch: Watch)
 
 
 def _broken(call: Call, reason: BaseException, watch: Watch) -> XinferenceError:
-    if isinstance(reason, TimeoutError):  # amid the request
+    if isinstance(reason, TimeoutError):  # while sending the request
         return call.timed_out()
     if isinstance(reason, urllib3.exceptions.NewConnectionError):
         return connection_errors.cannot_connect(call.url, _short(reason), in_container=container.inside_container())
@@ -221,7 +221,7 @@ def _broken(call: Call, reason: BaseException, watch: Watch) -> XinferenceError:
 
 
 def _unusable(call: Call, failure: BaseException) -> XinferenceConfigurationError:
-    return XinferenceConfigurationError(f"{call.url} cannot be asked: {failure}", url=call.url)
+    return XinferenceConfigurationError(f"{call.url} cannot be requested: {failure}", url=call.url)
 
 
 def _while_reading(call: Call, failure: BaseException) -> XinferenceError:

@@ -1,4 +1,4 @@
-"""A form on its way: its pieces read from disk as they are sent, in both worlds, never whole in memory."""
+"""Sends forms, sync and async: pieces are read from disk while sending, so a file is never whole in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import TracebackType
 from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.protocol.multipart import Content, Form, pieces_of
 
-#: The most that is read of a file at once.
+#: Maximum bytes of one read from a file.
 _CHUNK = 2**18
 
 
@@ -27,16 +27,16 @@ class FormUpload:
         self.length = sum(len(piece) if isinstance(piece, bytes) else piece.size for piece in self._pieces)
 
     def attempt(self, before_each: Callable[[], object]) -> Sending:
-        """Return one attempt to send it.
+        """Return one attempt to send the form.
 
         Args:
-            before_each: Called before each piece; what it raises ends the attempt.
+            before_each: Called before each piece. If it raises, the attempt ends.
         """
         return Sending(self._pieces, self.length, self._form.on_progress, before_each)
 
 
 class Sending:
-    """The bytes of one attempt, in order, for a sync or an async caller; used up by one of them."""
+    """The bytes of one attempt, in order. Either a sync or an async caller consumes them."""
 
     def __init__(
         self,
@@ -46,9 +46,9 @@ class Sending:
         before_each: Callable[[], object],
     ) -> None:
         self.sent = 0
-        """Bytes handed to the socket."""
+        """The number of bytes passed to the socket."""
         self.failure: Exception | None = None
-        """What went wrong on this side: HTTP libraries take it for a failure of the connection."""
+        """A local error while reading. HTTP libraries would report it as a connection failure."""
         self.total = total
         self._pieces = pieces
         self._on_progress = on_progress
@@ -64,13 +64,13 @@ class Sending:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         reading = self._read()
         with self:
-            # In a thread: a disk may be slow, and the event loop has others to serve.
+            # In a thread, because a slow disk would block the event loop.
             while data := await asyncio.to_thread(next, reading, b""):
                 yield data
                 self._report(len(data))
 
     def __enter__(self) -> None:
-        """Note what goes wrong in here."""
+        """Record an error that is raised inside this context."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -42,7 +42,7 @@ class Watch:
         self.overhead = 0
         """Bytes received since the last bytes of the body."""
         self.received = False
-        """Whether a byte arrived."""
+        """Whether any byte has arrived."""
         self.at_end = False
         """Whether the server closed its side."""
         self.reused = False
@@ -80,7 +80,7 @@ class WatchTimeout(urllib3.Timeout):
 
     def clone(self) -> WatchTimeout:
         """Return a copy with its own clock, as urllib3 requires for each request."""
-        twin = WatchTimeout(self.watch, self._connect)  # type: ignore[arg-type] # as it was given
+        twin = WatchTimeout(self.watch, self._connect)  # type: ignore[arg-type] # the original argument
         twin._read = self._read
         return twin
 
@@ -100,7 +100,7 @@ class WatchedAdapter(HTTPAdapter):
         return manager
 
 
-#: urllib3 hands the timeout of a call to `_make_request` alone.
+#: urllib3 passes the timeout of a call only to `_make_request`.
 _watch_of_call: ContextVar[Watch] = ContextVar("xinference_bridge_watch")
 
 
@@ -112,7 +112,7 @@ class _WatchedPool:
         return super().urlopen(*args, **kwargs)  # type: ignore[misc]
 
     def _prepare_proxy(self, conn: Any) -> None:
-        # The tunnel is dug before `_make_request`, and a proxy's answer to CONNECT trickles as well as any.
+        # The tunnel is opened before `_make_request`, and a proxy may answer CONNECT byte by byte too.
         conn.watch = _watch_of_call.get()
         conn.response_class = partial(_WatchedResponse, watch=conn.watch)
         super()._prepare_proxy(conn)  # type: ignore[misc]
@@ -141,7 +141,7 @@ class _WatchedHTTPPool(_WatchedPool, HTTPConnectionPool):
             try:
                 sock.settimeout(conn.watch.next_wait())  # as in `_validate_conn`, for a socket made while sending
             except TimeoutError:
-                sock.close()  # nobody else has it yet
+                sock.close()  # nothing else refers to it yet
                 raise
             return sock
 
@@ -159,7 +159,7 @@ _POOLS = {"http": _WatchedHTTPPool, "https": _WatchedHTTPSPool}
 class _WatchedResponse(http.client.HTTPResponse):
     def __init__(self, sock: Any, *args: Any, watch: Watch, **kwargs: Any) -> None:
         self._watch = watch
-        super().__init__(_WatchedSocket(sock, watch), *args, **kwargs)  # type: ignore[arg-type] # it takes makefile alone
+        super().__init__(_WatchedSocket(sock, watch), *args, **kwargs)  # type: ignore[arg-type] # only makefile is used
 
     def begin(self) -> None:
         super().begin()
