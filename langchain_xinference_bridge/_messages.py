@@ -156,7 +156,7 @@ def message_from_wire(result: ChatResult, uid: str, *, blocks: bool = False) -> 
 
 
 def result_from_wire(result: ChatResult, uid: str, *, blocks: bool = False, headers: bool = False) -> LangChainResult:
-    """Return the complete answer as LangChain's `ChatResult`; with `headers`, those of the response are told."""
+    """Return the complete answer as LangChain's `ChatResult`, with the response's `headers` if given."""
     message = message_from_wire(result, uid, blocks=blocks)
     if headers:
         message.response_metadata["headers"] = headers_from_wire(result)

@@ -126,7 +126,7 @@ class TokenCounting(ServedModelFields):
 
 
 def _estimate(messages: Sequence[Any], tools: Sequence[Any]) -> int:
-    """Of the words alone: what an image takes, nobody but the model knows."""
+    """Counts the text only: how many tokens an image takes is known to the model alone."""
     words = [part.get("text", "") for message in messages for part in _parts(message.get("content"))]
     return sum(estimate_of(word) for word in [*words, *map(str, tools)])
 

@@ -24,13 +24,13 @@ from xinference_bridge.client.transport.requests_transport import RequestsTransp
 
 Result = TypeVar("Result")
 
-#: Set once nobody waits for the calls of this thread any more. They are not retried then: without this, a batch that
-#: failed long ago went on sending requests.
+#: Set when the results of this thread's calls are no longer needed, so that they are not retried. Without it, a batch
+#: that failed long ago went on sending requests.
 given_up: ContextVar[threading.Event | None] = ContextVar("xinference_bridge_given_up", default=None)
 
 
 class _GivenUp(BaseException):
-    """Ends a flow whose result nobody waits for."""
+    """Ends a flow whose result is no longer needed."""
 
 
 class SyncDriver:

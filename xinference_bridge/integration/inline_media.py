@@ -210,7 +210,7 @@ class _Place:
 
 
 def is_private(parts: SplitResult) -> bool:
-    """Return whether a URL names an address that is not public, as far as its text tells."""
+    """Return whether a URL names an address that is not public, judged by its text alone."""
     host = (parts.hostname or "").rstrip(".").lower()
     try:
         return not ipaddress.ip_address(host.partition("%")[0]).is_global

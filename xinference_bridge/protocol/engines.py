@@ -27,7 +27,7 @@ class Engine:
     truncates_silently: bool = False
     """A prompt beyond the context is cut at its beginning and answered, without a word."""
     most_slots: int = 1
-    """Among how many concurrent requests the described context may be divided; the description tells only the whole."""
+    """Number of concurrent requests that may share the described context; the description has only the total."""
 
 
 _KNOWN = (

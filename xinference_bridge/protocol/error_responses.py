@@ -371,7 +371,7 @@ def _moment(date: str | None) -> float | None:
 
 
 def not_a_stream(request: Request, response: Response) -> e.XinferenceError:
-    """A stream was asked for, and something else came: the error that it tells of, where it is JSON."""
+    """Return the error for a response that is not the requested stream: the server's own error if it is JSON."""
     try:
         data = orjson.loads(response.body)
     except orjson.JSONDecodeError:

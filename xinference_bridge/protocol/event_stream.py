@@ -71,7 +71,7 @@ class StreamEvents:
             raise error_from_event(self._request, told, url=self._url, request_id=self._request_id, begun=self._begun)
 
     def end(self) -> None:
-        """The bytes are at their end; raises XinferenceConnectionError when that is amid an event."""
+        """End the stream. Raises XinferenceConnectionError if an event is incomplete."""
         self._decoder.close()
         if self._decoder.pending:
             raise cut_short(self._url, "amid an event", request_id=self._request_id)

@@ -23,7 +23,7 @@ def json_answer(response: Response) -> JSON:
 
 
 def unexpected_answer(response: Response, wanted: str) -> XinferenceError:
-    """Return the error for an answer without what was wanted: the one that it tells of, else how it began."""
+    """Return the error for a response without the expected content: the server's own, or one that quotes its start."""
     if (told := error_from_answer(response)) is not None:
         return told
     beginning = response.body[:200].decode("utf-8", "replace")

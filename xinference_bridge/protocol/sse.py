@@ -105,7 +105,7 @@ class SSEDecoder:
         return events
 
     def close(self) -> list[bytes]:
-        """Always empty: the standard discards an event that has not ended; `pending` tells of it."""
+        """Always empty: the standard discards an incomplete event; `pending` shows whether there is one."""
         self._cut = self.pending
         self._tail.clear()
         self._data.clear()

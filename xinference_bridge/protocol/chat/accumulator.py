@@ -204,7 +204,7 @@ class ChatAccumulator:
         return result
 
     def _close(self, out: ChatDelta) -> None:
-        """Take what was held back; an answer that the server took for reasoning is told as text too.
+        """Emit what was held back. An answer that the server took for reasoning is emitted as text too.
 
         4.1.0 hands the answer over as reasoning when a model with thinking on answers without a thought, and with
         tools and `enable_thinking: false`, its calls included.

@@ -81,7 +81,7 @@ class CallSplitter:
         self._tail = ""  # the end of the text, where an opening tag may have begun
         self._space = ""  # white space before `_tail`
         self._skip = False  # a call was just passed: white space is layout
-        self._said = False  # words have been told
+        self._said = False  # whether text was emitted
         self._gap = ""  # white space that parted words from a call: it parts them from the words after it
 
     def feed(self, text: str) -> list[Said]:
@@ -128,7 +128,7 @@ class CallSplitter:
         return out
 
     def _read(self, text: str, out: list[Said]) -> None:
-        # What is told does not depend on the cuts: cut small, it takes time in step with the text's length.
+        # The output does not depend on how the text is cut. With small chunks, the time grows linearly with the text.
         for begin in range(0, len(text), SLICE):
             self._read_slice(text[begin : begin + SLICE], out)
 
@@ -149,7 +149,7 @@ class CallSplitter:
             return ""
         held = "".join(self._held)
         words = held.lstrip()
-        # The same at every cut: judged by prefixes alone, of which the shortest that fails decides.
+        # The same for every cut: only prefixes are judged, and the shortest one that fails decides.
         if may_be_call(words, self._offered.names, self._forms):
             self._held = [held]
             if words:

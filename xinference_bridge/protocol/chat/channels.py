@@ -72,7 +72,7 @@ _ENDS_IN_ARGUMENTS = 100
 
 
 class ChannelSplitter:
-    """Cuts reasoning, text and calls out of channels; what is told, joined, is the same however the text was cut.
+    """Extracts reasoning, text and calls from channels. The joined output is the same however the text is cut.
 
     Args:
         offered: The tools that the model was offered; None leaves calls in the text.
@@ -113,10 +113,10 @@ class ChannelSplitter:
         self._joint: dict[str, str] = {}  # what parts the next message from the last one of its kind
         self._opener = ""
         self._thought: list[str] = []
-        self._texts = self._calls = False  # an answer was told
+        self._texts = self._calls = False  # whether an answer was emitted
 
     def expect_text(self) -> None:
-        """Look for special tokens alone: a server that tells reasoning apart has read the bare words."""
+        """Look only for special tokens: a server that separates reasoning has already removed the bare words."""
         self._tagged = True
 
     def feed(self, text: str) -> list[Said]:
@@ -248,7 +248,7 @@ class ChannelSplitter:
             self._begin("analysis" if channels[-1:] == ["analysis"] else "final", "")
 
     def _end_header(self, out: list[Said], *, closed: bool) -> None:
-        """Pass over a header after which no message came; words that are no part of one are told as text.
+        """Skip a header without a message. Text outside of a header is emitted as text.
 
         llama.cpp's issue 27720 shows what gpt-oss-20b writes: `<|channel|>??`, `<|channel|>commentary?commentary?`.
         """
@@ -321,7 +321,7 @@ class ChannelSplitter:
             self._tell("text", self._head + words, out)
             return
         ends = json_ends(words)
-        # Without special tokens nothing but its JSON tells where the call ends.
+        # Without special tokens, only its JSON shows where the call ends.
         rest = words[ends[0] :] if ends and not self._tagged else ""
         arguments = words[: len(words) - len(rest)].strip()
         whole = closed or bool(ends and not words[ends[0] :].removesuffix(rest).strip())

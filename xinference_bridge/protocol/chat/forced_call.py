@@ -120,7 +120,7 @@ class GrowingAnswer(Protocol):
 
 
 class ForcedCallAnswer:
-    """Stands around an accumulator, and tells the growing JSON as the fragments of a tool call."""
+    """Wraps an accumulator and emits the growing JSON as fragments of a tool call."""
 
     def __init__(self, answer: GrowingAnswer, *, reasoning_is_answer: bool) -> None:
         self._answer = answer
@@ -154,7 +154,7 @@ class ForcedCallAnswer:
         """Return the rest of the call, and the whole answer as `final`."""
         last = self._answer.finish()
         if self._reasoning_is_answer and last.text.strip() == self._said.strip():
-            last.text = ""  # the same words once more: the accumulator told what it had called reasoning as text
+            last.text = ""  # a repetition: the accumulator emitted as text what it had emitted as reasoning
         self._take(last)
         final = last.final
         if final is None:

@@ -7,7 +7,7 @@ import re
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
 
-#: So much of a line tells whether it opens or closes a block.
+#: Characters of a line that decide whether it opens or closes a block.
 _HEAD = 100
 
 

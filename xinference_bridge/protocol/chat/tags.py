@@ -19,7 +19,7 @@ Kind = Literal["text", "reasoning", "tool_call"]
 Piece = tuple[Literal["text", "reasoning"], str] | tuple[Literal["tool_call"], WrittenCall]
 Start = Literal["text", "reasoning", "opened", "undecided"]
 
-#: So many characters of an answer are held back at most, where only a closing tag tells a thought from an answer.
+#: Maximum characters held back while only a closing tag can distinguish reasoning from an answer.
 HELD_CHARACTERS = 200
 
 _START, _UNDECIDED, _REASONING, _TEXT = range(4)
@@ -73,11 +73,11 @@ class TagSplitter:
         self._state = _START
         self._tail = ""  # the end of the text so far, where a tag may have begun
         self._space = ""  # white space before `_tail`: layout if a tag follows, content if words do
-        self._held = ""  # an answer of which nobody knows yet what it is
+        self._held = ""  # text that may still be reasoning or an answer
         self._skip = start == "reasoning"  # a tag was just passed: white space is layout
         self._lead = ""  # white space before a thought that may yet turn out to be the answer
         self._opener = ""  # the tag that opened this thought; "" where it stood in the prompt
-        self._thought: list[str] = []  # what of it was told
+        self._thought: list[str] = []  # the part of it that was emitted
 
     @property
     def plain(self) -> bool:
@@ -135,7 +135,7 @@ class TagSplitter:
         return out
 
     def stop_reasoning(self) -> list[Piece]:
-        """Look for no tags of reasoning from here on, since the server tells it apart; return what was held for it."""
+        """Stop looking for reasoning tags, because the server separates reasoning. Return what was held back."""
         out: list[Piece] = []
         if self._channels is not None:
             self._tell_channels(self._channels.close(finished=False), out)

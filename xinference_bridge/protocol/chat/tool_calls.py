@@ -38,7 +38,7 @@ class ToolCall:
 
 @dataclass(slots=True)
 class _Call:
-    """A tool call in the making; `told` once its first fragment went out."""
+    """An unfinished tool call; `told` once its first fragment was emitted."""
 
     index: int
     id: str
@@ -49,7 +49,7 @@ class _Call:
 
 
 class ToolCallReader:
-    """Numbers the calls of one answer as they come, and tells each fragment as a ToolCallDelta in `out`.
+    """Numbers the calls of one answer in order, and adds each fragment to `out` as a ToolCallDelta.
 
     A fragment belongs to the call with its id, else to the one with its index, else to the last one: servers number
     their fragments in many ways.

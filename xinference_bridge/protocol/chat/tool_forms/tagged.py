@@ -27,13 +27,13 @@ _LONGEST_NAME = 128
 
 
 class TaggedForm(ToolForm):
-    """The three forms that share these tags: what follows the opening one tells them apart."""
+    """The three forms that share these tags. They differ in what follows the opening tag."""
 
     __slots__ = ("_glm",)
 
     def __init__(self, *, glm: bool = True) -> None:
         super().__init__("<tool_call>", "</tool_call>")
-        self._glm = glm  # the family writes GLM's form, or nobody knows which one
+        self._glm = glm  # the family writes GLM's form, or its form is unknown
 
     @override
     def plausible(self, inside: str) -> bool | None:
