@@ -29,6 +29,7 @@ def test_without_its_extra_it_says_what_to_install(missing):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_another_module_that_is_missing_is_not_taken_for_the_extra():
     code = "import sys; sys.modules['requests'] = None\n" + COMMAND[2] + "\n"
     done = subprocess.run([*COMMAND[:2], code, "models"], capture_output=True, text=True, check=False, timeout=60)

@@ -72,6 +72,7 @@ def test_a_bundle_that_is_not_there_is_named(server, tmp_path):
     assert (ran.status, ran.err) == (2, f"error: --ca {tmp_path}/none.pem: no such file\n")
 
 
+@pytest.mark.slow
 def test_the_doctor_ends_within_its_timeout_for_each_step(server, monkeypatch):
     monkeypatch.setattr(doctor, "Reach", lambda: network_checks.Reach(says_auth=lambda _url: False))
     server.on("/v1/cluster/auth", (Do.STALL,))

@@ -103,6 +103,7 @@ def test_when_all_is_written_nothing_is_sent_again(embedder, texts, tmp_path, na
     assert sorted(path.name for path in tmp_path.iterdir()) == [name, "texts.txt"]
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_a_line_that_a_crash_cut_off_is_written_anew(embedder, texts, tmp_path):
     out = tmp_path / "out.jsonl"
@@ -125,6 +126,7 @@ def test_texts_that_were_added_since_are_added(embedder, texts, tmp_path):
     assert len(rows_of(out)) == 11
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 @pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
 def test_two_jobs_are_never_mixed_in_one_file(embedder, texts, tmp_path, name):
@@ -141,6 +143,7 @@ def test_two_jobs_are_never_mixed_in_one_file(embedder, texts, tmp_path, name):
     assert embedder.sent()[10:] == ["text 5"]
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_parquet_holds_the_same_as_jsonl(embedder, texts, tmp_path):
     import pyarrow.parquet

@@ -16,6 +16,7 @@ from xinference_bridge.cli.options import UsageError
 from xinference_bridge.protocol.launch import LaunchProgress
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_a_model_is_launched_listed_and_ended_by_commands(lab, monkeypatch):
     if not lab.live:

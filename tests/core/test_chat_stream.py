@@ -323,6 +323,7 @@ def test_any_json_gives_deltas_or_a_protocol_error(events: list[Any], tools: boo
         reader.finish()
 
 
+@pytest.mark.slow
 @given(JSON)
 def test_any_json_is_an_answer_or_a_protocol_error(wire: Any) -> None:
     for read in (lambda: chat_result_from_wire(wire, tools=True), lambda: completion_result_from_wire(wire)):
@@ -335,6 +336,7 @@ PIECES = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(
     PIECES,
     st.lists(st.integers(0, 200), max_size=6),

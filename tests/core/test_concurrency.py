@@ -95,6 +95,7 @@ def test_200_callers_log_in_once(server: FaultServer):
     assert len(server.seen(EMBED)) == 200
 
 
+@pytest.mark.slow
 def test_200_callers_whose_token_was_revoked_refresh_once_and_none_fails(server: FaultServer):
     logins = Logins(server)
     connection = connection_to(server, username="ada", password="correct")

@@ -146,6 +146,7 @@ def test_when_none_can_answer_the_first_failure_is_told_after_the_retries(server
     assert len(second.seen(PATHS["chat"])) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 @pytest.mark.parametrize("mode", MODES)
 def test_one_deadline_bounds_all_servers(server, second: FaultServer, mode: str):
@@ -224,6 +225,7 @@ def test_a_fallback_that_refuses_its_credential_is_passed_over_and_named_when_no
         ask(mode, fleet(server, second), "chat")
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_each_server_gets_its_own_credential_and_no_other(server, second: FaultServer):
     with ExitStack() as opened:

@@ -71,6 +71,7 @@ def test_a_deadline_ends_every_stage_of_an_answer_that_trickles(server: FaultSer
     assert time.monotonic() - began < 1.5
 
 
+@pytest.mark.slow
 def test_a_deadline_bounds_the_look_that_explains_a_failure(server: FaultServer, mode: str):
     server.on(PATHS["chat"], http(404, b'{"detail":"Model not found in the model list, uid: tiny-chat"}'))
     server.on("/v1/models", trickle(*bytes_of(OK + b"x: " + b"y" * MANY)))

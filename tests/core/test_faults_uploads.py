@@ -59,6 +59,7 @@ def test_an_upload_may_take_longer_than_the_connect_timeout(mode: str):
         check_good("embeddings", embed_much(mode, url, connect_timeout=0.3, timeout=8.0))
 
 
+@pytest.mark.slow
 def test_an_upload_that_nobody_reads_ends_at_the_timeout(mode: str):
     listener, url = slow_reader(3.0)
     with listener:
@@ -68,6 +69,7 @@ def test_an_upload_that_nobody_reads_ends_at_the_timeout(mode: str):
         assert time.monotonic() - began < 2.5
 
 
+@pytest.mark.slow
 def test_a_deadline_ends_an_upload_that_nobody_reads(mode: str):
     listener, url = slow_reader(3.0)
     with listener:

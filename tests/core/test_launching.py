@@ -43,6 +43,7 @@ def administrator(lab):
     connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_a_model_is_launched_followed_and_ended(administrator):
     told: list[LaunchProgress] = []
@@ -168,6 +169,7 @@ def test_bad_arguments_are_named_before_anything_is_sent():
         connection.launch("qwen3", engine="vllm", model_type="LLMs")
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_a_launch_that_takes_too_long_goes_on(administrator):
     with pytest.raises(XinferenceTimeoutError, match=r"is still loading"):

@@ -155,6 +155,7 @@ def test_many_events_may_be_longer_than_the_limit_together() -> None:
         assert decoder.feed(b"xxxx\r\n\r\n") == [b"xxxxxxxx"]
 
 
+@pytest.mark.slow
 def test_a_long_line_in_small_pieces_is_joined_once() -> None:
     # 4 MB in pieces of 16 bytes: joined at each piece it would copy half a terabyte.
     decoder = SSEDecoder()
@@ -184,6 +185,7 @@ FRAGMENTS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.one_of(FRAGMENTS, st.binary(max_size=5)), max_size=40))
 def test_any_bytes_in_any_pieces_give_what_the_standard_says(pieces: list[bytes]) -> None:
     stream = b"".join(pieces)

@@ -139,6 +139,7 @@ WORDS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.one_of(WORDS, st.text(max_size=3)), max_size=25), st.booleans(), st.sampled_from(STARTS))
 def test_any_text_is_split_the_same_however_it_is_cut(pieces: list[str], tools: bool, start: Start) -> None:
     whole = read("".join(pieces), tools=tools, start=start)
@@ -146,6 +147,7 @@ def test_any_text_is_split_the_same_however_it_is_cut(pieces: list[str], tools: 
     assert read(*"".join(pieces), tools=tools, start=start) == whole
 
 
+@pytest.mark.slow
 @given(st.lists(st.one_of(WORDS, st.just("x")), max_size=25), st.booleans(), st.sampled_from(STARTS))
 def test_no_word_is_lost_or_told_twice(pieces: list[str], tools: bool, start: Start) -> None:
     text, reasoning, calls = read(*pieces, tools=tools, start=start)

@@ -54,6 +54,7 @@ def test_the_python_of_a_page_runs(name: str, page: Page) -> None:
         gc.collect()  # here, where that warning is expected, and not in whichever test comes later
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", _ALL, ids=lambda block: block.place)
 def test_a_block_is_of_a_language_that_is_checked(block: Block) -> None:
     assert block.language in _LANGUAGES

@@ -111,6 +111,7 @@ def test_a_person_is_extracted(capsys):
     assert capsys.readouterr().out == "Ada Lovelace, 36\n"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_an_event_loop")
 def test_one_connection_serves_both_frameworks(capsys):
     one_connection.main(CHAT, EMBEDDING)

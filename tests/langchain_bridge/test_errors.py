@@ -113,6 +113,7 @@ def test_a_server_that_is_not_there_is_told_with_what_to_look_at():
     assert "Traceback" not in str(told.value)
 
 
+@pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.parametrize("length", [6000, 30_000])
 def test_a_prompt_longer_than_the_context_names_both_sizes(chat, length):

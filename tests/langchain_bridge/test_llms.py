@@ -35,6 +35,7 @@ def test_a_model_that_only_chats_is_asked_by_the_chat_endpoint(connection):
     assert llm.invoke("Name three colors.") == "Red, green and blue."
 
 
+@pytest.mark.slow
 @pytest.mark.server
 async def test_a_batch_keeps_its_order_and_adds_up_its_tokens(connection):
     llm = XinferenceLLM(model="tiny-chat-hf", connection=connection, temperature=0)

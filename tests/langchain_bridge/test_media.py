@@ -141,6 +141,7 @@ async def test_the_sentences_of_a_streamed_answer_are_spoken_as_they_come(monkey
     assert sorted(events) == sorted(wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.server
 async def test_an_image_is_a_document(patient):
     ocr = XinferenceOCR(model="jina-ocr", connection=patient)
@@ -188,6 +189,7 @@ async def test_an_input_with_an_image_is_edited_and_one_with_a_mask_inpainted(mo
     assert asked == [one for one in wanted for _ in range(2)]
 
 
+@pytest.mark.slow
 @pytest.mark.server
 async def test_a_model_of_another_kind_is_named(connection):
     with pytest.raises(XinferenceModelTypeError, match=r"'whisper' .* of type audio .* a text-to-speech model"):

@@ -67,6 +67,7 @@ async def test_a_question_is_answered_with_its_sources(connection, retriever, ui
         assert scores == sorted(scores, reverse=True)
 
 
+@pytest.mark.slow
 @pytest.mark.server
 def test_the_answer_streams_after_its_sources(connection, retriever):
     chain = rag(retriever, chat_on("tiny-chat", connection))

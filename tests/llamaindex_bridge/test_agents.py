@@ -50,6 +50,7 @@ async def run(agent, question, **keywords):
     return str(await handler), results, text
 
 
+@pytest.mark.slow
 @pytest.mark.server
 async def test_a_function_agent_calls_its_tool_and_answers(either_llm):
     await either_llm.aprepare()
@@ -86,6 +87,7 @@ async def test_a_function_agent_calls_two_tools_at_once(either_llm):
     assert sorted(results) == [("get_weather", "rain"), ("get_weather", "sunny")]
 
 
+@pytest.mark.slow
 @pytest.mark.server
 async def test_a_function_agent_works_without_streaming_and_step_by_step(either_llm):
     await either_llm.aprepare()
@@ -96,6 +98,7 @@ async def test_a_function_agent_works_without_streaming_and_step_by_step(either_
     assert results == [("multiply", "8"), ("add", "28")]
 
 
+@pytest.mark.slow
 @pytest.mark.server
 async def test_an_agent_remembers_the_conversation(llm):
     await llm.aprepare()
@@ -106,6 +109,7 @@ async def test_an_agent_remembers_the_conversation(llm):
     assert answer == "Your name is Ada."
 
 
+@pytest.mark.slow
 @pytest.mark.server
 async def test_a_react_agent_reasons_in_words_and_answers(either_llm):
     await either_llm.aprepare()
@@ -136,6 +140,7 @@ async def test_one_agent_hands_over_to_another(either_llm):
     assert results[-1][1] == str(6 * FACTOR)
 
 
+@pytest.mark.slow
 @pytest.mark.server
 async def test_an_agent_learns_what_the_model_can_where_nothing_was_prepared(connection):
     llm = XinferenceLLM("tiny-chat", connection=connection, temperature=0)

@@ -115,6 +115,7 @@ def test_a_film_goes_as_its_url():
     assert part == {"type": "video_url", "video_url": {"url": "https://example.org/a.mp4"}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("block", "name"),
     [

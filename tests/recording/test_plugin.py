@@ -53,6 +53,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_a_recorded_test_replays_without_the_server_and_without_the_secret(project, server, pytester):
     project(PLAIN, "--xinference-record=missing", ENDPOINT=server.url, API_KEY=KEY).assert_outcomes(passed=1)
@@ -67,6 +68,7 @@ def test_a_recorded_test_replays_without_the_server_and_without_the_secret(proje
     assert len(server.seen) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 @pytest.mark.parametrize("credentials", [{}, {"API_KEY": KEY}], ids=["open server", "key"])
 def test_what_reads_the_environment_is_pointed_at_the_recording(project, server, credentials):
@@ -75,6 +77,7 @@ def test_what_reads_the_environment_is_pointed_at_the_recording(project, server,
     project(ASKS).assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_a_request_too_many_and_one_too_few_are_reported_though_the_test_passes(project, server):
     project(PLAIN, "--xinference-record=anew", ENDPOINT=server.url).assert_outcomes(passed=1)
@@ -113,6 +116,7 @@ def test_an_unmarked_test_is_left_alone():
     result.stdout.fnmatch_lines(["*Passed, but tried to reach 192.0.2.1:80, 127.0.0.1:9997*example.org*"])
 
 
+@pytest.mark.slow
 @pytest.mark.fault_server
 def test_a_recording_with_a_secret_left_in_it_is_not_written(project, server, pytester):
     server.answers["/x"] = ("application/json", b'{"note": "bearer abcdefghijklmnop"}')
@@ -136,6 +140,7 @@ def test_two_tests_may_not_share_a_recording(project):
     result.stderr.fnmatch_lines(["*would share the recording*"])
 
 
+@pytest.mark.slow
 def test_unused_it_loads_nothing_and_says_nothing(project, pytester):
     result = project(
         "def test_it():\n import sys\n assert not {'vcr', 'pydantic', 'requests', 'aiohttp'} & set(sys.modules)",

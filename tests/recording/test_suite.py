@@ -181,6 +181,7 @@ def test_behind_the_recording(lab):
     result.stdout.fnmatch_lines(["*NetworkBlockedError: This test may not reach 127.0.0.1:9997*"])
 
 
+@pytest.mark.slow
 def test_recording_without_a_lab_says_how_to_get_one(suite):
     result = suite("def test_nothing(): pass", "--record=anew", endpoint="")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(100_000, 50, 50)
     for marker, meaning in _MARKERS.items():
         config.addinivalue_line("markers", f"{marker}: {meaning}")
-    config.stash[_RUNTIME] = tempfile.TemporaryDirectory(prefix="xinference-bridge-tests-")
+    config.stash[_RUNTIME] = tempfile.TemporaryDirectory(prefix="xinference-bridge-tests-", ignore_cleanup_errors=True)
     real = config.getoption("--live") or config.getoption("--record")
     config.stash[_LAB] = lab = _running_lab() if real else REPLAY
     for name in list(os.environ):

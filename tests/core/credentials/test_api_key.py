@@ -45,6 +45,7 @@ class TestAnApiKey:
         assert turn.done()
         assert enter(gate) is enter(gate)
 
+    @pytest.mark.slow
     def test_that_is_wrong_is_sent_once_by_64_threads_of_5_calls(self):
         gate, sent, told = KeyGate(URL, "xf-wrong"), [], []
 
@@ -228,6 +229,7 @@ class TestWhoWaitsForAProbe:
         assert caught.value.body == "no"
         assert chat.rejected(unauthorized()) is False
 
+    @pytest.mark.slow
     def test_takes_over_from_a_caller_who_never_settles_when_the_light_request_got_no_answer(self):
         def get(path: str, authorization: str | None):
             raise XinferenceConnectionError("reset", url=URL)
@@ -236,6 +238,7 @@ class TestWhoWaitsForAProbe:
         stuck = enter(gate)
         assert gate.wait(PATIENCE) is not stuck
 
+    @pytest.mark.slow
     def test_takes_over_at_once_from_a_permit_that_was_dropped(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(key_gate, "PROBE_PATIENCE", 60.0)
         gate = KeyGate(URL, KEY)

@@ -84,6 +84,7 @@ class TestTheGateOfACredential:
             gate_for(URL, f"xf-{n}", None, None, post=unused_post)
         assert len(gates._gates) == 10
 
+    @pytest.mark.slow
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
     def test_keeps_its_verdict_in_a_forked_child_and_waits_for_nobody_of_the_parent(self):
         # In a separate process, because a fork of the test runner would copy the locks that its threads hold.
@@ -125,6 +126,7 @@ sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
         login.wait(PATIENCE)
         assert server.asked == ["/token", "/token"]
 
+    @pytest.mark.slow
     def test_keeps_no_process_from_ending(self):
         program = f"""
 import time
