@@ -189,9 +189,13 @@ def _own_state() -> Iterator[None]:
     from xinference_bridge.client.auth import api_key
     from xinference_bridge.client.auth import registry as gates
 
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(
-        prefix="xinference-bridge-", ignore_cleanup_errors=True  # a thread that nobody waits for may write there yet
-    ) as folder:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        tempfile.TemporaryDirectory(
+            prefix="xinference-bridge-",
+            ignore_cleanup_errors=True,  # a thread that nobody waits for may write there yet
+        ) as folder,
+    ):
         patch.setenv("XDG_RUNTIME_DIR", folder)
         patch.setattr(api_key, "PROBE_PATIENCE", 3600.0)
         clients.close_all()
