@@ -18,7 +18,7 @@ REASONS: dict[str, str] = {
     "of three. Two thirds of our time go into making the two million Python floats that LangChain asks for, and into "
     "Python's collector, which looks at each of them: 138 ms with it and 93 ms without, one request after another. The "
     "peer makes the same floats.",
-    "LangChain 300 concurrent ainvoke, against floor": "A call of ours makes 1,338 function calls, the floor's 950: the "
+    "LangChain 300 concurrent ainvoke, against floor": "Ours makes 1,338 function calls a call, the floor 950. The "
     "floor has no plan by the model's description, no budget of the whole call, no reader of the answer, and no "
     "`llm_output` and metadata for tracers. Both vary by a third from run to run with the garbage collector.",
     "30 to 300 concurrent callers": _CALLERS,
