@@ -159,9 +159,9 @@ def _draw(steady: Sequence[LoadRun], restarted: Sequence[LoadRun], outages: Sequ
                 rows[1][column].plot(middle, times, style, color=colour, label=f"{name}, p{share * 100:.0f}")
             samples = run["samples"]
             rows[2][column].plot([s["at"] for s in samples], [s["mib"] for s in samples], color=colour, label=name)
-        rows[0][column].set_title("the server left alone" if column == 0 else "the server restarted halfway")
+        rows[0][column].set_title("server undisturbed" if column == 0 else "server restarted")
         rows[2][column].set_xlabel("seconds of the run")
-    rows[0][0].set_ylabel("streams ended a second")
+    rows[0][0].set_ylabel("streams per second")
     rows[1][0].set_ylabel("first token, s")
     rows[1][0].set_yscale("log")
     rows[2][0].set_ylabel("resident memory, MiB")

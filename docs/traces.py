@@ -17,22 +17,22 @@ from pathlib import Path
 from typing import Any
 
 PAGE = Path(__file__).with_name("observability.md")
-TABLE = re.compile(r"(<!-- traces: .*? -->\n\n).*?(\n<!-- end of traces -->)", re.DOTALL)
+TABLE = re.compile(r"(<!-- traces: .*? -->\n).*?(\n<!-- end of traces -->)", re.DOTALL)
 INSTRUMENTATIONS = {
     "OpenLLMetry": ("opentelemetry.instrumentation.langchain", "LangchainInstrumentor"),
     "OpenInference": ("openinference.instrumentation.langchain", "LangChainInstrumentor"),
 }
 #: What a row is about, and which attributes say it: of OpenLLMetry or of OpenInference.
 ROWS = {
-    "model that was asked for": r"^gen_ai\.request\.model$|^llm\.model_name$",
-    "model that answered": r"^gen_ai\.response\.model$",
+    "requested model": r"^gen_ai\.request\.model$|^llm\.model_name$",
+    "model in the response": r"^gen_ai\.response\.model$",
     "provider": r"^gen_ai\.(?:system|provider\.name)$|^llm\.(?:provider|system)$",
     "input tokens": r"^gen_ai\.usage\.(?:input|prompt)_tokens$|^llm\.token_count\.prompt$",
     "output tokens": r"^gen_ai\.usage\.(?:output|completion)_tokens$|^llm\.token_count\.completion$",
     "finish reason": r"finish_reason",
     "temperature": r"^gen_ai\.request\.temperature$",
     "tool call": r"tool_call.*name$|^gen_ai\.output\.messages$",
-    "tools that were offered": r"^llm\.tools\.0|^gen_ai\.tool\.definitions$|functions\.0\.name$",
+    "offered tools": r"^llm\.tools\.0|^gen_ai\.tool\.definitions$|functions\.0\.name$",
     "id of the response": r"^gen_ai\.response\.id$",
     "cached input tokens": r"cache_read",
 }
@@ -50,7 +50,10 @@ def main() -> None:
         tables.append(f"**{name}**\n\n{_table(ours, theirs)}")
     page = PAGE.read_text(encoding="utf-8")
     table = "\n".join(tables)
-    PAGE.write_text(TABLE.sub(lambda match: match[1] + table + match[2], page), encoding="utf-8")
+    page, found = TABLE.subn(lambda match: f"{match[1]}\n{table}{match[2]}", page)
+    if not found:
+        sys.exit(f"{PAGE.name} has no place for the table: the lines {TABLE.pattern}")
+    PAGE.write_text(page, encoding="utf-8")
     print(table)
 
 

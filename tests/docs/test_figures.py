@@ -26,3 +26,9 @@ def test_a_chart_on_the_pages_is_the_one_that_was_drawn(picture: str, drawn: str
     shown = (ROOT / "docs" / "assets" / f"{picture}.svg").read_text(encoding="utf-8")
     made = (ROOT / "benchmarks" / f"{drawn}.svg").read_text(encoding="utf-8")
     assert shown.split() == made.split()
+
+
+def test_the_page_on_observability_has_the_spans_of_both_instrumentations() -> None:
+    page = (ROOT / "docs/observability.md").read_text(encoding="utf-8")
+    for name in ("OpenLLMetry", "OpenInference"):
+        assert f"\n**{name}**\n\n| | ChatXinference | ChatOpenAI |\n" in page
