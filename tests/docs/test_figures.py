@@ -11,6 +11,7 @@ from tests.docs.conftest import ROOT
     ("page", "heading", "measured"),
     [
         ("performance.md", "## Under load", "LOAD.md"),
+        ("failover.md", "## Failover under load", "FAILOVER.md"),
         ("clusters.md", "## Throughput with one and two replicas", "CLUSTER.md"),
     ],
 )
