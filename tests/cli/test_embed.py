@@ -8,7 +8,7 @@ import sys
 import orjson
 import pytest
 
-from tests.cli.tools import model, run, to_lab, xinference
+from tests.cli.tools import filled_pipe, model, run, to_lab, xinference
 from tests.support.fault_proxy import http
 from xinference_bridge.models.embedding import EmbeddingHandle
 
@@ -322,3 +322,17 @@ def test_bad_entries_are_left_out_and_counted_where_that_is_asked_for(embedder, 
     again = embed(embedder, source, "-o", out, "--skip-bad")
     assert "already contains 2 vectors" in again.err
     assert len(embedder.sent()) == 2
+
+
+@pytest.mark.fault_server
+def test_a_shell_s_pipe_is_embedded_like_a_file(embedder):
+    with filled_pipe(b"text 1\ntext 2\n") as pipe:
+        ran = embed(embedder, pipe)
+    assert [json.loads(line)["text"] for line in ran.out.splitlines()] == ["text 1", "text 2"]
+
+
+@pytest.mark.fault_server
+def test_a_folder_is_no_file_of_texts(embedder, tmp_path):
+    ran = embed(embedder, tmp_path)
+    assert ran.status == 1
+    assert f"{tmp_path}: Is a directory" in ran.err

@@ -7,7 +7,7 @@ import json
 import orjson
 import pytest
 
-from tests.cli.tools import model, run, to_lab, xinference
+from tests.cli.tools import filled_pipe, model, run, to_lab, xinference
 from tests.support.fault_proxy import http
 
 TEXTS = ["Bread is baked in an oven.", "The sea is salty.", "Ships sail on the sea."]
@@ -67,3 +67,16 @@ def test_a_long_file_goes_in_parts_and_is_one_ranking(server):
         ["0.5970", "598", "597"],
     ]
     assert len(server.seen("/v1/rerank")) == 3
+
+
+@pytest.mark.fault_server
+def test_a_shell_s_pipe_is_read_from_its_first_line(server):
+    server.answer = lambda request: (
+        (http(200, b'{"results": [{"index": 0, "relevance_score": 0.2}, {"index": 1, "relevance_score": 0.1}]}'),)
+        if request.path == "/v1/rerank"
+        else None
+    )
+    xinference(server, model("r", "rerank"))
+    with filled_pipe(b"first\nsecond\n") as pipe:
+        ran = run("rerank", "--server-url", server.url, "r", "q", pipe)
+    assert [line.split()[-1] for line in ran.out.splitlines()] == ["first", "second"]

@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,3 +91,15 @@ def xinference(server: FaultServer, *models: dict[str, Any], auth: bool = False)
 def without_colours(text: str) -> str:
     """The text as it is read."""
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+@contextmanager
+def filled_pipe(content: bytes) -> Iterator[Path]:
+    """The path of a pipe that can be read once, as a shell makes it for `<(cat a.txt)`."""
+    reader, writer = os.pipe()
+    os.write(writer, content)
+    os.close(writer)
+    try:
+        yield Path(f"/dev/fd/{reader}")
+    finally:
+        os.close(reader)

@@ -61,8 +61,10 @@ def embed_files(model: EmbeddingHandle, files: Sequence[Path], out: Path, how: E
     After an error, the vectors received before it are in the file.
     """
     for file in files:
-        if file != STANDARD and not file.is_file():
+        if file != STANDARD and not file.exists():
             raise FileNotFoundError(2, "no such file", str(file))
+        if file.is_dir():
+            raise IsADirectoryError(21, "Is a directory", str(file))
         if file.exists() and out.exists() and file.samefile(out):
             raise UsageError(f"--out {out} is one of the inputs")
         refuse_unreadable(file)

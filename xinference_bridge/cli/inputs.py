@@ -87,14 +87,17 @@ def rows_of(files: Sequence[Path], text_field: str, skipped: Skipped | None = No
 
 
 def refuse_unreadable(path: Path) -> None:
-    """Raise XinferenceConfigurationError for an unsupported file type, before anything is sent."""
+    """Raise XinferenceConfigurationError for an unsupported file type, before anything is sent.
+
+    Only regular files are looked into: what is read from a pipe is gone.
+    """
     if path == STANDARD:
         return
     suffix = path.suffix.lower()
     if suffix in _REFUSED:
         msg = f"{path}: {suffix} files are not supported; {_REFUSED[suffix]}. Supported: {READS}"
         raise XinferenceConfigurationError(msg)
-    if suffix == ".parquet":
+    if suffix == ".parquet" or (path.exists() and not path.is_file()):
         return
     with path.open("rb") as file:
         if b"\0" in file.read(4096):
