@@ -151,3 +151,47 @@ def test_a_person_sees_how_far_a_long_upload_is(monkeypatch):
     assert "waiting for talk" in printed
     assert "8.4/8.4 MB" in printed
     assert "talk\x1b.wav" not in out.getvalue()
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize(
+    ("files", "out", "words"),
+    [
+        (["a.wav"], "a.wav", "is one of the recordings"),
+        (["a.wav"], "old.txt", "exists: pass another name, or --overwrite"),
+        (["a.wav", "more/a.wav"], "results", "would both be written to"),
+        (["a.wav"], "none/a.txt", "there is no folder none"),
+    ],
+)
+def test_a_transcript_replaces_nothing_and_nothing_is_sent_for_it(listener, tmp_path, files, out, words):
+    for folder in ("more", "results"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "old.txt").write_text("kept")
+    for file in files:
+        (tmp_path / file).write_bytes(ENGLISH.read_bytes())
+    ran = run("transcribe", "-e", listener.url, *files, "--out", out)
+    assert ran.status == 2
+    assert words in ran.err
+    assert not listener.seen("/v1/audio/transcriptions")
+    assert (tmp_path / "old.txt").read_text() == "kept"
+
+
+@pytest.mark.fault_server
+def test_an_old_transcript_is_replaced_where_that_is_asked_for(listener, tmp_path):
+    (tmp_path / "old.txt").write_text("old")
+    assert run("transcribe", "-e", listener.url, ENGLISH, "-o", "old.txt", "--overwrite").status == 0
+    assert (tmp_path / "old.txt").read_text() == f"{HEARD}\n"
+
+
+@pytest.mark.fault_server
+def test_a_dash_is_standard_output(listener, tmp_path):
+    assert run("transcribe", "-e", listener.url, ENGLISH, "-o", "-").out == f"{HEARD}\n"
+    assert not (tmp_path / "-").exists()
+
+
+@pytest.mark.fault_server
+def test_a_missing_recording_does_not_lose_the_transcripts_before_it(listener):
+    ran = run("transcribe", "-e", listener.url, ENGLISH, "missing.wav", "--json")
+    assert ran.status == 1
+    assert "missing.wav" in ran.err
+    assert [entry["text"] for entry in json.loads(ran.out)] == [HEARD]

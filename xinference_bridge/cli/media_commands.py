@@ -45,6 +45,7 @@ def transcribe(
             help="A file, or a folder for one file per recording. Default: standard output.",
         ),
     ] = None,
+    overwrite: _Overwrite = False,
 ) -> None:
     """Transcribe recordings as text or subtitles."""
     from xinference_bridge.cli.model_argument import chosen_model
@@ -54,7 +55,7 @@ def transcribe(
     how = Listening(form_of(srt=srt, vtt=vtt, words=words, as_json=as_json), translate, language, prompt)
     with common.connection() as connection:
         handle = AudioHandle(connection, chosen_model(connection, model, "transcribe"))
-        transcribe_files(handle, files, how, out)
+        transcribe_files(handle, files, how, out, overwrite=overwrite)
 
 
 @with_common_options

@@ -11,7 +11,7 @@ from typing import Literal
 import typer
 
 from xinference_bridge.cli.options import UsageError
-from xinference_bridge.cli.output_files import naming_file
+from xinference_bridge.cli.output_files import STDOUT, naming_file, refuse_existing
 from xinference_bridge.cli.upload_progress import upload_progress
 from xinference_bridge.models.audio import AudioHandle
 from xinference_bridge.printable import harmless, harmless_json
@@ -53,29 +53,54 @@ def form_of(*, srt: bool, vtt: bool, words: bool, as_json: bool) -> Form:
     return asked[0] if asked else "text"
 
 
-def transcribe_files(model: AudioHandle, files: Sequence[Path], how: Listening, out: Path | None) -> None:
+def transcribe_files(
+    model: AudioHandle, files: Sequence[Path], how: Listening, out: Path | None, *, overwrite: bool = False
+) -> None:
     """Transcribe each file and print the text, or write it to `out`, a file or a folder.
 
+    If a file fails, the transcripts before it are written or printed.
+
     Raises:
-        UsageError: Subtitles of several recordings would go into one file.
+        UsageError: Subtitles of several recordings would go into one file, or a transcript would replace a recording,
+            another transcript or an existing file.
     """
-    folder = out is not None and out.is_dir()
-    if len(files) > 1 and not folder and (how.form in _ONE_FILE_EACH or out is not None):
+    if out == STDOUT:
+        out = None
+    if len(files) > 1 and not (out is not None and out.is_dir()) and (how.form in _ONE_FILE_EACH or out is not None):
         raise UsageError("several files need --out FOLDER, an existing folder for the results")
+    targets = _targets(files, how.form, out, overwrite=overwrite)
     heard: list[tuple[Path, Transcription]] = []
+    try:
+        for file, target in zip(files, targets, strict=True):
+            transcription = _heard(model, file, how)
+            heard.append((file, transcription))
+            if target is not None:
+                target.write_text(_written(transcription, file, how.form), encoding="utf-8")
+                typer.echo(harmless(f"{target}"))
+            elif how.form != "json":
+                heading = f"==> {harmless(str(file))} <==\n" if len(files) > 1 else ""
+                typer.echo(heading + harmless(_written(transcription, file, how.form)), nl=False)
+    finally:
+        if heard and out is None and how.form == "json":
+            entries = [_as_dict(file, transcription) for file, transcription in heard]
+            typer.echo(harmless_json(json.dumps(entries, indent=2, ensure_ascii=False)))
+
+
+def _targets(files: Sequence[Path], form: Form, out: Path | None, *, overwrite: bool) -> list[Path | None]:
+    """Return the file of each transcript, None for standard output. Nothing has been sent yet."""
+    if out is None:
+        return [None] * len(files)
+    folder = out.is_dir()
+    targets: dict[Path, Path] = {}
     for file in files:
-        transcription = _heard(model, file, how)
-        heard.append((file, transcription))
-        if out is not None:
-            target = out / f"{file.stem}.{_SUFFIXES[how.form]}" if folder else out
-            target.write_text(_written(transcription, file, how.form), encoding="utf-8")
-            typer.echo(harmless(f"{target}"))
-        elif how.form != "json":
-            heading = f"==> {harmless(str(file))} <==\n" if len(files) > 1 else ""
-            typer.echo(heading + harmless(_written(transcription, file, how.form)), nl=False)
-    if out is None and how.form == "json":
-        entries = [_as_dict(file, transcription) for file, transcription in heard]
-        typer.echo(harmless_json(json.dumps(entries, indent=2, ensure_ascii=False)))
+        target = out / f"{file.stem}.{_SUFFIXES[form]}" if folder else out
+        if target in targets:
+            raise UsageError(f"{targets[target]} and {file} would both be written to {target}: transcribe them apart")
+        if target.exists() and any(one.exists() and one.samefile(target) for one in files):
+            raise UsageError(f"--out {target} is one of the recordings")
+        refuse_existing(target, overwrite=overwrite)
+        targets[target] = file
+    return list(targets)
 
 
 _SUFFIXES: dict[Form, str] = {"text": "txt", "words": "tsv", "srt": "srt", "vtt": "vtt", "json": "json"}
