@@ -295,6 +295,12 @@ def test_an_array_of_bare_texts_is_read(embedder, tmp_path):
         ("a.parquet", b"no parquet", "is not Parquet"),
         ("a.csv", b"id,body\n1,text 1\n", "line 2: no text in the field 'text'; it has id, body. Use --field"),
         ("a.csv", b"id,text\n1,text 1, and more\n", "line 2: has more cells than the header"),
+        (
+            "a.csv",
+            b'text\ntext 1\n"unclosed\nline2\n',
+            "line 3: is not CSV (unexpected end of data; a quote that opens",
+        ),
+        ("a.csv", b"text,n,n\ntext 1,2,3\n", "two columns are named 'n'; rename one"),
         ("a.json", b'[{"text": "text 1"}, {"text": null}]', "row 2: no text in the field 'text'; it is empty"),
         ("a.jsonl", b'{"text": " "}\n', "line 1: the text in the field 'text' is empty. Use --skip-bad to skip it"),
     ],
@@ -336,3 +342,62 @@ def test_a_folder_is_no_file_of_texts(embedder, tmp_path):
     ran = embed(embedder, tmp_path)
     assert ran.status == 1
     assert f"{tmp_path}: Is a directory" in ran.err
+
+
+@pytest.mark.fault_server
+def test_a_cell_may_be_as_long_as_a_chapter(embedder, tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text(f"text\n{'long ' * 40_000}7\n")
+    assert embed(embedder, source).status == 0
+    assert len(embedder.sent()[0]) == 200_001
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
+def test_long_integers_stay_as_they_were(embedder, tmp_path, name):
+    import pyarrow.parquet
+
+    source, out = tmp_path / "in.jsonl", tmp_path / name
+    source.write_text('{"text": "text 1", "id": 123456789012345678901234567890}\n')
+    assert embed(embedder, source, "-o", out).status == 0
+    if name == "out.parquet":
+        fields = json.loads(pyarrow.parquet.read_table(out).to_pylist()[0]["fields"])
+    else:
+        fields = rows_of(out)[0]["fields"]
+    assert fields == {"id": 123456789012345678901234567890}
+    assert "already contains 1 vector" in embed(embedder, source, "-o", out).err
+
+
+@pytest.mark.fault_server
+def test_bytes_and_columns_of_one_name_in_parquet_are_refused_by_name(embedder, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    source = tmp_path / "in.parquet"
+    pyarrow.parquet.write_table(pa.table({"text": ["text 1"], "raw": [b"\xff"]}), source)
+    assert "row 1: the field 'raw' holds bytes" in embed(embedder, source).err
+    pyarrow.parquet.write_table(pa.Table.from_arrays([pa.array(["a"])] * 3, names=["text", "n", "n"]), source)
+    assert f"{source}: two columns are named 'n'" in embed(embedder, source).err
+    assert embedder.sent() == []
+
+
+@pytest.mark.fault_server
+def test_a_float_that_is_no_number_becomes_null_and_a_date_text(embedder, tmp_path):
+    import datetime as dt
+
+    source = written(
+        tmp_path / "in.parquet", "parquet", [{"text": "text 1", "n": float("nan"), "on": dt.date(2026, 1, 2)}]
+    )
+    assert json.loads(embed(embedder, source).out)["fields"] == {"n": None, "on": "2026-01-02"}
+
+
+@pytest.mark.fault_server
+def test_a_damaged_parquet_page_is_reported_with_its_file(embedder, tmp_path):
+    source = written(tmp_path / "in.parquet", "parquet", [{"text": f"text {n}"} for n in range(500)])
+    content = bytearray(source.read_bytes())
+    content[4:40] = b"\xff" * 36
+    source.write_bytes(content)
+    ran = embed(embedder, source)
+    assert ran.status == 1
+    assert f"{source}" in ran.err
+    assert "unexpected" not in ran.err

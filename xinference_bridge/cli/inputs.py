@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -9,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-import orjson
-
 from xinference_bridge.cli.tables_of_texts import count_parquet_rows, csv_records, json_entries, parquet_records
 from xinference_bridge.errors import XinferenceConfigurationError
+from xinference_bridge.protocol.exact_json import loads_exact
 
 _JSONL = frozenset({".jsonl", ".ndjson"})
 #: Suffix → reader, which yields the number and value of each entry.
@@ -140,8 +140,8 @@ def _row(path: Path, number: int, entry: Any, is_json: bool, text_field: str) ->
         if not is_json:
             return Row(str(path), number, line.rstrip("\r\n"))
         try:
-            entry = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
+            entry = loads_exact(line)
+        except ValueError as error:
             raise XinferenceConfigurationError(f"{where}: is not valid JSON ({error})") from None
     if isinstance(entry, str):
         return Row(str(path), number, _said(entry, f"{where}: the text"))
@@ -155,8 +155,21 @@ def _row(path: Path, number: int, entry: Any, is_json: bool, text_field: str) ->
             has = f"it is {'empty' if text is None else f'a {type(text).__name__}'}"
         msg = f"{where}: no text in the field {text_field!r}; {has}. Use --field to name the field with the text"
         raise XinferenceConfigurationError(msg)
-    fields = {key: other for key, other in entry.items() if key != text_field}
+    fields = {key: _storable(other, f"{where}: the field {key!r}") for key, other in entry.items() if key != text_field}
     return Row(str(path), number, _said(text, f"{where}: the text in the field {text_field!r}"), fields)
+
+
+def _storable(value: Any, where: str) -> Any:
+    """Return a field's value as JSON can hold it: dates and decimals as text, a float that is no number as null."""
+    if isinstance(value, bytes):
+        raise XinferenceConfigurationError(f"{where} holds bytes, which JSON cannot; leave the column out")
+    if isinstance(value, dict):
+        return {str(key): _storable(other, where) for key, other in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_storable(other, where) for other in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, (str, int, type(None))) else str(value)
 
 
 def _said(text: str, where: str) -> str:

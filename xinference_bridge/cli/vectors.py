@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ import orjson
 from xinference_bridge.cli.inputs import Row, as_lines
 from xinference_bridge.cli.tables_of_texts import pyarrow
 from xinference_bridge.errors import XinferenceConfigurationError
+from xinference_bridge.protocol.exact_json import loads_exact
 
 JSONL_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 PARQUET_SUFFIXES = frozenset({".parquet"})
@@ -141,13 +143,18 @@ class ParquetFile:
 
 def _lines(uid: str, rows: Sequence[Row], vectors: Sequence[Sequence[float]]) -> bytes:
     return b"".join(
-        orjson.dumps(_stored(uid, row) | {"embedding": vector}, default=str, option=_OPTIONS)
+        orjson.dumps(_stored(uid, row) | {"fields": _fields(row), "embedding": vector}, option=_OPTIONS)
         for row, vector in zip(rows, vectors, strict=True)
     )
 
 
 def _stored(uid: str, row: Row) -> dict[str, Any]:
     return {"file": row.file, "line": row.line, "text": row.text, "fields": row.fields, "model": uid}
+
+
+def _fields(row: Row) -> orjson.Fragment:
+    """Return the fields as JSON whose integers are as they were: orjson refuses those beyond 64 bits."""
+    return orjson.Fragment(json.dumps(row.fields, ensure_ascii=False, separators=(",", ":")))
 
 
 def _loaded(line: bytes, path: Path, number: int) -> dict[str, Any]:
@@ -182,10 +189,10 @@ def _to_parquet(part: Path, target: Path) -> None:
     arrow = pyarrow()
     schema = _schema(arrow)
     with part.open("rb") as file, arrow.parquet.ParquetWriter(target, schema) as writer:
-        rows = (orjson.loads(line) for line in as_lines(file))
+        rows = (loads_exact(line.decode()) for line in as_lines(file))
         while group := list(islice(rows, _ROWS_A_GROUP)):
             for row in group:
-                row["fields"] = orjson.dumps(row["fields"]).decode()
+                row["fields"] = json.dumps(row["fields"], ensure_ascii=False, separators=(",", ":"))
             writer.write_table(arrow.Table.from_pylist(group, schema))
 
 
