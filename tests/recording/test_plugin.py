@@ -160,3 +160,16 @@ def test_without_vcrpy_a_marked_test_says_how_to_get_it(project, pytester):
     result = project(PLAIN, apart=True)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(['*pip install "xinference-bridge[[]testing]"*'])
+
+
+def test_a_missing_recording_says_how_to_record_it(project):
+    result = project(PLAIN)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*cassettes*test_it.yaml does not exist*--xinference-record=missing*"])
+    result.stdout.no_fnmatch_line("*overwrite existing*")
+
+
+def test_an_unknown_argument_of_the_marker_is_refused(project):
+    result = project(PLAIN.replace("recording", "recording(pth='a.yaml')"))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*xinference_recording(pth='a.yaml') takes only path=*"])

@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from tests.recording.tools import CHAT, KEY, jwt, post, replaying
-from tests.support.lab import REPLAY
-from xinference_bridge.testing import findings
+from tests.support.lab import REPLAY, Lab
+from xinference_bridge.testing import findings, open_recording
 from xinference_bridge.testing.readable_yaml import ReadableYaml
 from xinference_bridge.testing.scrub import RECORDED_AT, Scrubber
 
@@ -199,3 +199,35 @@ def test_recording_anew_writes_the_same(record, server, tape):
     before = tape.read_text()
     record(log_in)
     assert tape.read_text() == before
+
+
+def _token(payload: bytes) -> str:
+    """What looks like a token with this payload; put together here, like every secret."""
+    return ".".join(["eyJ" + "hbGciOiJIUzI1NiIsInR5cCI6", base64.urlsafe_b64encode(payload).decode().rstrip("="), "x"])
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize(
+    "payload", [b"this is no payload", b"[1,2,3,4,5,6,7]", b'{"exp": "never", "x": 1}', b'{"exp": 1e999, "x": 1}']
+)
+def test_what_only_looks_like_a_token_becomes_a_plain_placeholder(record, server, tape, payload):
+    record(post, server.url, {"prompt": f"Decode {_token(payload)}"})
+    assert "Decode scrubbed-token-1" in tape.read_text()
+
+
+@pytest.mark.fault_server
+def test_a_password_with_quotes_and_backslashes_replays(server, tape):
+    secret = 'corr"ect\\horse'
+    lab = Lab(url=server.url, api_key=KEY, username="ada", password=secret, live=True)
+
+    def log_in(url, password):
+        requests.post(f"{url}/token", json={"password": password}, timeout=10)
+        return post(url, {"prompt": f"My password is {password}"})
+
+    with open_recording(tape, lab, record=True) as recording:
+        log_in(server.url, secret)
+        recording.keep = True
+    assert "horse" not in tape.read_text()
+    with replaying(tape) as recording:
+        log_in(REPLAY.url, REPLAY.password)
+    assert recording.unplayed == []

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import vcr
 from vcr.cassette import Cassette
+from vcr.errors import CannotOverwriteExistingCassetteException
 from vcr.persisters.filesystem import FilesystemPersister
 from vcr.record_mode import RecordMode
 from vcr.serialize import serialize
@@ -56,6 +57,18 @@ class SecretInRecordingError(ValueError):
     """A recording was not written because it contains a secret."""
 
 
+class RecordingNotFoundError(CannotOverwriteExistingCassetteException):  # type: ignore[misc]
+    """A request was sent while replaying a recording that does not exist."""
+
+    @staticmethod
+    def _get_message(cassette: Cassette, failed_request: Request) -> str:
+        return (
+            f"The recording {cassette._path} does not exist, so {failed_request.method} {failed_request.path} has no "  # noqa: SLF001
+            "response. To record it, set XINFERENCE_ENDPOINT to the URL of a running server and run the test with "
+            "--xinference-record=missing."
+        )
+
+
 class Recording(Cassette):  # type: ignore[misc]
     """A test's exchanges with the server."""
 
@@ -92,6 +105,8 @@ class Recording(Cassette):  # type: ignore[misc]
         with self._lock:
             sent = self.filter_request(request)
             self.missed.append(_brief(sent))
+            if not self.data and not Path(self._path).exists():
+                raise RecordingNotFoundError(cassette=self, failed_request=sent)
             return [
                 (
                     recorded,

@@ -83,6 +83,9 @@ def recording_of(item: pytest.Item) -> Path:
     root = item.config.rootpath
     # Joined to the root, because the workers of pytest-xdist get a relative folder. An absolute one is unchanged.
     folder = root / str(item.config.getini("xinference_cassettes"))
+    if marker and (len(marker.args) + len(marker.kwargs) > 1 or marker.kwargs.keys() - {"path"}):
+        given = ", ".join([*map(repr, marker.args), *(f"{name}={value!r}" for name, value in marker.kwargs.items())])
+        raise pytest.UsageError(f"{item.nodeid}: {MARKER}({given}) takes only path=, the file of the recording.")
     stated = marker and (marker.args[0] if marker.args else marker.kwargs.get("path"))
     if stated is not None:
         return folder / str(stated)

@@ -59,6 +59,9 @@ _JSON_FIELD = re.compile(rf'("({_FIELDS})"\s*:\s*")((?:[^"\\]|\\.)+)"')
 _FORM_FIELD = re.compile(rf"((?:^|&)({_FIELDS})=)([^&]+)")
 
 
+_MOST_FORMS = 5  # of a secret: escaped twice, with and without non-ASCII characters
+
+
 class Scrubber:
     """Replaces each secret of one recording with one placeholder."""
 
@@ -120,11 +123,12 @@ class Scrubber:
     def _clean(self, text: str, path: str = "", now: datetime | None = None) -> str:
         with self._lock:
             if _CREDENTIAL_PATHS.match(path):
-                text = _JSON_FIELD.sub(lambda m: m[1] + self._placeholder(m[2], m[3], now) + '"', text)
+                text = _JSON_FIELD.sub(lambda m: m[1] + self._placeholder(m[2], _unescaped(m[3]), now) + '"', text)
                 text = _FORM_FIELD.sub(lambda m: m[1] + self._placeholder(m[2], unquote_plus(m[3]), now), text)
             for secret, placeholder in self._known.items():
                 if len(secret) >= 8:
-                    text = text.replace(secret, placeholder)
+                    for form in _forms(secret):
+                        text = text.replace(form, placeholder)
             text = _JWT.sub(lambda m: self._placeholder("token", m[0], now), text)
             text = _KEY.sub(lambda m: self._placeholder("key", m[0], now), text)
         text = text.replace(urlsplit(self._server.url).netloc, urlsplit(REPLAY_URL).netloc)
@@ -139,17 +143,42 @@ class Scrubber:
             self._counts[name] += 1
             jwt = _JWT.fullmatch(secret)
             number = self._counts[name]
-            self._known[secret] = _jwt(jwt[1], number, now) if jwt else f"scrubbed-{name}-{number}"
+            made = _jwt(jwt[1], number, now) if jwt else None
+            self._known[secret] = made or f"scrubbed-{name}-{number}"
         return self._known[secret]
 
 
-def _jwt(payload: str, number: int, now: datetime | None) -> str:
-    """Return an invalid token with the same lifetime, short enough not to look like a real one."""
-    claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
-    # Rounded to ten seconds, so that two recordings are identical.
-    lifetime = round(claims["exp"] - (now or datetime.now(timezone.utc)).timestamp(), -1) if "exp" in claims else 0
-    made = {"sub": REPLAY.username, "exp": int(RECORDED_AT.timestamp() + lifetime), "n": number}
-    return ".".join(_unpadded(part) for part in ({"alg": "x"}, made)) + ".scrubbed"
+def _jwt(payload: str, number: int, now: datetime | None) -> str | None:
+    """Return an invalid token with the same lifetime, short enough not to look like a real one.
+
+    None if the payload has no claims: a text may look like a token without being one.
+    """
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
+        # Rounded to ten seconds, so that two recordings are identical.
+        lifetime = round(claims["exp"] - (now or datetime.now(timezone.utc)).timestamp(), -1) if "exp" in claims else 0
+        made = {"sub": REPLAY.username, "exp": int(RECORDED_AT.timestamp() + lifetime), "n": number}
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        return None
+    return (
+        ".".join(_unpadded(part) for part in ({"alg": "x"}, made)) + ".scrubbed" if isinstance(claims, dict) else None
+    )
+
+
+def _forms(text: str) -> list[str]:
+    """Return the text as JSON escapes it, also within a string of JSON, and as it is; the longest first."""
+    forms = [text]
+    for form in forms:
+        if len(forms) < _MOST_FORMS:
+            forms += {json.dumps(form, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)} - {*forms}
+    return sorted(forms, key=len, reverse=True)
+
+
+def _unescaped(text: str) -> str:
+    try:
+        return str(json.loads(f'"{text}"', strict=False))
+    except ValueError:
+        return text
 
 
 def _unpadded(part: dict[str, Any]) -> str:
