@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.cli.tools import Ran, model, run, says, to_lab, xinference
-from tests.support.fault_proxy import http, unused_port
+from tests.support.fault_proxy import Do, http, unused_port
 from xinference_bridge import XinferenceConnection
-from xinference_bridge.cli import doctor
+from xinference_bridge.cli import doctor, network_checks
 from xinference_bridge.client.transport import container
 
 STEPS = [
@@ -224,6 +224,18 @@ def test_another_service_on_the_port_is_told_from_a_xinference(server, monkeypat
     assert status == 1
     assert failed_at(steps) == "Xinference"
     assert "is not Xinference" in steps["Xinference"]["detail"]
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("does", [Do.STALL, Do.RESET], ids=["hangs", "restarts"])
+def test_a_server_that_hangs_or_restarts_is_not_called_another_service(server, monkeypatch, does):
+    server.on("/v1/cluster/auth", (does,))
+    monkeypatch.setattr(doctor, "Reach", lambda: network_checks.Reach(says_auth=lambda _: True))
+    _, steps = examine("--server-url", server.url, "--timeout", "0.5")
+    assert failed_at(steps) == "Xinference"
+    step = steps["Xinference"]
+    assert "is not Xinference" not in step["detail"]
+    assert "port is wrong" not in str(step)
 
 
 @pytest.mark.fault_server

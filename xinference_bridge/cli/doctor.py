@@ -167,10 +167,9 @@ class Examination:
             data = self._connection.client.send(AUTH_NEEDED, self._look).json()
         except (XinferenceConfigurationError, XinferencePermissionError):
             raise  # a redirect, a forbidden address: these errors already say what to do
+        except (XinferenceConnectionError, XinferenceTimeoutError) as error:
+            return _failed(name, error)  # TLS, a server that hangs or restarts: it has not answered as another one
         except XinferenceError as error:
-            tls = isinstance(error, (XinferenceConnectionError, XinferenceTimeoutError))
-            if tls and url.startswith("https:"):
-                return _failed(name, error)
             return self._not_xinference(name, with_option_names(error.message))
         if not isinstance(data, dict) or not isinstance(data.get("auth"), bool):
             return self._not_xinference(name, f"{url}/v1/cluster/auth returned something else")
