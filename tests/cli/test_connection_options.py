@@ -153,3 +153,21 @@ def test_a_refused_connection_names_the_options(monkeypatch):
     monkeypatch.setattr(container, "inside_container", lambda: False)
     ran = run("models", "-e", f"http://127.0.0.1:{unused_port()}")
     assert "--server-url (or XINFERENCE_ENDPOINT)" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "XinferenceConnection cannot use proxy (or the variable XINFERENCE_PROXY)",
+            "--proxy (or the variable XINFERENCE",
+        ),
+        (
+            "Set api_key / XINFERENCE_API_KEY, or username and password / XINFERENCE_USERNAME",
+            "or --username and --password / XINFERENCE_USERNAME",
+        ),
+    ],
+)
+def test_an_option_is_named_once_and_whole(said, shown):
+    assert shown in with_option_names(said)
+    assert "----" not in with_option_names(said)

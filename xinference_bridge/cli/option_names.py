@@ -32,8 +32,9 @@ _REPLACEMENTS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...
     (re.compile(r"verify=False"), lambda _: "--insecure"),
     (re.compile(rf"\b({_NAMES})=(?=\S)(?![,.;:)])"), lambda match: f"{_option(match)} "),
     (re.compile(rf"\b({_NAMES})="), _option),
+    (re.compile(r"(?<!-)\busername and password(?= / XINFERENCE_)"), lambda _: "--username and --password"),
     # `username` and `password` are also English words: replaced only next to the variable's name.
-    (re.compile(rf"\b({_NAMES})(?= (?:/|\(or) (?:the variable )?XINFERENCE_)"), _option),
+    (re.compile(rf"(?<!-)\b({_NAMES})(?= (?:/|\(or) (?:the variable )?XINFERENCE_)"), _option),
     (re.compile(r"\b(server_url|api_key|connect_timeout)\b"), _option),
     (
         re.compile(
