@@ -236,3 +236,16 @@ def at_a_terminal(*arguments: str, typed: list[str]) -> str:
         process.wait()
         os.close(ours)
     return shown.decode()
+
+
+@pytest.mark.fault_server
+def test_a_temperature_that_no_model_takes_is_a_usage_error(talker):
+    assert run("chat", "-e", talker.url, "c", "-m", "Hi", "--temperature", "5").status == 2
+
+
+@pytest.mark.fault_server
+def test_a_typed_line_that_is_not_utf_8_does_not_end_the_conversation(conversation, talker, monkeypatch, capsys):
+    broken = UnicodeDecodeError("utf-8", b"caf\xe9", 3, 4, "unexpected end of data")
+    printed = converse(conversation, monkeypatch, capsys, broken, "Hi")
+    assert "the line is not UTF-8" in printed.err
+    assert printed.out == "Hello.\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 
@@ -202,3 +203,54 @@ def test_the_installed_command_is_this_one():
     (entry,) = entry_points(group="console_scripts", name="xinference-bridge")
     assert entry.value == "xinference_bridge.cli:main"
     assert app_module.app is not None
+
+
+def _of_shell(
+    redirection: str, *arguments: str, piped: bytes = b"", **variables: str
+) -> subprocess.CompletedProcess[bytes]:
+    """What a shell's redirection makes of the command."""
+    script = f'exec "$@" {redirection}'
+    return subprocess.run(
+        ["sh", "-c", script, "sh", *COMMAND, *arguments],
+        input=piped,
+        capture_output=True,
+        env={**os.environ, **variables},
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.fault_server
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_the_encoding_lacks_is_escaped(server, encoding):
+    xinference(server, model("\u4e16", "rerank"))
+    done = _of_shell("", "models", "-e", server.url, PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\\u4e16" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.fault_server
+def test_closed_streams_are_no_failure(server):
+    xinference(server, model("c"))
+    done = _of_shell(">&- <&-", "models", "-e", server.url)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")  # noqa: PTH110
+@pytest.mark.parametrize("command", [["--help"], ["--version"], ["chat", "--help"]])
+def test_a_full_disk_is_one_line(command):
+    done = _of_shell(">/dev/full", *command)
+    assert (done.returncode, done.stderr) == (1, b"error: standard output: No space left on device\n")
+
+
+@pytest.mark.slow
+@pytest.mark.fault_server
+@pytest.mark.parametrize("command", [["chat", "c"], ["speak", "-", "--out", "a.wav"]])
+def test_piped_text_that_is_not_utf_8_is_named(server, command):
+    xinference(server, model("c"), model("k", "audio", model_ability=["text2audio"]))
+    done = _of_shell("", *command, "-e", server.url, piped=b"caf\xe9")
+    assert done.returncode == 1
+    assert b"error: standard input: is not UTF-8" in done.stderr

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import stat
+from pathlib import Path
 
 import pytest
 
-from tests.cli.test_chat import asked, at_a_terminal, converse, streamed, talker  # noqa: F401 - a fixture
+from tests.cli.test_chat import CHAT, asked, at_a_terminal, converse, streamed, talker  # noqa: F401 - a fixture
 from tests.cli.tools import model, run, without_colours, xinference
+from tests.support.fault_proxy import http
 from xinference_bridge.cli.conversation import Conversation, obey
 from xinference_bridge.cli.history import history_file
 from xinference_bridge.cli.parameter_values import NAMES
@@ -32,9 +34,10 @@ def conversation(talker):  # noqa: F811
     [
         ("/set tempratur 1", "unknown parameter 'tempratur'; did you mean 'temperature'?"),
         ("/set tempratur", "unknown parameter 'tempratur'; did you mean 'temperature'?"),
-        ("/set temperature hot", "temperature must be a number from 0, got hot"),
-        ("/temperature -1", "temperature must be a number from 0, got -1"),
-        ("/temperature true", "temperature must be a number from 0, got true"),
+        ("/set temperature hot", "temperature must be a number from 0 to 2, got hot"),
+        ("/temperature -1", "temperature must be a number from 0 to 2, got -1"),
+        ("/set temperature 9", "temperature must be a number from 0 to 2, got 9"),
+        ("/temperature true", "temperature must be a number from 0 to 2, got true"),
         ("/set top_p 1.5", "top_p must be a number from 0 to 1, got 1.5"),
         ("/max_tokens 0", "max_tokens must be an integer, 1 or greater, got 0"),
         ("/set max_tokens 2.5", "max_tokens must be an integer, 1 or greater, got 2.5"),
@@ -189,3 +192,22 @@ def test_none_or_several_are_listed(server, models, words):
     ran = run("chat", "-e", server.url, "-m", "Hi")
     assert ran.status == 1
     assert words in ran.err
+
+
+def test_a_file_that_is_nested_too_deeply_is_not_loaded(conversation, tmp_path):
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000 + "]" * 100_000)
+    with pytest.raises(XinferenceConfigurationError, match="is not a conversation that /save wrote"):
+        obey(conversation, f"/load {path}")
+
+
+def test_an_attachment_that_was_refused_does_not_fail_the_next_message(conversation, talker, monkeypatch, capsys):  # noqa: F811
+    def answer(request):
+        refused = request.path == CHAT and b"audio_url" in request.body
+        return (http(400, b'{"detail": "this model takes no audio"}'),) if refused else None
+
+    talker.answer = answer
+    sound = Path(__file__).parents[1] / "data" / "capital_en.wav"
+    printed = converse(conversation, monkeypatch, capsys, f"/audio {sound}", "What is said?", "Hi")
+    assert "The attachments are removed" in printed.err
+    assert printed.out == "Hello.\n"

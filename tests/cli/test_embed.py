@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import orjson
@@ -401,3 +402,13 @@ def test_a_damaged_parquet_page_is_reported_with_its_file(embedder, tmp_path):
     assert ran.status == 1
     assert f"{source}" in ran.err
     assert "unexpected" not in ran.err
+
+
+@pytest.mark.fault_server
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_file_whose_name_is_not_utf_8_is_embedded(embedder, tmp_path):
+    source = tmp_path / os.fsdecode(b"caf\xe9.txt")
+    source.write_text("text 1\n")
+    ran = embed(embedder, source, "-o", "out.jsonl")
+    assert ran.status == 0
+    assert rows_of(tmp_path / "out.jsonl")[0]["file"].endswith("caf\\xe9.txt")

@@ -108,7 +108,9 @@ def chat(
     system: Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system prompt.")] = None,
     temperature: Annotated[
         float | None,
-        typer.Option(min=0, metavar="NUMBER", help="Sampling temperature; 0 always picks the most likely token."),
+        typer.Option(
+            min=0, max=2, metavar="NUMBER", help="Sampling temperature; 0 always picks the most likely token."
+        ),
     ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=1, metavar="NUMBER", help="Maximum length of the answer, in tokens.")

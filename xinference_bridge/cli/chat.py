@@ -13,12 +13,20 @@ from rich.text import Text
 from xinference_bridge.cli.console import complain, messages, output, speaks_unicode
 from xinference_bridge.cli.conversation import FAREWELLS, Conversation, ConversationEnd, obey
 from xinference_bridge.cli.history import kept_history
+from xinference_bridge.cli.inputs import piped_text
 from xinference_bridge.cli.option_names import with_option_names
 from xinference_bridge.cli.options import WRONG_USAGE
-from xinference_bridge.errors import XinferenceError
+from xinference_bridge.errors import (
+    XinferenceAuthenticationError,
+    XinferenceConnectionError,
+    XinferenceError,
+    XinferenceTimeoutError,
+)
 from xinference_bridge.printable import harmless
 from xinference_bridge.protocol.chat.result import ChatResult
 
+#: After these errors the same message may succeed.
+_NOT_ABOUT_THE_MESSAGE = (XinferenceAuthenticationError, XinferenceConnectionError, XinferenceTimeoutError)
 _QUOTES = '"""'
 
 
@@ -30,7 +38,7 @@ def talk(conversation: Conversation, message: str | None, *, reasoning: bool | N
     console = output()
     shown = sys.stdout.isatty() if reasoning is None else reasoning
     if not sys.stdin.isatty():
-        piped = sys.stdin.read().strip()
+        piped = piped_text().strip()
         message = "\n\n".join(part for part in (message, piped) if part)
         if not message:
             typer.echo("error: nothing to send: pass --message or pipe a text", err=True)
@@ -60,6 +68,9 @@ def _take_turns(conversation: Conversation, console: Console, *, reasoning: bool
         except EOFError:
             notes.print()
             return
+        except UnicodeDecodeError as error:
+            notes.print(f"not sent: the line is not UTF-8 ({error.reason})", style="dim")
+            continue
         except KeyboardInterrupt:
             notes.print("\nType /exit or Ctrl-D to leave", style="dim")
             continue
@@ -67,8 +78,9 @@ def _take_turns(conversation: Conversation, console: Console, *, reasoning: bool
             continue
         if line.strip().lower() in FAREWELLS:
             return
+        sends = not line.startswith("/") or line.startswith("//")
         try:
-            if line.startswith("/") and not line.startswith("//"):
+            if not sends:
                 notes.print(Text(harmless(obey(conversation, line)), style="dim"))
             else:
                 _turn(conversation, line.removeprefix("/") if line.startswith("//") else line, console, reasoning)
@@ -76,6 +88,13 @@ def _take_turns(conversation: Conversation, console: Console, *, reasoning: bool
             return
         except XinferenceError as error:
             complain(error, with_option_names(str(error)), debug=debug, secrets=_secrets_of(conversation))
+            if (
+                sends
+                and conversation.attachments
+                and not (error.retryable or isinstance(error, _NOT_ABOUT_THE_MESSAGE))
+            ):
+                conversation.attachments.clear()
+                notes.print("The attachments are removed; the next message goes without them.", style="dim")
 
 
 def _secrets_of(conversation: Conversation) -> list[str]:

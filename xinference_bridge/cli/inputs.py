@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -138,13 +139,13 @@ def _row(path: Path, number: int, entry: Any, is_json: bool, text_field: str) ->
     if isinstance(entry, bytes):
         line = _decoded(entry, where, first=number == 1)
         if not is_json:
-            return Row(str(path), number, line.rstrip("\r\n"))
+            return Row(_named(path), number, line.rstrip("\r\n"))
         try:
             entry = loads_exact(line)
         except ValueError as error:
             raise XinferenceConfigurationError(f"{where}: is not valid JSON ({error})") from None
     if isinstance(entry, str):
-        return Row(str(path), number, _said(entry, f"{where}: the text"))
+        return Row(_named(path), number, _said(entry, f"{where}: the text"))
     if isinstance(entry, dict) and None in entry:
         msg = f"{where}: has more cells than the header; quote a text that contains the delimiter"
         raise XinferenceConfigurationError(msg)
@@ -156,7 +157,12 @@ def _row(path: Path, number: int, entry: Any, is_json: bool, text_field: str) ->
         msg = f"{where}: no text in the field {text_field!r}; {has}. Use --field to name the field with the text"
         raise XinferenceConfigurationError(msg)
     fields = {key: _storable(other, f"{where}: the field {key!r}") for key, other in entry.items() if key != text_field}
-    return Row(str(path), number, _said(text, f"{where}: the text in the field {text_field!r}"), fields)
+    return Row(_named(path), number, _said(text, f"{where}: the text in the field {text_field!r}"), fields)
+
+
+def _named(path: Path) -> str:
+    """Return the path as JSON can hold it, with the bytes that are not UTF-8 escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _storable(value: Any, where: str) -> Any:
@@ -188,6 +194,15 @@ def _decoded(raw: bytes, where: str, *, first: bool) -> str:
     except UnicodeDecodeError as error:
         msg = f"{where}: is not UTF-8 ({error.reason}); convert it with `iconv -t UTF-8`"
         raise XinferenceConfigurationError(msg) from None
+
+
+def piped_text() -> str:
+    """Return all of standard input.
+
+    Raises:
+        XinferenceConfigurationError: It is not UTF-8.
+    """
+    return _decoded(sys.stdin.buffer.read(), "standard input", first=True).replace("\r\n", "\n")
 
 
 def as_lines(stream: IO[bytes]) -> Iterator[bytes]:

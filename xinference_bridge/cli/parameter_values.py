@@ -63,7 +63,7 @@ _ANY = float("inf")
 _SWITCH = ("on or off", lambda value: isinstance(value, bool))
 _OBJECT = ('a JSON object, such as {"type": "json_object"}', lambda value: isinstance(value, dict))
 _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "temperature": _number(0, _ANY),
+    "temperature": _number(0, 2),
     "top_p": _number(0, 1),
     "min_p": _number(0, 1),
     "presence_penalty": _number(-2, 2),

@@ -55,7 +55,7 @@ def _content(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise XinferenceConfigurationError(f"{path}: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or nested too deeply
         content = None
     if not isinstance(content, dict) or content.get("format") != _FORMAT or not _is_whole(content):
         raise XinferenceConfigurationError(f"{path} is not a conversation that /save wrote")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+from xinference_bridge.cli.inputs import piped_text
 from xinference_bridge.cli.options import UsageError
 from xinference_bridge.cli.output_files import STDOUT, refuse_existing, write_bytes
 from xinference_bridge.models.audio import AudioHandle
@@ -17,7 +17,7 @@ def text_of(argument: str) -> str:
     Raises:
         UsageError: There is no text.
     """
-    text = sys.stdin.read() if argument == "-" else argument
+    text = piped_text() if argument == "-" else argument
     if not text.strip():
         raise UsageError("TEXT is empty: pass a text, or pipe one with `-`")
     return text
