@@ -412,3 +412,16 @@ def test_a_file_whose_name_is_not_utf_8_is_embedded(embedder, tmp_path):
     ran = embed(embedder, source, "-o", "out.jsonl")
     assert ran.status == 0
     assert rows_of(tmp_path / "out.jsonl")[0]["file"].endswith("caf\\xe9.txt")
+
+
+@pytest.mark.fault_server
+def test_a_damaged_output_is_reported_with_its_file(embedder, texts, tmp_path):
+    out = tmp_path / "out.parquet"
+    embed(embedder, texts, "-o", out)
+    content = bytearray(out.read_bytes())
+    content[4:40] = b"\xff" * 36
+    out.write_bytes(content)
+    ran = embed(embedder, texts, "-o", out)
+    assert ran.status == 1
+    assert f"{out}" in ran.err
+    assert "unexpected" not in ran.err

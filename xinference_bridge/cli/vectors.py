@@ -205,3 +205,8 @@ def _stored_rows(path: Path) -> Iterable[dict[str, Any]]:
     except (arrow.ArrowInvalid, arrow.ArrowKeyError) as error:
         msg = f"{path}: was not written by this command ({error}). Pass another --out, or --overwrite"
         raise XinferenceConfigurationError(msg) from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        msg = f"{path}: the file is damaged ({error}). Pass another --out, or --overwrite"
+        raise XinferenceConfigurationError(msg) from None
