@@ -198,10 +198,7 @@ class ChatAccumulator:
         self.feed({**body, "choices": [choice]})
         out = ChatDelta()
         self._close(out)
-        result = self._result(out, body, dict(body))
-        if self._calls.served:
-            result.text = result.text.strip()  # the newlines that the server's parser leaves around what it removed
-        return result
+        return self._result(out, body, dict(body))
 
     def _close(self, out: ChatDelta) -> None:
         """Emit what was held back. An answer that the server took for reasoning is emitted as text too.
