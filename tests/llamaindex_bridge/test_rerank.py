@@ -83,6 +83,38 @@ def test_a_query_is_needed(nodes):
         XinferenceRerank("m", "http://127.0.0.1:9").postprocess_nodes(nodes)
 
 
+@pytest.mark.parametrize("wrong", [-1, "2", 2.5, "x", [], True])
+def test_a_wrong_top_n_is_named_at_construction_by_assignment_and_in_model_kwargs(nodes, wrong):
+    words = "XinferenceRerank: top_n must be an integer of at least 0, or None"
+    with pytest.raises(XinferenceConfigurationError, match=words):
+        XinferenceRerank("m", "http://127.0.0.1:9", top_n=wrong)
+    reranker = XinferenceRerank("m", "http://127.0.0.1:9", model_kwargs={"top_n": wrong})
+    with pytest.raises(XinferenceConfigurationError, match=words):
+        reranker.postprocess_nodes(nodes, query_str=QUERY)
+    with pytest.raises(XinferenceConfigurationError, match=words):
+        reranker.top_n = wrong
+    assert reranker.top_n == 5
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"nodes": None}, "nodes must be a list of NodeWithScore, got NoneType"),
+        ({"nodes": "text"}, "nodes must be a list of NodeWithScore, got str"),
+        ({"nodes": [TextNode(text="a")]}, "node 0 of those to rerank must be a NodeWithScore, got TextNode"),
+        ({"query_str": 5}, "query_str must be a string, got int"),
+        ({"query_str": None, "query_bundle": QUERY}, "query_bundle must be a QueryBundle, got str"),
+    ],
+)
+async def test_what_is_no_node_and_no_query_is_named(nodes, asked, words):
+    reranker = XinferenceRerank("m", "http://127.0.0.1:9")
+    asked = {"nodes": nodes, "query_str": QUERY, **asked}
+    with pytest.raises(XinferenceConfigurationError, match=words):
+        reranker.postprocess_nodes(**asked)
+    with pytest.raises(XinferenceConfigurationError, match=words):
+        await reranker.apostprocess_nodes(**asked)
+
+
 @pytest.mark.server
 def test_another_kind_of_model_is_named(connection, nodes):
     with pytest.raises(XinferenceModelTypeError, match=r"'minilm' .* Running rerank models: tiny-rerank"):
