@@ -68,8 +68,18 @@ def refuse_blocks_without_text(messages: Sequence[ChatMessage]) -> None:
 _MEDIA = frozenset({"image", "audio", "video", "document"})
 
 
-def completion_call(stated: Mapping[str, Any], keywords: Mapping[str, Any]) -> tuple[JSON, CallOptions]:
-    """Return the parameters and the options of a completion."""
+def completion_call(stated: Mapping[str, Any], keywords: Mapping[str, Any], model_uid: str) -> tuple[JSON, CallOptions]:
+    """Return the parameters and the options of a completion. Raise XinferenceUnsupportedError for what takes a chat."""
     given = dict(keywords)
+    for name, advice in _OF_CHATS.items():
+        if given.pop(name, None):
+            msg = f"{model_uid!r} only completes text, and takes no {name}: use a chat model{advice}."
+            raise XinferenceUnsupportedError(msg)
     options = options_from(given, _OWNER)
     return merged(COMPLETION, stated, given, where=_OWNER), options
+
+
+_PROGRAM = ", or pydantic_program_mode=PydanticProgramMode.LLM, which asks for the object in the prompt"
+_AGENT = ", or a ReActAgent, which describes the tools in the prompt"
+#: Keywords that only the chat endpoint takes, in the order in which they are named, and what to do without a chat.
+_OF_CHATS = {"structured_output": _PROGRAM, "tools": _AGENT, "tool_choice": _AGENT}

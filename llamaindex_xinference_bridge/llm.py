@@ -216,7 +216,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
     def _ask(self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]) -> ChatResult:
         self._let_pass()
         if not self._is_chat():
-            parameters, options = completion_call(self.stated_parameters(), kwargs)
+            parameters, options = completion_call(self.stated_parameters(), kwargs, self.model_uid)
             return self._handle(CompletionHandle).complete(self._as_prompt(asked), parameters, options)
         call, options = self._call(asked, kwargs)
         return self._handle(ChatHandle).chat(with_inlined_media(call, self.inline_media), options)
@@ -224,7 +224,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
     async def _aask(self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]) -> ChatResult:
         await self._alet_pass()
         if not await self._ais_chat():
-            parameters, options = completion_call(self.stated_parameters(), kwargs)
+            parameters, options = completion_call(self.stated_parameters(), kwargs, self.model_uid)
             return await self._handle(CompletionHandle).acomplete(self._as_prompt(asked), parameters, options)
         call, options = self._call(asked, kwargs)
         return await self._handle(ChatHandle).achat(await awith_inlined_media(call, self.inline_media), options)
@@ -236,7 +236,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
         if self._is_chat():
             call, options = self._call(asked, kwargs)
             return self._handle(ChatHandle).stream_chat(with_inlined_media(call, self.inline_media), options)
-        parameters, options = completion_call(self.stated_parameters(), kwargs)
+        parameters, options = completion_call(self.stated_parameters(), kwargs, self.model_uid)
         return self._handle(CompletionHandle).stream_complete(self._as_prompt(asked), parameters, options)
 
     async def _adeltas(
@@ -246,7 +246,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
         if await self._ais_chat():
             call, options = self._call(asked, kwargs)
             return self._handle(ChatHandle).astream_chat(await awith_inlined_media(call, self.inline_media), options)
-        parameters, options = completion_call(self.stated_parameters(), kwargs)
+        parameters, options = completion_call(self.stated_parameters(), kwargs, self.model_uid)
         return self._handle(CompletionHandle).astream_complete(self._as_prompt(asked), parameters, options)
 
     def _call(self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]) -> tuple[ChatCall, CallOptions]:
