@@ -26,6 +26,7 @@ from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.types import BaseOutputParser, PydanticProgramMode, TokenAsyncGen
 from typing_extensions import Unpack
 
+from llamaindex_xinference_bridge._arguments import checked, conversation, prompt_text
 from llamaindex_xinference_bridge._constructor_kwargs import LLMSettings
 from llamaindex_xinference_bridge._rate_limit import RateLimited
 from llamaindex_xinference_bridge._requests import (
@@ -261,6 +262,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
 
     # Chat
 
+    @checked("messages", conversation)
     @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Send the messages and return the model's answer.
@@ -279,11 +281,13 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
         """
         return chat_response(self._ask(messages, kwargs), one_call=wants_one_call(kwargs))
 
+    @checked("messages", conversation)
     @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Async version of `chat`."""
         return chat_response(await self._aask(messages, kwargs), one_call=wants_one_call(kwargs))
 
+    @checked("messages", conversation)
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """Send the messages and stream the model's answer.
@@ -304,6 +308,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
             for delta in deltas:
                 yield growing.take(delta)
 
+    @checked("messages", conversation)
     @llm_chat_callback()
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """Async version of `stream_chat`: await it, then iterate."""
@@ -318,6 +323,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
 
     # Completion
 
+    @checked("prompt", prompt_text)
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Send a prompt and return its completion. A chat model gets it as a user message.
@@ -335,11 +341,13 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
         """
         return completion_response(self._ask(self._formatted(prompt, formatted), kwargs))
 
+    @checked("prompt", prompt_text)
     @llm_completion_callback()
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Async version of `complete`."""
         return completion_response(await self._aask(self._formatted(prompt, formatted), kwargs))
 
+    @checked("prompt", prompt_text)
     @llm_completion_callback()
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """Send a prompt and stream its completion.
@@ -361,6 +369,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
             for delta in deltas:
                 yield growing.take(delta)
 
+    @checked("prompt", prompt_text)
     @llm_completion_callback()
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """Async version of `stream_complete`: await it, then iterate."""
