@@ -33,7 +33,7 @@ from llamaindex_xinference_bridge._requests import (
     awith_inlined_media,
     chat_call,
     completion_call,
-    refuse_blocks_without_text,
+    messages_of_text,
     with_inlined_media,
 )
 from llamaindex_xinference_bridge._responses import (
@@ -256,9 +256,8 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
     def _as_prompt(self, asked: Sequence[ChatMessage] | str) -> str:
         if isinstance(asked, str):
             return asked
-        refuse_blocks_without_text(asked)
         # llama-index-core sets both functions if they are not given.
-        return cast("MessagesToPromptType", self.messages_to_prompt)(asked)
+        return cast("MessagesToPromptType", self.messages_to_prompt)(messages_of_text(asked))
 
     # Chat
 

@@ -8,7 +8,15 @@ import asyncio
 
 import pytest
 from llama_index.core import PromptTemplate
-from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.base.llms.generic_utils import messages_to_prompt
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    CitableBlock,
+    ImageBlock,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+)
 
 from llamaindex_xinference_bridge import XinferenceLLM
 from llamaindex_xinference_bridge._requests import completion_call
@@ -68,3 +76,42 @@ def test_a_choice_of_tools_is_refused_and_no_tools_are_none(gen, way):
     with pytest.raises(XinferenceUnsupportedError, match="takes no tool_choice"):
         WAYS[way](gen, HELLO, tool_choice="required")
     assert completion_call({}, {"tools": [], "tool_choice": None, "structured_output": None}, "gen")[0] == {}
+
+
+CALL = ToolCallBlock(tool_call_id="c1", tool_name="add", tool_kwargs={"a": 1})
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("message", "what"),
+    [
+        (ChatMessage(role="assistant", blocks=[CALL]), "The ToolCallBlock"),
+        (ChatMessage(role="assistant", content="", additional_kwargs={"tool_calls": [{"id": "c1"}]}), "additional_kwa"),
+        (ChatMessage(role="user", blocks=[ImageBlock(image=b"png")]), "The ImageBlock"),
+        (
+            ChatMessage(blocks=[CitableBlock(title="t", source="s", content=[TextBlock(text="q")])]),
+            "The CitableBlock",
+        ),
+    ],
+    ids=["call", "call elsewhere", "image", "quote"],
+)
+def test_what_no_prompt_can_hold_is_refused_by_name(gen, way, message, what):
+    with pytest.raises(XinferenceUnsupportedError, match=f"{what}.* of message 1 cannot be sent"):
+        WAYS[way](gen, [*HELLO, message])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_message_without_text_is_empty_in_the_prompt_and_thoughts_are_left_out(way):
+    prompts = []
+
+    def kept(messages):
+        prompts.append(messages_to_prompt(messages))
+        raise LookupError
+
+    llm = XinferenceLLM("gen", is_chat_model=False, context_window=9, messages_to_prompt=kept, server_url="http://h:1")
+    thoughts = ChatMessage(role="assistant", blocks=[ThinkingBlock(content="hm")])
+    both = ChatMessage(role="assistant", blocks=[ThinkingBlock(content="hm"), TextBlock(text="Yes")])
+    with pytest.raises(LookupError):
+        WAYS[way](llm, [*HELLO, thoughts, ChatMessage(role="user", content=None), both])
+    assert prompts == ["user: Hello\nassistant: \nuser: \nassistant: Yes\nassistant: "]
+    assert thoughts.blocks == [ThinkingBlock(content="hm")]  # the caller's message is as it was
