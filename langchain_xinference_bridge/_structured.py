@@ -10,12 +10,12 @@ from langchain_core.output_parsers import BaseGenerationOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.utils import AddableDict
-from langchain_core.utils.function_calling import convert_to_openai_function
 from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
 
+from langchain_xinference_bridge._schemas import function_from
 from langchain_xinference_bridge.errors import XinferenceConfigurationError, XinferenceStructuredOutputError
 from xinference_bridge.protocol.chat.json_schema import violation
 from xinference_bridge.protocol.chat.messages import arguments_to_json
@@ -70,12 +70,18 @@ def _function_of(schema: Schema) -> dict[str, Any]:
             return {**form, "parameters": form["schema"]}
         if "name" in form and "parameters" in form:
             return form
+        if "name" in form and (rest := {name: form[name] for name in form if name not in _ABOUT}):
+            return {**form, "parameters": rest}
         schema = form if "title" in form or "name" in form else {"title": "Answer", **form}
     try:
-        return convert_to_openai_function(schema)
+        return function_from(schema)
     except (ValueError, TypeError) as unusable:
         msg = f"the schema {schema!r} cannot be used: {unusable}"
         raise XinferenceConfigurationError(msg) from None
+
+
+#: What an OpenAI function without parameters, or another provider's tool, may have: anything else is its schema.
+_ABOUT = frozenset({"name", "title", "description", "strict", "input_schema"})
 
 
 class StructuredReader(BaseGenerationOutputParser[Any]):

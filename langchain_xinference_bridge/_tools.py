@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from langchain_core.tools import BaseTool
+from langchain_core.tools import BaseTool, Tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from langchain_xinference_bridge._schemas import function_from
 from xinference_bridge.errors import XinferenceUnsupportedError
 from xinference_bridge.protocol.chat.messages import WireTool
 from xinference_bridge.protocol.chat.request import NamedTool, ToolChoice, tool_choice_from
@@ -23,13 +24,19 @@ def tools_to_wire(tools: Sequence[ToolLike], *, strict: bool | None = None) -> l
     """
     wire = []
     for tool in tools:
-        converted = convert_to_openai_tool(tool, strict=strict)
+        converted = _converted(tool, strict=strict)
         if converted.get("type") != "function" or not isinstance(converted.get("function"), dict):
             kind = converted.get("type")
             msg = f"A tool of type {kind!r} runs on its provider's servers; Xinference only supports functions."
             raise XinferenceUnsupportedError(msg)
         wire.append(cast("WireTool", converted))
     return wire
+
+
+def _converted(tool: ToolLike, *, strict: bool | None) -> dict[str, Any]:
+    if isinstance(tool, Tool) or (isinstance(tool, dict) and "title" not in tool):
+        return convert_to_openai_tool(tool, strict=strict)  # which passes through tools of other types than functions
+    return {"type": "function", "function": function_from(tool, strict=strict)}
 
 
 def choice_to_wire(choice: Any, tools: Sequence[WireTool]) -> str | JSON | None:

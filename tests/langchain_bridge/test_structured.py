@@ -9,6 +9,7 @@ import pytest
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.tools import StructuredTool
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
@@ -20,6 +21,7 @@ from langchain_xinference_bridge.errors import (
     XinferenceUnsupportedError,
 )
 from tests.langchain_bridge.conftest import chat_on
+from xinference_bridge.protocol.chat.json_schema import violation
 from xinference_bridge.protocol.chat.request import StructuredOutput
 
 
@@ -63,6 +65,71 @@ def test_a_schema_in_every_form_is_the_same_wish(schema):
 
 def test_a_schema_without_a_title_gets_one():
     assert wanted_from_schema({"type": "object", "properties": {"a": {"type": "string"}}}).name == "Answer"
+
+
+class Node(BaseModel):
+    """A node."""
+
+    v: int
+    kids: list[Node] = []
+
+
+class Holder(BaseModel):
+    node: Node | None = None
+
+
+NodeDict = TypedDict("NodeDict", {"v": int, "kids": "list[NodeDict]"})  # noqa: UP013 - refers to itself
+
+
+WITHOUT_PROPERTIES = [
+    {"$ref": "#/$defs/A", "$defs": {"A": {"type": "object", "properties": {"a": {"type": "integer"}}}}},
+    {"anyOf": [{"type": "object", "required": ["a"]}, {"type": "object", "required": ["b"]}]},
+    {"oneOf": [{"type": "object", "required": ["a"]}]},
+    {"allOf": [{"type": "object", "required": ["a"]}]},
+    {"type": "object", "additionalProperties": {"type": "integer"}},
+    {"type": "object", "patternProperties": {"^x": {"type": "integer"}}},
+    {"type": "object"},
+]
+
+
+@pytest.mark.parametrize("schema", WITHOUT_PROPERTIES)
+@pytest.mark.parametrize("about", [{}, {"title": "T"}, {"name": "T"}], ids=["bare", "title", "name"])
+def test_a_schema_without_properties_at_its_root_stays_what_it_is(schema, about):
+    assert wanted_from_schema({**about, **schema}).schema == schema
+    if "title" in about:
+        (tool,) = ChatXinference(model="m").bind_tools([{**about, **schema}]).kwargs["tools"]
+        assert tool == {"type": "function", "function": {"name": "T", "parameters": schema}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "path"),
+    [
+        (Node, ["properties", "kids", "items"]),
+        (Holder, ["properties", "node", "anyOf", 0]),
+        (Node.model_json_schema(), ["$defs", "Node", "properties", "kids", "items"]),
+        (NodeDict, ["properties", "kids", "items"]),
+    ],
+    ids=["class", "inner class", "json schema", "typeddict"],
+)
+def test_a_type_that_refers_to_itself_keeps_the_reference(schema, path):
+    wanted = wanted_from_schema(schema)
+    found = wanted.schema
+    for step in path:
+        found = found[step]
+    assert found["$ref"].rpartition("/")[2] in wanted.schema["$defs"]
+    assert violation({"v": 1, "kids": [{"v": 1, "kids": [{"v": "x"}]}]}, wanted_from_schema(Node).schema)
+
+
+def test_a_tool_whose_argument_refers_to_itself_keeps_the_reference():
+    def plant(node: Node) -> str:
+        """Plant a tree."""
+        return str(node)
+
+    for tool in (plant, StructuredTool.from_function(plant)):
+        (wire,) = ChatXinference(model="m").bind_tools([tool], strict=True).kwargs["tools"]
+        function = wire["function"]
+        assert (function["name"], function["description"], function["strict"]) == ("plant", "Plant a tree.", True)
+        assert function["parameters"]["$defs"]["Node"]["properties"]["kids"]["items"] == {"$ref": "#/$defs/Node"}
 
 
 def test_an_unknown_method_lists_the_known_ones():
