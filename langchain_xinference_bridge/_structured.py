@@ -21,7 +21,7 @@ from xinference_bridge.protocol.chat.json_schema import violation
 from xinference_bridge.protocol.chat.messages import arguments_to_json
 from xinference_bridge.protocol.chat.request import StructuredMethod, StructuredOutput
 from xinference_bridge.protocol.chat.structured_output import json_of_answer, not_structured, what_was_said
-from xinference_bridge.protocol.exact_json import loads_exact
+from xinference_bridge.protocol.exact_json import loads_exact, too_deep
 
 #: The keyword that binds a model to a schema.
 STRUCTURED = "structured_output"
@@ -236,7 +236,7 @@ class _Growing:
 
     def _partial(self, text: str) -> Any:
         start = text.find("{")
-        if start < 0:
+        if start < 0 or too_deep(text):
             return None
         try:
             value = parse_partial_json(text[start:])

@@ -238,6 +238,33 @@ def test_structured_outputs_of_equal_schemas_are_equal_so_that_a_cache_finds_the
     assert isinstance(wanted_from_schema(Person), StructuredOutput)
 
 
+DEEP = ['{"name": ' + "[" * 3000, '{"name": ' + "[" * 300 + "]" * 300 + "}", '{"name": "\\ud800", "age": 1}']
+
+
+@pytest.mark.parametrize("text", DEEP)
+@pytest.mark.parametrize(
+    "schema", [Person, JSON_SCHEMA, {"title": "T", "type": "object"}], ids=["class", "dict", "any"]
+)
+async def test_an_answer_that_no_parser_reads_to_its_end_is_refused_whole_and_streamed(text, schema):
+    async def parts(pieces):
+        for piece in pieces:
+            yield piece
+
+    reader = reader_for(schema, wanted := wanted_from_schema(schema), include_raw=False)
+    fragments = [
+        {"name": wanted.name, "args": text, "id": "1", "index": 0},
+        {"name": None, "args": "[}", "id": None, "index": 0},  # as the writer of chunks marks an invalid call
+    ]
+    calls = [AIMessageChunk("", tool_call_chunks=[fragment]) for fragment in fragments]
+    for told in ([*chunks(text[:100], text[100:])], calls):
+        with pytest.raises(XinferenceStructuredOutputError, match="JSON"):
+            list(reader.transform(iter(told)))
+        with pytest.raises(XinferenceStructuredOutputError, match="JSON"):
+            [_ async for _ in reader.atransform(parts(told))]
+    with pytest.raises(XinferenceStructuredOutputError, match="JSON"):
+        read(AIMessage(text), schema)
+
+
 BIG = 123456789012345678901234567890
 
 

@@ -22,7 +22,10 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 def violation(value: Any, schema: Mapping[str, Any]) -> str | None:
     """Describe where and how the value violates the schema; None if it does not."""
-    return _at("", value, schema, schema)
+    try:
+        return _at("", value, schema, schema)
+    except RecursionError:
+        return "it is nested too deeply to be checked"
 
 
 def _at(place: str, value: Any, schema: Any, root: Mapping[str, Any]) -> str | None:

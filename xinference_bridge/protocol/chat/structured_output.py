@@ -46,7 +46,8 @@ def _candidates(text: str) -> Iterator[str]:
             _, end = _DECODER.raw_decode(text, place)
         except (ValueError, RecursionError):
             continue
-        yield text[place:end]
+        if _is_json(found := text[place:end]):
+            yield found
 
 
 def _is_json(text: str) -> bool:
