@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, get_args
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -13,11 +13,12 @@ from langchain_core.runnables.utils import AddableDict
 from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, ConfigDict
+from pydantic.errors import PydanticUserError
 from typing_extensions import override
 
 from langchain_xinference_bridge._schemas import function_from
 from langchain_xinference_bridge.errors import XinferenceConfigurationError, XinferenceStructuredOutputError
-from xinference_bridge.protocol.chat.json_schema import violation
+from xinference_bridge.protocol.chat.json_schema import malformed, violation
 from xinference_bridge.protocol.chat.messages import arguments_to_json
 from xinference_bridge.protocol.chat.request import StructuredMethod, StructuredOutput
 from xinference_bridge.protocol.chat.structured_output import json_of_answer, not_structured, what_was_said
@@ -47,15 +48,27 @@ def wanted_from_schema(
             raise XinferenceConfigurationError(msg)
         return StructuredOutput("Answer", {"type": "object"}, method=method)
     function = _function_of(schema)
+    if not isinstance(function.get("name"), str) or not function["name"]:
+        msg = f"the schema's name or title must be a non-empty text, and is {function.get('name')!r}"
+        raise XinferenceConfigurationError(msg)
+    if wrong := malformed(parameters := _parameters_of(function)):
+        msg = f"the schema of {function['name']!r} cannot be used: {wrong}"
+        raise XinferenceConfigurationError(msg)
     if strict is None:
         strict = function.get("strict")
     return StructuredOutput(
         name=function["name"],
-        schema=function.get("parameters") or {"type": "object", "properties": {}},
+        schema=parameters,
         description=str(function.get("description") or ""),
         strict=strict,
         method=method,
     )
+
+
+def _parameters_of(function: Mapping[str, Any]) -> Any:
+    """Return the schema; an OpenAI function may have none or an empty one, which means no parameters."""
+    parameters = function.get("parameters")
+    return {"type": "object", "properties": {}} if parameters is None or parameters == {} else parameters
 
 
 def _function_of(schema: Schema) -> dict[str, Any]:
@@ -66,7 +79,7 @@ def _function_of(schema: Schema) -> dict[str, Any]:
         for outer in ("json_schema", "function"):
             if isinstance(form.get(outer), dict):
                 form = form[outer]
-        if isinstance(form.get("schema"), dict) and "name" in form:
+        if "schema" in form and "name" in form:
             return {**form, "parameters": form["schema"]}
         if "name" in form and "parameters" in form:
             return form
@@ -75,7 +88,7 @@ def _function_of(schema: Schema) -> dict[str, Any]:
         schema = form if "title" in form or "name" in form else {"title": "Answer", **form}
     try:
         return function_from(schema)
-    except (ValueError, TypeError) as unusable:
+    except (ValueError, TypeError, LookupError, AttributeError, PydanticUserError) as unusable:
         msg = f"the schema {schema!r} cannot be used: {unusable}"
         raise XinferenceConfigurationError(msg) from None
 

@@ -132,6 +132,37 @@ def test_a_tool_whose_argument_refers_to_itself_keeps_the_reference():
         assert function["parameters"]["$defs"]["Node"]["properties"]["kids"]["items"] == {"$ref": "#/$defs/Node"}
 
 
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        ({"title": "N", "properties": 5}, r"'N'.*schema\.properties must be an object"),
+        ({"title": "N", "type": "object", "properties": {"a": 5}}, r"schema\.properties\.a must be a JSON schema"),
+        ({"title": "N", "anyOf": 5}, r"schema\.anyOf must be a list"),
+        ({"title": "N", "anyOf": [5]}, r"schema\.anyOf\.0 must be a JSON schema"),
+        ({"title": "N", "required": 5}, r"schema\.required must be a list"),
+        ({"title": "N", "type": {}}, r"schema\.type must be the name"),
+        ({"title": "N", "type": "object", "$defs": {"A": {"items": 5}}}, r"schema\.\$defs\.A\.items must be"),
+        ({"name": "N", "parameters": 5}, r"'N'.*must be a JSON schema"),
+        ({"name": "N", "parameters": True}, r"'N'.*must be an object"),
+        ({"name": "N", "schema": 5}, r"'N'.*must be a JSON schema"),
+        ({"title": 5, "type": "object"}, "name or title must be a non-empty text"),
+        ({"name": "", "parameters": {}}, "name or title must be a non-empty text"),
+        (5, "cannot be used"),
+        ("Person", "cannot be used"),
+    ],
+)
+def test_a_schema_of_the_wrong_shape_is_refused_by_its_place(schema, why):
+    with pytest.raises(XinferenceConfigurationError, match=why):
+        ChatXinference(model="m").with_structured_output(schema)
+
+
+def test_a_schema_that_contains_itself_is_refused():
+    schema = {"title": "N", "type": "object", "properties": {}}
+    schema["properties"]["n"] = schema
+    with pytest.raises(XinferenceConfigurationError, match="contains itself"):
+        ChatXinference(model="m").with_structured_output(schema)
+
+
 def test_an_unknown_method_lists_the_known_ones():
     with pytest.raises(XinferenceConfigurationError, match=r"'xml'.*json_schema"):
         ChatXinference(model="m").with_structured_output(Person, method="xml")
