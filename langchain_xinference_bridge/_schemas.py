@@ -24,7 +24,7 @@ def function_from(source: Any, *, strict: bool | None = None) -> dict[str, Any]:
         TypeError: A class or callable has a type that no JSON schema describes.
     """
     if isinstance(source, dict):
-        return convert_to_openai_function(_named(source), strict=strict)
+        return convert_to_openai_function(named(source, strict=strict), strict=strict)
     try:
         function = convert_to_openai_function(source, strict=strict)
     except RecursionError:
@@ -39,9 +39,11 @@ def function_from(source: Any, *, strict: bool | None = None) -> dict[str, Any]:
     return convert_to_openai_function(whole, strict=strict)
 
 
-def _named(source: dict[str, Any]) -> dict[str, Any]:
+def named(source: dict[str, Any], *, strict: bool | None = None) -> dict[str, Any]:
     """Return a titled JSON schema as a function that has all of it; any other dict as it is."""
     if "title" not in source or "name" in source or "toolSpec" in source:
+        if strict and "name" in source and not {"parameters", "input_schema"} & set(source):
+            return {**source, "parameters": {"type": "object", "properties": {}}}  # which strictness is written into
         return source
     about = {"name": source["title"]}
     if "description" in source:
