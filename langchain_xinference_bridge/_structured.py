@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from langchain_xinference_bridge._schemas import function_from
 from langchain_xinference_bridge.errors import XinferenceConfigurationError, XinferenceStructuredOutputError
-from xinference_bridge.protocol.chat.json_schema import malformed, violation
+from xinference_bridge.protocol.chat.json_schema import malformed, of_objects, violation
 from xinference_bridge.protocol.chat.messages import arguments_to_json
 from xinference_bridge.protocol.chat.request import StructuredMethod, StructuredOutput
 from xinference_bridge.protocol.chat.structured_output import json_of_answer, not_structured, what_was_said
@@ -53,6 +53,12 @@ def wanted_from_schema(
         raise XinferenceConfigurationError(msg)
     if wrong := malformed(parameters := _parameters_of(function)):
         msg = f"the schema of {function['name']!r} cannot be used: {wrong}"
+        raise XinferenceConfigurationError(msg)
+    if method == "function_calling" and not of_objects(parameters):
+        msg = (
+            f"method='function_calling' cannot be used for {function['name']!r}: the arguments of a call are an "
+            "object, and this schema's values are not. Put them into a field of an object, or use method='json_schema'."
+        )
         raise XinferenceConfigurationError(msg)
     if strict is None:
         strict = function.get("strict")
@@ -178,7 +184,7 @@ class StructuredReader(BaseGenerationOutputParser[Any]):
 
     def of_schema(self, value: Any) -> Any:
         """Return the value as the schema's class, or as a checked dict."""
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) and of_objects(self.wanted.schema):
             raise _NotOfSchema("its JSON is not an object")
         if self.target is None:
             if wrong := violation(value, self.wanted.schema):
@@ -216,6 +222,8 @@ class _Growing:
         self._text: list[str] = []
         self._arguments: list[str] = []
         self._last: Any = None
+        # Lists would be joined to one by whoever adds up the values.
+        self._grows = reader.target is None and of_objects(reader.wanted.schema)
 
     def add(self, answer: str | BaseMessage) -> Iterator[Any]:
         """Return what is new after this chunk."""
@@ -227,7 +235,7 @@ class _Growing:
             return
         self._text.append(str(message.text))
         self._arguments += [call["args"] or "" for call in message.tool_call_chunks if not call["index"]]
-        if self._reader.target is not None:
+        if not self._grows:
             return  # for a class, a partial value may be valid but wrong: `{"age": 3` before the 6 of 36
         value = self._partial("".join(self._arguments or self._text))
         if value is not None and value != self._last:

@@ -10,7 +10,7 @@ from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import StructuredTool
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 from typing_extensions import TypedDict
 
 from langchain_xinference_bridge import ChatXinference
@@ -161,6 +161,37 @@ def test_a_schema_that_contains_itself_is_refused():
     schema["properties"]["n"] = schema
     with pytest.raises(XinferenceConfigurationError, match="contains itself"):
         ChatXinference(model="m").with_structured_output(schema)
+
+
+LIST = {"title": "Numbers", "type": "array", "items": {"type": "integer"}}
+
+
+class Numbers(RootModel[list[int]]):
+    """Some numbers."""
+
+
+class Either(RootModel[Person | list[int]]):
+    """A person or some numbers."""
+
+
+@pytest.mark.parametrize("schema", [LIST, Numbers, Either])
+async def test_the_schema_says_whether_an_answer_may_be_a_list(schema):
+    expected = [1, 2] if schema is LIST else schema([1, 2])
+    for text in ("[1, 2]", "```json\n[1, 2]\n```", "They are [1, 2]."):
+        assert read(AIMessage(text), schema) == expected
+        reader = reader_for(schema, wanted_from_schema(schema), include_raw=False)
+        assert list(reader.transform(chunks(text[:3], text[3:]))) == [expected]
+
+        async def parts(pieces):
+            for piece in pieces:
+                yield piece
+
+        told = [value async for value in reader.atransform(parts([*chunks(text[:3], text[3:])]))]
+        assert told == [expected]
+    with pytest.raises(XinferenceStructuredOutputError):
+        read(AIMessage('["one"]'), schema)
+    with pytest.raises(XinferenceConfigurationError, match=r"arguments of a call are an object.*json_schema"):
+        ChatXinference(model="m").with_structured_output(schema, method="function_calling")
 
 
 def test_an_unknown_method_lists_the_known_ones():

@@ -29,6 +29,27 @@ def violation(value: Any, schema: Mapping[str, Any]) -> str | None:
         return "it is nested too deeply to be checked"
 
 
+def of_objects(schema: Any) -> bool:
+    """Return whether every value of the schema is an object; one that says nothing of types is taken for that."""
+    return _of_objects(schema, schema, frozenset())
+
+
+def _of_objects(schema: Any, root: Mapping[str, Any], seen: frozenset[str]) -> bool:
+    if not isinstance(schema, Mapping):
+        return True
+    if isinstance(reference := schema.get("$ref"), str):
+        return reference in seen or _of_objects(_resolved(reference, root), root, seen | {reference})
+    if (kinds := schema.get("type")) is not None:
+        return kinds in ("object", ["object"])
+    if "const" in schema or "enum" in schema:
+        return False
+    choices = [part for name in ("anyOf", "oneOf") for part in schema.get(name) or ()]
+    parts = schema.get("allOf") or ()
+    return all(_of_objects(part, root, seen) for part in choices) and (
+        not parts or any(_of_objects(part, root, seen) for part in parts)
+    )
+
+
 def _at(place: str, value: Any, schema: Any, root: Mapping[str, Any], seen: frozenset[str] = frozenset()) -> str | None:
     """Check one value. `seen` has the references that led to this schema: one that leads to itself says no more."""
     if not isinstance(schema, Mapping):
