@@ -121,3 +121,11 @@ def test_a_context_is_stated_under_either_name():
     for llm in (XinferenceLLM("m", NOWHERE, context_length=1024), XinferenceLLM("m", NOWHERE, context_window=1024)):
         assert llm.context_window == 1024
         assert chat_call(HELLO, {}, {}, llm.context_window)[0].context_length == 1024
+
+
+@pytest.mark.parametrize("door", ["extra_body", "generate_config"])
+@pytest.mark.parametrize("name", ["model", "messages"])
+@pytest.mark.parametrize("how", CALLS)
+def test_an_open_parameter_cannot_replace_the_model_or_the_input(door: str, name: str, how: str):
+    with pytest.raises(XinferenceConfigurationError, match=rf"{door} cannot have '{name}'.*pass"):
+        CALLS[how](llm_of(), {door: {name: "other"}})
