@@ -61,7 +61,10 @@ def _own_schema(source: Any) -> dict[str, Any] | None:
     if is_typeddict(source):
         return TypeAdapter(source).json_schema()
     if not isinstance(source, (type, BaseTool)):
-        source = StructuredTool.from_function(source, description=source.__doc__ or source.__name__)
+        about = source.__doc__ or source.__name__
+        source = StructuredTool.from_function(
+            source, description=about, parse_docstring=True, error_on_invalid_docstring=False
+        )
     schema = source.tool_call_schema if isinstance(source, BaseTool) else source
     if isinstance(schema, dict):
         return schema

@@ -122,13 +122,18 @@ def test_a_type_that_refers_to_itself_keeps_the_reference(schema, path):
 
 def test_a_tool_whose_argument_refers_to_itself_keeps_the_reference():
     def plant(node: Node) -> str:
-        """Plant a tree."""
+        """Plant a tree.
+
+        Args:
+            node: Its root.
+        """
         return str(node)
 
-    for tool in (plant, StructuredTool.from_function(plant)):
+    for tool in (plant, StructuredTool.from_function(plant, parse_docstring=True)):
         (wire,) = ChatXinference(model="m").bind_tools([tool], strict=True).kwargs["tools"]
         function = wire["function"]
         assert (function["name"], function["description"], function["strict"]) == ("plant", "Plant a tree.", True)
+        assert function["parameters"]["properties"]["node"]["description"] == "Its root."
         assert function["parameters"]["$defs"]["Node"]["properties"]["kids"]["items"] == {"$ref": "#/$defs/Node"}
 
 
