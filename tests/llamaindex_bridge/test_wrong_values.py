@@ -226,3 +226,11 @@ def test_what_an_ocr_reader_takes_itself_is_named_in_model_kwargs(name: str):
         reader.load_data(b"%PDF-1.7")
     with pytest.raises(XinferenceConfigurationError, match=words):
         asyncio.run(reader.aload_data(b"%PDF-1.7"))
+
+
+@pytest.mark.parametrize("door", ["extra_body", "generate_config"])
+@pytest.mark.parametrize("name", ["model", "messages"])
+@pytest.mark.parametrize("how", CALLS)
+def test_an_open_parameter_cannot_replace_the_model_or_the_input(door: str, name: str, how: str):
+    with pytest.raises(XinferenceConfigurationError, match=rf"{door} cannot have '{name}'.*pass"):
+        CALLS[how](llm_of(), {door: {name: "other"}})
