@@ -12,6 +12,7 @@ from typing_extensions import Self
 
 from langchain_xinference_bridge.errors import translated_errors
 from xinference_bridge.connection import XinferenceConnection
+from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.integration.connection_argument import connection_from
 from xinference_bridge.integration.constructor_keywords import Keywords, require_model
 from xinference_bridge.integration.parameter_types import unusable_fields
@@ -269,8 +270,16 @@ def _connection_of(settings: Mapping[str, Any]) -> XinferenceConnection:
 
 
 def taken_uid(parameters: dict[str, Any], default: str) -> str:
-    """Remove the model that a call names from its keywords and return it, or the default."""
+    """Remove the model that a call names from its keywords and return it, or the default.
+
+    Raises XinferenceConfigurationError if it is not a non-empty string.
+    """
     if not parameters:
         return default
-    named = [parameters.pop(name, None) for name in ("model", "model_uid")]
-    return next((name for name in named if name), default)
+    named = {name: parameters.pop(name, None) for name in ("model", "model_uid")}
+    for name, uid in named.items():
+        if uid is not None and (not isinstance(uid, str) or not uid.strip()):
+            shown = "an empty string" if isinstance(uid, str) else type(uid).__name__
+            msg = f"{name} must be the UID of a running model, got {shown}. Leave it out for {default!r}."
+            raise XinferenceConfigurationError(msg)
+    return next((uid for uid in named.values() if uid is not None), default)

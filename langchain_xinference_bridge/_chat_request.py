@@ -62,7 +62,8 @@ def prepared(
     for name in _LANGCHAINS_OWN:
         own.pop(name, None)
     given = own.pop("stream_usage", None)
-    tools = tools_to_wire(own.pop("tools", None) or ())
+    given_tools = own.pop("tools", None)
+    tools = tools_to_wire(() if given_tools is None else given_tools)
     return PreparedCall(
         uid=taken_uid(own, uid),
         options=options_from(own, "ChatXinference"),

@@ -13,6 +13,8 @@ from langchain_core.utils.json import parse_partial_json
 from langchain_xinference_bridge._messages import headers_from_wire, metadata_from_wire, usage_from_wire
 from xinference_bridge.protocol.chat.result import ChatDelta, ChatResult
 from xinference_bridge.protocol.chat.tool_calls import ToolCall, ToolCallDelta
+from xinference_bridge.protocol.chat.tool_forms.written import json_depth
+from xinference_bridge.protocol.exact_json import too_deep
 
 
 class ChunkWriter:
@@ -159,6 +161,10 @@ def _spoiling(call: ToolCall) -> str:
     """
     if call.error is None:
         return ""
+    if too_deep(call.arguments):
+        # LangChain's parser may reach the end or not, by the stack it stands on: a pair that never matches.
+        in_string, _ = json_depth(call.arguments)
+        return '"[}' if in_string else "[}"
     for ending in ("", "]", '"]', '""]'):
         if not _completes(call.arguments + ending):
             return ending

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, get_args
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -10,18 +10,19 @@ from langchain_core.output_parsers import BaseGenerationOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.utils import AddableDict
-from langchain_core.utils.function_calling import convert_to_openai_function
 from langchain_core.utils.json import parse_partial_json
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, ConfigDict
+from pydantic.errors import PydanticUserError
 from typing_extensions import override
 
+from langchain_xinference_bridge._schemas import function_from
 from langchain_xinference_bridge.errors import XinferenceConfigurationError, XinferenceStructuredOutputError
-from xinference_bridge.protocol.chat.json_schema import violation
+from xinference_bridge.protocol.chat.json_schema import malformed, of_objects, violation
 from xinference_bridge.protocol.chat.messages import arguments_to_json
 from xinference_bridge.protocol.chat.request import StructuredMethod, StructuredOutput
 from xinference_bridge.protocol.chat.structured_output import json_of_answer, not_structured, what_was_said
-from xinference_bridge.protocol.exact_json import loads_exact
+from xinference_bridge.protocol.exact_json import loads_exact, too_deep
 
 #: The keyword that binds a model to a schema.
 STRUCTURED = "structured_output"
@@ -47,15 +48,33 @@ def wanted_from_schema(
             raise XinferenceConfigurationError(msg)
         return StructuredOutput("Answer", {"type": "object"}, method=method)
     function = _function_of(schema)
+    if not isinstance(function.get("name"), str) or not function["name"]:
+        msg = f"the schema's name or title must be a non-empty text, and is {function.get('name')!r}"
+        raise XinferenceConfigurationError(msg)
+    if wrong := malformed(parameters := _parameters_of(function)):
+        msg = f"the schema of {function['name']!r} cannot be used: {wrong}"
+        raise XinferenceConfigurationError(msg)
+    if method == "function_calling" and not of_objects(parameters):
+        msg = (
+            f"method='function_calling' cannot be used for {function['name']!r}: the arguments of a call are an "
+            "object, and this schema's values are not. Put them into a field of an object, or use method='json_schema'."
+        )
+        raise XinferenceConfigurationError(msg)
     if strict is None:
         strict = function.get("strict")
     return StructuredOutput(
         name=function["name"],
-        schema=function.get("parameters") or {"type": "object", "properties": {}},
+        schema=parameters,
         description=str(function.get("description") or ""),
         strict=strict,
         method=method,
     )
+
+
+def _parameters_of(function: Mapping[str, Any]) -> Any:
+    """Return the schema; an OpenAI function may have none or an empty one, which means no parameters."""
+    parameters = function.get("parameters")
+    return {"type": "object", "properties": {}} if parameters is None or parameters == {} else parameters
 
 
 def _function_of(schema: Schema) -> dict[str, Any]:
@@ -66,16 +85,22 @@ def _function_of(schema: Schema) -> dict[str, Any]:
         for outer in ("json_schema", "function"):
             if isinstance(form.get(outer), dict):
                 form = form[outer]
-        if isinstance(form.get("schema"), dict) and "name" in form:
+        if "schema" in form and "name" in form:
             return {**form, "parameters": form["schema"]}
         if "name" in form and "parameters" in form:
             return form
+        if "name" in form and (rest := {name: form[name] for name in form if name not in _ABOUT}):
+            return {**form, "parameters": rest}
         schema = form if "title" in form or "name" in form else {"title": "Answer", **form}
     try:
-        return convert_to_openai_function(schema)
-    except (ValueError, TypeError) as unusable:
+        return function_from(schema)
+    except (ValueError, TypeError, LookupError, AttributeError, PydanticUserError) as unusable:
         msg = f"the schema {schema!r} cannot be used: {unusable}"
         raise XinferenceConfigurationError(msg) from None
+
+
+#: What an OpenAI function without parameters, or another provider's tool, may have: anything else is its schema.
+_ABOUT = frozenset({"name", "title", "description", "strict", "input_schema"})
 
 
 class StructuredReader(BaseGenerationOutputParser[Any]):
@@ -159,7 +184,7 @@ class StructuredReader(BaseGenerationOutputParser[Any]):
 
     def of_schema(self, value: Any) -> Any:
         """Return the value as the schema's class, or as a checked dict."""
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) and of_objects(self.wanted.schema):
             raise _NotOfSchema("its JSON is not an object")
         if self.target is None:
             if wrong := violation(value, self.wanted.schema):
@@ -197,6 +222,8 @@ class _Growing:
         self._text: list[str] = []
         self._arguments: list[str] = []
         self._last: Any = None
+        # Lists would be joined to one by whoever adds up the values.
+        self._grows = reader.target is None and of_objects(reader.wanted.schema)
 
     def add(self, answer: str | BaseMessage) -> Iterator[Any]:
         """Return what is new after this chunk."""
@@ -208,7 +235,7 @@ class _Growing:
             return
         self._text.append(str(message.text))
         self._arguments += [call["args"] or "" for call in message.tool_call_chunks if not call["index"]]
-        if self._reader.target is not None:
+        if not self._grows:
             return  # for a class, a partial value may be valid but wrong: `{"age": 3` before the 6 of 36
         value = self._partial("".join(self._arguments or self._text))
         if value is not None and value != self._last:
@@ -230,7 +257,7 @@ class _Growing:
 
     def _partial(self, text: str) -> Any:
         start = text.find("{")
-        if start < 0:
+        if start < 0 or too_deep(text):
             return None
         try:
             value = parse_partial_json(text[start:])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from langchain_core.tools import BaseTool
+from langchain_core.tools import BaseTool, Tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import BaseModel
+from pydantic.errors import PydanticUserError
 
-from xinference_bridge.errors import XinferenceUnsupportedError
+from langchain_xinference_bridge._schemas import function_from, named
+from xinference_bridge.errors import XinferenceConfigurationError, XinferenceUnsupportedError
+from xinference_bridge.protocol.chat.json_schema import malformed
 from xinference_bridge.protocol.chat.messages import WireTool
 from xinference_bridge.protocol.chat.request import NamedTool, ToolChoice, tool_choice_from
 from xinference_bridge.protocol.http import JSON
@@ -19,17 +23,59 @@ ToolLike = dict[str, Any] | type | Callable[..., Any] | BaseTool
 def tools_to_wire(tools: Sequence[ToolLike], *, strict: bool | None = None) -> list[WireTool]:
     """Convert functions, pydantic classes, TypedDicts, BaseTools or dicts to the server's tools.
 
-    Raises XinferenceUnsupportedError for a tool that runs on another provider's servers.
+    Raises:
+        XinferenceConfigurationError: These are no tools; the message names the item.
+        XinferenceUnsupportedError: A tool runs on another provider's servers.
     """
-    wire = []
-    for tool in tools:
-        converted = convert_to_openai_tool(tool, strict=strict)
-        if converted.get("type") != "function" or not isinstance(converted.get("function"), dict):
-            kind = converted.get("type")
-            msg = f"A tool of type {kind!r} runs on its provider's servers; Xinference only supports functions."
-            raise XinferenceUnsupportedError(msg)
-        wire.append(cast("WireTool", converted))
-    return wire
+    if isinstance(tools, _ONE_TOOL) or callable(tools) or not isinstance(tools, Iterable):
+        msg = f"tools is {_shown(tools)}, and must be a list of tools: {_TOOLS}. Put a single tool in a list."
+        raise XinferenceConfigurationError(msg)
+    return [_to_wire(tool, f"tools[{number}]", strict=strict) for number, tool in enumerate(tools)]
+
+
+#: What can be iterated over, and is no list of tools.
+_ONE_TOOL = (str, bytes, Mapping, BaseModel)
+_TOOLS = "functions, pydantic classes, TypedDicts, BaseTool objects or dicts in OpenAI's form"
+
+
+def _shown(value: Any) -> str:
+    """Describe a wrong value. A misplaced text may be a secret."""
+    if value is None or isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return f"a dict with the keys {', '.join(map(repr, value))}" if value else "an empty dict"
+    return f"of type {type(value).__name__}"
+
+
+def _to_wire(tool: ToolLike, where: str, *, strict: bool | None) -> WireTool:
+    shown = f"{where} is {_shown(tool)}"
+    try:
+        converted = _converted(tool, strict=strict)
+    except (ValueError, TypeError, LookupError, AttributeError, PydanticUserError) as unusable:
+        why = f" {unusable}" if callable(tool) or isinstance(tool, BaseTool) else ""  # else a copy of the value
+        msg = f"{shown}, which cannot be used as a tool. Tools are {_TOOLS}.{why}"
+        raise XinferenceConfigurationError(msg) from None
+    kind, function = converted.get("type"), converted.get("function")
+    if kind != "function":
+        msg = f"A tool of type {kind!r} runs on its provider's servers; Xinference only supports functions."
+        raise XinferenceUnsupportedError(msg)
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
+        msg = f"{shown}, and lacks the name of its function: write {_OPENAI_FORM}."
+        raise XinferenceConfigurationError(msg)
+    if function.get("parameters") is not None and (wrong := malformed(function["parameters"], "its parameters")):
+        msg = f"{where}, the tool {function['name']!r}, cannot be used: {wrong}."
+        raise XinferenceConfigurationError(msg)
+    return cast("WireTool", converted)
+
+
+_OPENAI_FORM = '{"type": "function", "function": {"name": …, "description": …, "parameters": …}}'
+
+
+def _converted(tool: ToolLike, *, strict: bool | None) -> dict[str, Any]:
+    if isinstance(tool, Tool) or (isinstance(tool, dict) and "title" not in tool):
+        given = named(tool, strict=strict) if isinstance(tool, dict) and "type" not in tool else tool
+        return convert_to_openai_tool(given, strict=strict)  # which passes through tools of other types than functions
+    return {"type": "function", "function": function_from(tool, strict=strict)}
 
 
 def choice_to_wire(choice: Any, tools: Sequence[WireTool]) -> str | JSON | None:

@@ -148,6 +148,8 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
             >>> list(kept[0].metadata)
             ['relevance_score']
         """
+        with translated_errors:
+            documents = _documents(documents)
         return _scored(documents, self.rerank(query, documents))
 
     @override
@@ -162,6 +164,8 @@ class XinferenceRerank(XinferenceFields, BaseDocumentCompressor):
             >>> len(asyncio.run(reranker.acompress_documents([Document("On a rock.")], "Where is the lighthouse?")))
             1
         """
+        with translated_errors:
+            documents = _documents(documents)
         return _scored(documents, await self.arerank(query, documents))
 
     def _asked(self, top_n: int | EllipsisType | None, keywords: dict[str, Any]) -> tuple[JSON, CallOptions]:
@@ -192,6 +196,17 @@ def _query(query: str | Mapping[str, Any]) -> RerankItem:
         msg = f"the query must be a string or an object, got {type(query).__name__}: {query!r:.60}"
         raise XinferenceConfigurationError(msg)
     return query
+
+
+def _documents(documents: Iterable[Document]) -> list[Document]:
+    refuse_one(documents, "documents", "Documents")
+    found = list(documents)
+    for place, document in enumerate(found):
+        if not isinstance(document, Document):
+            kind = type(document).__name__
+            msg = f"document {place} must be a Document, got {kind}: {document!r:.60}. For texts, use rerank()."
+            raise XinferenceConfigurationError(msg)
+    return found
 
 
 def _items(documents: Iterable[Rankable]) -> list[RerankItem]:

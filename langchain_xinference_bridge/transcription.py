@@ -158,9 +158,6 @@ class XinferenceTranscriber(XinferenceFields, BaseBlobParser):
             return [Document(text, metadata=metadata_of(blob, **about, duration=heard.duration))]
         if self.timestamps is None:
             return [Document(heard.text, metadata=metadata_of(blob, **about, duration=heard.duration))]
-        parts = (
-            [(part.text, part.start, part.end) for part in heard.segments]
-            if self.timestamps == "segment"
-            else [(part.word, part.start, part.end) for part in heard.words]
-        )
-        return [Document(text, metadata=metadata_of(blob, **about, start=start, end=end)) for text, start, end in parts]
+        return [
+            Document(text, metadata=metadata_of(blob, **about, **times)) for text, times in heard.timed(self.timestamps)
+        ]

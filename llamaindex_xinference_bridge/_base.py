@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -85,6 +86,11 @@ class ServedModelFields(BaseModel):
     def _handle(self, kind: type[Handle]) -> Handle:
         """Return the handle of this model."""
         return kind(self.connection, self.model_uid)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # llama-index-core deletes what cannot be pickled from the object that it is given: here, from a copy.
+        state: dict[str, Any] = super(ServedModelFields, copy.copy(self)).__getstate__()
+        return state
 
     # Fields of the older packages' classes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from io import IOBase
 from typing import Any
@@ -78,17 +78,39 @@ def _assistant_to_wire(message: ChatMessage) -> WireMessage:
             raise _no_place(block, "an assistant's message")
     if not calls:
         # Our own answers have the calls in both places. Blocks take precedence, and each call is sent once.
-        calls = [_call_to_wire(call_from_kwargs(call)) for call in message.additional_kwargs.get("tool_calls") or ()]
+        calls = [_call_to_wire(call) for call in calls_from_kwargs(message)]
     return wire_messages.assistant_message("".join(texts), calls, "".join(reasoning))
 
 
-def call_from_kwargs(call: Any) -> ToolCallBlock:
-    """Convert a call in `additional_kwargs` from other integrations: OpenAI's object or dict."""
-    wire = call if isinstance(call, Mapping) else call.model_dump()
-    function = wire["function"]
-    return ToolCallBlock(
-        tool_call_id=wire.get("id") or "", tool_name=function["name"], tool_kwargs=function["arguments"]
+def calls_from_kwargs(message: ChatMessage) -> list[ToolCallBlock]:
+    """Return the calls in `additional_kwargs` from other integrations: OpenAI's objects or dicts.
+
+    Raises:
+        XinferenceConfigurationError: They are none.
+    """
+    calls = message.additional_kwargs.get("tool_calls") or ()
+    if isinstance(calls, (str, bytes, Mapping)) or not isinstance(calls, Iterable):
+        raise _no_call(calls)
+    return [_call_from_kwargs(call) for call in calls]
+
+
+def _call_from_kwargs(call: Any) -> ToolCallBlock:
+    try:
+        wire = call if isinstance(call, Mapping) else call.model_dump()
+        function = wire["function"]
+        return ToolCallBlock(
+            tool_call_id=wire.get("id") or "", tool_name=function["name"], tool_kwargs=function["arguments"]
+        )
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise _no_call(call) from None
+
+
+def _no_call(found: object) -> XinferenceConfigurationError:
+    msg = (
+        "additional_kwargs['tool_calls'] must be a list of OpenAI's tool calls, each with the 'name' and the "
+        f"'arguments' of its 'function', got {type(found).__name__}"
     )
+    return XinferenceConfigurationError(msg)
 
 
 def _call_to_wire(block: ToolCallBlock) -> WireToolCall:

@@ -15,6 +15,7 @@ from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 from llama_index.core.types import Model, PydanticProgramMode
 from llama_index_instrumentation import get_dispatcher
 
+from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.protocol.chat.request import StructuredOutput
 from xinference_bridge.protocol.chat.structured_output import json_of_answer, not_structured, what_was_said
 
@@ -161,8 +162,11 @@ class _GrowingObject:
         return object_from_response(self._last, self._output_cls, self.wanted)
 
 
-def structured_output(output_cls: type[BaseModel]) -> StructuredOutput:
-    """Return the schema for the core."""
+def structured_output(output_cls: Any) -> StructuredOutput:
+    """Return the schema for the core. Raise XinferenceConfigurationError if it is no pydantic class."""
+    if not isinstance(output_cls, type) or not issubclass(output_cls, BaseModel):
+        shown = getattr(output_cls, "__name__", type(output_cls).__name__)
+        raise XinferenceConfigurationError(f"output_cls must be a pydantic class, got {shown}")
     schema = output_cls.model_json_schema()
     # The title of a generic class has brackets, which no server accepts in a name.
     name = re.sub(r"[^a-zA-Z0-9_-]", "_", schema.get("title", output_cls.__name__))

@@ -10,6 +10,7 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.tools.types import BaseTool
 
+from llamaindex_xinference_bridge._arguments import messages_of
 from llamaindex_xinference_bridge._base import ServedModelFields
 from llamaindex_xinference_bridge._messages import messages_to_wire
 from llamaindex_xinference_bridge._tools import tool_to_wire
@@ -121,8 +122,8 @@ class TokenCounting(ServedModelFields):
 
     @staticmethod
     def _asked(messages: Sequence[ChatMessage] | str) -> list[Any]:
-        listed = [ChatMessage(role="user", content=messages)] if isinstance(messages, str) else list(messages)
-        return list(messages_to_wire(listed))
+        asked = [ChatMessage(role="user", content=messages)] if isinstance(messages, str) else messages_of(messages)
+        return list(messages_to_wire(asked))
 
 
 def _estimate(messages: Sequence[Any], tools: Sequence[Any]) -> int:

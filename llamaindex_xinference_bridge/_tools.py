@@ -12,7 +12,7 @@ from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.llms.utils import parse_partial_json
 from llama_index.core.tools.types import BaseTool
 
-from llamaindex_xinference_bridge._messages import call_from_kwargs
+from llamaindex_xinference_bridge._messages import calls_from_kwargs
 from xinference_bridge.errors import XinferenceUnsupportedError
 from xinference_bridge.protocol.chat.messages import WireTool
 from xinference_bridge.protocol.chat.tool_forms.written import why_unreadable
@@ -89,11 +89,8 @@ def selections_from_response(response: ChatResponse, *, refuse: bool = False) ->
         XinferenceUnsupportedError: A call cannot be carried out, and `refuse` is set.
     """
     message = response.message
-    calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)] or [
-        # Of another integration, which has them there alone.
-        call_from_kwargs(call)
-        for call in message.additional_kwargs.get("tool_calls") or ()
-    ]
+    calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
+    calls = calls or calls_from_kwargs(message)  # of another integration, which has them there alone
     errors = _errors(message)
     selections = []
     for block in calls:
@@ -113,7 +110,7 @@ def selections_from_response(response: ChatResponse, *, refuse: bool = False) ->
 def _errors(message: ChatMessage) -> dict[str, str]:
     """Return the reasons for invalid arguments by call id; empty for a partial message."""
     calls = message.additional_kwargs.get("tool_calls") or ()
-    return {call["id"]: call["error"] for call in calls if isinstance(call, Mapping) and "error" in call}
+    return {call["id"]: call["error"] for call in calls if isinstance(call, Mapping) and {"id", "error"} <= call.keys()}
 
 
 def _arguments_of(block: ToolCallBlock, response: ChatResponse, errors: Mapping[str, str]) -> tuple[JSON, str | None]:

@@ -103,11 +103,9 @@ class XinferenceAudioReader(MediaReader):
         }
 
     def _documents(self, heard: Transcription, file: Any, extra_info: dict[str, Any] | None) -> list[Document]:
-        language = heard.language
-        if self.timestamps == "segment":
-            parts = [(part.text, part.start, part.end) for part in heard.segments]
-        elif self.timestamps == "word":
-            parts = [(part.word, part.start, part.end) for part in heard.words]
-        else:
-            return [document(heard.text, file, extra_info, language=language)]
-        return [document(text, file, extra_info, start=start, end=end, language=language) for text, start, end in parts]
+        if self.timestamps is None:
+            return [document(heard.text, file, extra_info, language=heard.language)]
+        return [
+            document(text, file, extra_info, **times, language=heard.language)
+            for text, times in heard.timed(self.timestamps)
+        ]

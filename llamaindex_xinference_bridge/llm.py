@@ -26,13 +26,14 @@ from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.types import BaseOutputParser, PydanticProgramMode, TokenAsyncGen
 from typing_extensions import Unpack
 
+from llamaindex_xinference_bridge._arguments import checked, conversation, prompt_text
 from llamaindex_xinference_bridge._constructor_kwargs import LLMSettings
 from llamaindex_xinference_bridge._rate_limit import RateLimited
 from llamaindex_xinference_bridge._requests import (
     awith_inlined_media,
     chat_call,
     completion_call,
-    refuse_blocks_without_text,
+    messages_of_text,
     with_inlined_media,
 )
 from llamaindex_xinference_bridge._responses import (
@@ -216,7 +217,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
     def _ask(self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]) -> ChatResult:
         self._let_pass()
         if not self._is_chat():
-            parameters, options = completion_call(self.stated_parameters(), kwargs)
+            parameters, options = completion_call(self.stated_parameters(), kwargs, self.model_uid)
             return self._handle(CompletionHandle).complete(self._as_prompt(asked), parameters, options)
         call, options = self._call(asked, kwargs)
         return self._handle(ChatHandle).chat(with_inlined_media(call, self.inline_media), options)
@@ -224,7 +225,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
     async def _aask(self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]) -> ChatResult:
         await self._alet_pass()
         if not await self._ais_chat():
-            parameters, options = completion_call(self.stated_parameters(), kwargs)
+            parameters, options = completion_call(self.stated_parameters(), kwargs, self.model_uid)
             return await self._handle(CompletionHandle).acomplete(self._as_prompt(asked), parameters, options)
         call, options = self._call(asked, kwargs)
         return await self._handle(ChatHandle).achat(await awith_inlined_media(call, self.inline_media), options)
@@ -236,7 +237,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
         if self._is_chat():
             call, options = self._call(asked, kwargs)
             return self._handle(ChatHandle).stream_chat(with_inlined_media(call, self.inline_media), options)
-        parameters, options = completion_call(self.stated_parameters(), kwargs)
+        parameters, options = completion_call(self.stated_parameters(), kwargs, self.model_uid)
         return self._handle(CompletionHandle).stream_complete(self._as_prompt(asked), parameters, options)
 
     async def _adeltas(
@@ -246,7 +247,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
         if await self._ais_chat():
             call, options = self._call(asked, kwargs)
             return self._handle(ChatHandle).astream_chat(await awith_inlined_media(call, self.inline_media), options)
-        parameters, options = completion_call(self.stated_parameters(), kwargs)
+        parameters, options = completion_call(self.stated_parameters(), kwargs, self.model_uid)
         return self._handle(CompletionHandle).astream_complete(self._as_prompt(asked), parameters, options)
 
     def _call(self, asked: Sequence[ChatMessage] | str, kwargs: Mapping[str, Any]) -> tuple[ChatCall, CallOptions]:
@@ -255,12 +256,12 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
     def _as_prompt(self, asked: Sequence[ChatMessage] | str) -> str:
         if isinstance(asked, str):
             return asked
-        refuse_blocks_without_text(asked)
         # llama-index-core sets both functions if they are not given.
-        return cast("MessagesToPromptType", self.messages_to_prompt)(asked)
+        return cast("MessagesToPromptType", self.messages_to_prompt)(messages_of_text(asked))
 
     # Chat
 
+    @checked("messages", conversation)
     @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Send the messages and return the model's answer.
@@ -279,11 +280,13 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
         """
         return chat_response(self._ask(messages, kwargs), one_call=wants_one_call(kwargs))
 
+    @checked("messages", conversation)
     @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Async version of `chat`."""
         return chat_response(await self._aask(messages, kwargs), one_call=wants_one_call(kwargs))
 
+    @checked("messages", conversation)
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """Send the messages and stream the model's answer.
@@ -304,6 +307,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
             for delta in deltas:
                 yield growing.take(delta)
 
+    @checked("messages", conversation)
     @llm_chat_callback()
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """Async version of `stream_chat`: await it, then iterate."""
@@ -318,6 +322,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
 
     # Completion
 
+    @checked("prompt", prompt_text)
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Send a prompt and return its completion. A chat model gets it as a user message.
@@ -335,11 +340,13 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
         """
         return completion_response(self._ask(self._formatted(prompt, formatted), kwargs))
 
+    @checked("prompt", prompt_text)
     @llm_completion_callback()
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Async version of `complete`."""
         return completion_response(await self._aask(self._formatted(prompt, formatted), kwargs))
 
+    @checked("prompt", prompt_text)
     @llm_completion_callback()
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """Send a prompt and stream its completion.
@@ -361,6 +368,7 @@ class XinferenceLLM(TokenCounting, SamplingFields, RateLimited, ToolCalling, Str
             for delta in deltas:
                 yield growing.take(delta)
 
+    @checked("prompt", prompt_text)
     @llm_completion_callback()
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """Async version of `stream_complete`: await it, then iterate."""

@@ -10,7 +10,9 @@ from typing_extensions import Unpack
 
 from llamaindex_xinference_bridge._constructor_kwargs import OCRReaderSettings
 from llamaindex_xinference_bridge._reading import MediaReader, document, opened
+from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.models.image import ImageHandle
+from xinference_bridge.protocol.http import JSON
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -42,6 +44,7 @@ class XinferenceOCRReader(MediaReader):
         self, model_uid: str | None = None, base_url: str | None = None, **settings: Unpack[OCRReaderSettings]
     ) -> None:
         super().__init__(model_uid=model_uid, base_url=base_url, **settings)
+        self._more()
 
     @classmethod
     def class_name(cls) -> str:
@@ -75,7 +78,7 @@ class XinferenceOCRReader(MediaReader):
         """
         with opened(file, fs) as content:
             text = self._handle(ImageHandle).ocr(
-                content, prompt=self.prompt, pages=self._pages_of(file), **self.model_kwargs
+                content, prompt=self.prompt, pages=self._pages_of(file), **self._more()
             )
         return [document(text, file, extra_info)]
 
@@ -88,9 +91,27 @@ class XinferenceOCRReader(MediaReader):
         """Async version of `load_data`."""
         handle = self._handle(ImageHandle)
         with opened(file, fs) as content:
-            text = await handle.aocr(content, prompt=self.prompt, pages=self._pages_of(file), **self.model_kwargs)
+            text = await handle.aocr(content, prompt=self.prompt, pages=self._pages_of(file), **self._more())
         return [document(text, file, extra_info)]
+
+    def _more(self) -> JSON:
+        """Return `model_kwargs`. Raise XinferenceConfigurationError for what is stated elsewhere."""
+        for name, advice in _TAKEN.items():
+            if name in self.model_kwargs:
+                msg = f"XinferenceOCRReader: model_kwargs cannot hold {name!r}: {advice}"
+                raise XinferenceConfigurationError(msg)
+        return self.model_kwargs
 
     def _pages_of(self, file: str | os.PathLike[str] | bytes) -> list[int] | None:
         is_pdf = file.startswith(b"%PDF-") if isinstance(file, bytes) else os.fspath(file).lower().endswith(".pdf")
         return self.pages if is_pdf else None
+
+
+#: Arguments of our own call, by name, and what to do instead of stating them in `model_kwargs`.
+_TAKEN = {
+    "prompt": "pass prompt= to the reader",
+    "pages": "pass pages= to the reader",
+    "options": "pass timeout= or max_retries= to the reader",
+    "document": "leave it out, each file is read",
+    "self": "leave it out, the server has no such parameter",
+}

@@ -65,6 +65,11 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
         super().__init__(model_uid=model_uid, base_url=base_url, **settings)
         self.top_n = top_n  # here None has a meaning
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "top_n":
+            _refuse_wrong_top_n(value)
+        super().__setattr__(name, value)
+
     @classmethod
     def class_name(cls) -> str:
         """Return the class name for serialized objects and traces.
@@ -78,6 +83,7 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         query = _query_of(query_bundle)
+        _refuse_other_nodes(nodes)
         with self._told(nodes, query_bundle, query) as best:
             items, captions = self._documents(nodes)
             results = self._handle(RerankHandle).rerank(query, items, self._parameters(), captions=captions)
@@ -88,6 +94,7 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         query = _query_of(query_bundle)
+        _refuse_other_nodes(nodes)
         with self._told(nodes, query_bundle, query) as best:
             items, captions = self._documents(nodes)
             results = await self._handle(RerankHandle).arerank(query, items, self._parameters(), captions=captions)
@@ -111,7 +118,9 @@ class XinferenceRerank(ServedModelFields, BaseNodePostprocessor):
 
     def _parameters(self) -> JSON:
         own: JSON = {"top_n": self.top_n, "instruction": self.instruction}
-        return {**{name: value for name, value in own.items() if value is not None}, **self.model_kwargs}
+        parameters = {**{name: value for name, value in own.items() if value is not None}, **self.model_kwargs}
+        _refuse_wrong_top_n(parameters.get("top_n"))  # of model_kwargs, which come first
+        return parameters
 
     @contextmanager
     def _told(
@@ -137,7 +146,30 @@ def _query_of(query_bundle: QueryBundle | None) -> str:
     if query_bundle is None:
         msg = "Reranking requires a query: pass query_bundle= or query_str="
         raise XinferenceConfigurationError(msg)
+    if not isinstance(query_bundle, QueryBundle):
+        msg = f"query_bundle must be a QueryBundle, got {type(query_bundle).__name__}: pass a text as query_str="
+        raise XinferenceConfigurationError(msg)
+    if not isinstance(query_bundle.query_str, str):
+        msg = f"query_str must be a string, got {type(query_bundle.query_str).__name__}"
+        raise XinferenceConfigurationError(msg)
     return query_bundle.query_str
+
+
+def _refuse_wrong_top_n(top_n: object) -> None:
+    if top_n is not None and (not isinstance(top_n, int) or isinstance(top_n, bool) or top_n < 0):
+        msg = f"XinferenceRerank: top_n must be an integer of at least 0, or None for all nodes, got {top_n!r:.60}"
+        raise XinferenceConfigurationError(msg)
+
+
+def _refuse_other_nodes(nodes: object) -> None:
+    if not isinstance(nodes, (list, tuple)):
+        msg = f"nodes must be a list of NodeWithScore, got {type(nodes).__name__}"
+        raise XinferenceConfigurationError(msg)
+    for place, node in enumerate(nodes):
+        if not isinstance(node, NodeWithScore):
+            kind = type(node).__name__
+            msg = f"node {place} of those to rerank must be a NodeWithScore, got {kind}: give NodeWithScore(node=…)"
+            raise XinferenceConfigurationError(msg)
 
 
 def _reranked(nodes: list[NodeWithScore], results: list[RerankResult]) -> list[NodeWithScore]:

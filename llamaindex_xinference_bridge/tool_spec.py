@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
@@ -17,7 +18,14 @@ from xinference_bridge.integration.connection_argument import connection_from
 from xinference_bridge.integration.media_files import path_within
 from xinference_bridge.models.audio import AudioHandle
 from xinference_bridge.models.image import ImageHandle
+from xinference_bridge.protocol.media_fields import checked_text
 
+#: The argument that names each tool's model.
+_MODELS = {
+    "text_to_speech": "text_to_speech_model",
+    "transcribe": "transcription_model",
+    "generate_image": "image_model",
+}
 _SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 
 
@@ -66,14 +74,16 @@ class XinferenceToolSpec(BaseToolSpec):
             "transcribe": transcription_model,
             "generate_image": image_model,
         }
-        named = {tool: uid for tool, uid in models.items() if uid is not None}
+        named = {tool: checked_text(uid, _MODELS[tool]) for tool, uid in models.items() if uid is not None}
         if not named:
             msg = "XinferenceToolSpec needs text_to_speech_model=, transcription_model= or image_model=: a tool's model"
             raise XinferenceConfigurationError(msg)
-        self.folder = Path(folder)
-        if not self.folder.is_dir():
-            msg = f"folder must be an existing folder, and {os.fspath(folder)!r} is not: create it first"
+        if not isinstance(folder, (str, os.PathLike)):
+            raise XinferenceConfigurationError(f"folder must be a path, got {type(folder).__name__}")
+        if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for a long name, and takes "" for "."
+            msg = f"folder must be an existing folder, and {os.fspath(folder)[:200]!r} is not: create it first"
             raise XinferenceConfigurationError(msg)
+        self.folder = Path(folder)
         self.connection = connection_from(connection, **settings)
         self.spec_functions = [(tool, f"a{tool}") for tool in named]
         self._models = named
@@ -140,19 +150,19 @@ class XinferenceToolSpec(BaseToolSpec):
     def _uid(self, tool: str) -> str:
         uid = self._models.get(tool)
         if uid is None:
-            named = {
-                "text_to_speech": "text_to_speech_model",
-                "transcribe": "transcription_model",
-                "generate_image": "image_model",
-            }
-            msg = f"{tool} needs {named[tool]}=, the UID of its model, when the XinferenceToolSpec is made"
+            msg = f"{tool} needs {_MODELS[tool]}=, the UID of its model, when the XinferenceToolSpec is made"
             raise XinferenceConfigurationError(msg)
         return uid
 
     def _readable(self, path: str) -> Path:
+        named = checked_text(path, "path")
+        allowed = [str(self.folder)]
         # Models often write only the name of a file instead of its whole path.
-        asked = path if Path(path).is_absolute() or Path(path).exists() else str(self.folder / path)
-        return path_within(asked, [str(self.folder)], "the recording", setting="folder=")
+        inside = str(self.folder / named)
+        if not os.path.exists(inside):  # noqa: PTH110 - Path.exists raises for a long name
+            with suppress(XinferenceConfigurationError):  # the folder may be written too: "media/talk.wav"
+                return path_within(named, allowed, "the recording", setting="folder=")
+        return path_within(inside, allowed, "the recording", setting="folder=")
 
     def _written(self, data: bytes, prefix: str, suffix: str) -> str:
         handle, path = tempfile.mkstemp(suffix, prefix, self.folder)

@@ -46,6 +46,9 @@ def normalise_server_url(url: str) -> str:
         'http://127.0.0.1:9997'
     """
     text = url.strip()
+    if re.match(r"https?(?::/(?!/)|//|:(?=[^/\d]))", text, re.IGNORECASE):
+        msg = f"server_url={url!r} has no '://' after the scheme; it must be a URL such as {DEFAULT_SERVER_URL}"
+        raise XinferenceConfigurationError(msg)
     if not re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", text):
         text = f"http://{text}"
     parts = urlsplit(text)
@@ -68,12 +71,18 @@ def _refuse_unusable(parts: SplitResult) -> None:
         msg = "server_url must not contain a user and password; pass them as username= and password="
         raise XinferenceConfigurationError(msg)
     try:
-        usable = bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", parts.netloc)
+        usable = bool(parts.hostname) and parts.port != 0 and not _NOT_IN_A_HOST.search(parts.netloc)
+        # Checked here, because aiohttp fails with a bare UnicodeError for an empty or too long label.
+        (parts.hostname or "").encode("ascii" if ":" in (parts.hostname or "") else "idna")
     except ValueError:
         usable = False
     if not usable:
         msg = f"server_url={parts.geturl()!r} has no host and port; it must be a URL such as {DEFAULT_SERVER_URL}"
         raise XinferenceConfigurationError(msg, url=parts.geturl())
+
+
+#: Quotes come from `docker run --env-file`, which does not remove them.
+_NOT_IN_A_HOST = re.compile(r"""[\s'"<>\\^`{|}]""")
 
 
 def _as_pairs(value: Any) -> Any:
@@ -94,8 +103,16 @@ def header_pairs(value: Any) -> Any:
             rule = "the name must not contain spaces, and the value must be printable ASCII"
             msg = f"the header {name!r} cannot be sent: {rule}"
             raise XinferenceConfigurationError(msg)
+        if name.lower() in _FRAMING:
+            msg = f"the header {name!r} cannot be set: it describes the request's body or its connection"
+            raise XinferenceConfigurationError(msg)
     return pairs
 
+
+#: Set by the HTTP libraries for each request. With another value, aiohttp truncates the body or waits forever (3.14.5).
+_FRAMING = frozenset({
+    "connection", "content-encoding", "content-length", "expect", "te", "trailer", "transfer-encoding", "upgrade",
+})  # fmt: skip
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 

@@ -39,7 +39,7 @@ _SECRETS_DIR = Path("/run/secrets")
 
 
 class _Stated(BaseSettings):
-    model_config = SettingsConfigDict(extra="ignore", env_file_encoding="utf-8-sig")
+    model_config = SettingsConfigDict(extra="ignore", env_file_encoding="utf-8-sig", env_ignore_empty=True)
 
     server_url: str | None = Field(None, validation_alias=AliasChoices(*ENVIRONMENT_NAMES["server_url"]))
     api_key: SecretStr | None = Field(None, validation_alias=AliasChoices(*ENVIRONMENT_NAMES["api_key"]))
@@ -138,12 +138,25 @@ def _read_files(folder: str, dotenv: float, secrets: float, secrets_folder: Path
     if not (dotenv or secrets):
         return _Files(folder)
     try:
+        if dotenv and (line := _unreadable_line()):
+            return _Files(folder, why_unreadable=f"line {line} is not NAME=value; is a quote not closed?")
         stated = _InFiles(_env_file=".env" if dotenv else None, _secrets_dir=secrets_folder if secrets else None)
     except (OSError, ValueError) as unreadable:
         # ValueError: another encoding, or not text. Its message is not used, because it may repeat a key.
         why = unreadable.strerror if isinstance(unreadable, OSError) else "it must be UTF-8 text with NAME=value lines"
         return _Files(folder, why_unreadable=why)
     return _Files(folder, stated)
+
+
+def _unreadable_line() -> int | None:
+    """Return the number of a line about Xinference that python-dotenv skips with only a log entry."""
+    from dotenv.parser import parse_stream  # pydantic-settings reads the file with it
+
+    with Path(".env").open(encoding="utf-8-sig") as lines:
+        for binding in parse_stream(lines):
+            if binding.error and "XINFERENCE_" in binding.original.string.upper():
+                return binding.original.line
+    return None
 
 
 def _working_directory() -> str:

@@ -10,6 +10,8 @@ from langchain_core.messages import AIMessageChunk
 from llama_index.core.base.llms.types import ToolCallBlock
 
 from langchain_xinference_bridge._chunks import ChunkWriter
+from langchain_xinference_bridge._messages import message_from_wire
+from llamaindex_xinference_bridge._messages import message_from_wire as message_of
 from llamaindex_xinference_bridge._responses import GrowingChat
 from tests.core.chunks import chunk, server_call, stream
 from xinference_bridge.protocol.chat.result import ChatDelta
@@ -20,6 +22,18 @@ Call = tuple[str, str, str]
 ADD, SUB = '{"a": 1}', '{"b": [2, "}"]}'
 BOTH: list[Call] = [("x1", "add", ADD), ("x2", "sub", SUB)]
 ONE: list[Call] = [("x1", "add", ADD)]
+
+#: Arguments that one reader or another of JSON takes, and another does not.
+UNREADABLE = [
+    '{"city": "\\ud800"}',
+    '{"city": 1e999}',
+    '{"city": NaN}',
+    '{"n": 12345678901234567890, "city": "\\udc00"}',
+    '{"n": 12345678901234567890, "city": -1e999}',
+    '{"city": ' + "[" * 3000,
+    '{"city": ' + "[" * 3000 + '"Par',
+    '{"city": ' + "[" * 300 + "]" * 300 + "}",
+]
 
 #: How the calls come: the fragments of each delta.
 NUMBERED: dict[str, tuple[list[Fragments], list[Call]]] = {
@@ -170,3 +184,24 @@ def test_calls_without_an_id_are_told_apart_by_name_and_place(how: str) -> None:
     assert [call[1:] for call in read(deltas)] == expected
     for cut in cut_everywhere(deltas):
         assert [call[1:] for call in told_of(cut)[1]] == expected, cut
+
+
+@pytest.mark.parametrize("arguments", UNREADABLE)
+@pytest.mark.parametrize("written", [False, True], ids=["parsed", "written"])
+def test_arguments_that_one_parser_takes_and_another_does_not_are_an_invalid_call(
+    arguments: str, *, written: bool
+) -> None:
+    if written:
+        text = f'<tool_call>{{"name": "add", "arguments": {arguments}}}</tool_call>'
+        pieces: list[dict[str, Any]] = [{"content": text[:50]}, {"content": text[50:]}]
+    else:
+        pieces = [{"tool_calls": [server_call(0, arguments[:20], "add", "x1")]}]
+        pieces += [{"tool_calls": [server_call(0, arguments[20:])]}]
+    told, result = stream([*map(chunk, pieces), chunk({}, "stop")], tools=True)
+    whole = message_from_wire(result, "m")
+    first, *rest = [made.message for delta in told for made in ChunkWriter("m", blocks=False).chunks(delta)]
+    joined = first + rest
+    assert isinstance(joined, AIMessageChunk)
+    for message in (whole, joined):
+        assert (message.tool_calls, len(message.invalid_tool_calls)) == ([], 1)
+    assert message_of(result).blocks

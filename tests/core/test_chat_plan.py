@@ -147,6 +147,29 @@ def test_a_schema_becomes_words_where_there_are_no_tools_either():
     assert HELLO == [{"role": "user", "content": "Hello"}]  # the caller's list is unchanged
 
 
+NUMBERS = {"type": "array", "items": {"type": "integer"}}
+
+
+@pytest.mark.parametrize(
+    ("method", "engine", "key"),
+    [
+        (None, "llama.cpp", "response_format"),
+        (None, "transformers", None),
+        ("json_schema", "transformers", None),
+        ("json_mode", "llama.cpp", None),
+        ("json_mode", "vllm", None),
+    ],
+)
+def test_a_list_is_asked_for_in_no_way_that_admits_objects_alone(method, engine: str, key: str | None):
+    call = ChatCall(HELLO, structured=StructuredOutput("numbers", NUMBERS, method=method))
+    body = body_of(plan_chat("m", call, model(engine), stream=False))
+    assert {"tools", "response_format"} & set(body) == ({key} if key else set())
+    if key:
+        assert body[key]["json_schema"]["schema"] == NUMBERS
+    elif method != "json_mode":
+        assert "one JSON value that satisfies" in body["messages"][0]["content"]
+
+
 def test_json_mode_is_enforced_on_llama_cpp_by_a_schema_that_admits_every_object():
     wanted = structured("json_mode")["response_format"]
     assert wanted["type"] == "json_schema"

@@ -60,6 +60,13 @@ def test_a_pasted_url_is_read_as_it_is_meant(pasted: str, meant: str):
         "http://two words",
         "ftp://host",
         "unix:///run/x",
+        "http:/127.0.0.1:9997",
+        "http//127.0.0.1:9997",
+        "https:host:9997",
+        "http://a..b:1",
+        f"http://{'a' * 64}:1",
+        "'http://real:1'",
+        "http://'real':1",
     ],
 )
 def test_an_invalid_url_is_refused_by_name(broken: str):
@@ -258,6 +265,26 @@ def test_an_empty_variable_counts_as_not_said(monkeypatch):
     monkeypatch.setenv("XINFERENCE_API_KEY", "")
     monkeypatch.setenv("XINFERENCE_ENDPOINT", "")
     assert XinferenceConnection() == XinferenceConnection("http://127.0.0.1:9997", api_key=None)
+    monkeypatch.setenv("XINFERENCE_SERVER_URL", "http://second-name:1")
+    assert XinferenceConnection().server_url == "http://second-name:1"
+
+
+def test_an_empty_variable_leaves_the_setting_to_the_dotenv(workplace, monkeypatch):
+    (workplace / ".env").write_text(
+        f"XINFERENCE_ENDPOINT=\nXINFERENCE_SERVER_URL=http://dotenv:1\nXINFERENCE_API_KEY={KEY}\n"
+    )
+    monkeypatch.setenv("XINFERENCE_ENDPOINT", "")
+    monkeypatch.setenv("XINFERENCE_API_KEY", "")
+    connection = XinferenceConnection()
+    assert (connection.server_url, connection.api_key) == ("http://dotenv:1", SecretStr(KEY))
+
+
+def test_an_unclosed_quote_in_a_dotenv_is_named_and_nothing_goes_to_the_default_server(workplace):
+    (workplace / ".env").write_text(f'# mine\nXINFERENCE_ENDPOINT="http://real:1\nXINFERENCE_API_KEY={KEY}\n')
+    with pytest.raises(XinferenceConfigurationError, match=r"\.env cannot be read: line 2 .*quote"):
+        XinferenceConnection()
+    (workplace / ".env").write_text('OTHER="unclosed\nXINFERENCE_ENDPOINT=http://real:1\n')
+    assert XinferenceConnection().server_url == "http://real:1"
 
 
 def test_a_credential_that_was_said_is_not_mixed_with_one_of_the_environment(monkeypatch):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.core.test_call_fragments import UNREADABLE
 from tests.core.test_chat_plan import HELLO, answered, body_of, model, sent
 from xinference_bridge import XinferenceBadRequestError, XinferenceUnsupportedError
 from xinference_bridge.protocol.chat.accumulator import ChatAccumulator, chat_result_from_wire
@@ -222,6 +223,15 @@ def test_the_json_is_a_tool_call_again_whole_and_cut_at_every_place(text, name, 
 
 def test_a_call_that_was_cut_keeps_its_reason():
     assert whole(CALLS[-1][0], reason="length").finish_reason == "length"
+
+
+@pytest.mark.parametrize("arguments", UNREADABLE)
+@pytest.mark.parametrize("form", ['{{"name": "alpha", "arguments": {}}}', '{{"arguments": {}, "name": "alpha"}}'])
+def test_arguments_that_no_reader_takes_are_an_invalid_call(arguments: str, form: str):
+    text = form.format(arguments)
+    for result in (whole(text), streamed([text[:30], text[30:]])[1]):
+        assert all(call.error for call in result.tool_calls)
+        assert result.tool_calls or "[[[" in arguments  # too deep to find the call's name behind it
 
 
 @pytest.mark.parametrize("text", ["I would rather not.", '{"colour": "red"}', "", '["alpha"]'])

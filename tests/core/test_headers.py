@@ -61,10 +61,24 @@ def test_extra_headers_of_a_langchain_call_are_sent_and_not_in_the_body(server: 
     assert b"extra_headers" not in request.body
 
 
-@pytest.mark.parametrize("headers", ["X-Call: 1", 7, {"X Call": "1"}, {"X-Call": "a\nb"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "X-Call: 1",
+        7,
+        {"X Call": "1"},
+        {"X-Call": "a\nb"},
+        {"Content-Length": "3"},
+        {"transfer-encoding": "chunked"},
+        {"Expect": "100-continue"},
+        {"Connection": "close"},
+    ],
+)
 def test_headers_that_cannot_be_sent_are_named(headers):
     with pytest.raises(XinferenceConfigurationError, match="header"):
         ChatXinference(model="m").invoke("Hello", extra_headers=headers)
+    with pytest.raises(XinferenceConfigurationError, match="header"):
+        ChatXinference(model="m", default_headers=headers)
 
 
 @pytest.mark.fault_server

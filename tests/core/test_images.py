@@ -81,7 +81,14 @@ class TestRequests:
         assert set(more) == set(keywords) - {"mask", "prompt"}
 
     @pytest.mark.parametrize(
-        "answer", [{}, {"data": []}, {"data": [{"url": "images/x.jpg"}]}, {"data": [{"b64_json": "?"}]}]
+        "answer",
+        [
+            {},
+            {"data": []},
+            {"data": [{"url": "images/x.jpg"}]},
+            {"data": [{"b64_json": "?"}]},
+            {"data": [{"b64_json": ""}]},
+        ],
     )
     def test_an_answer_without_images_is_named(self, server, mode, answer):
         server.on("/v1/images/generations", http(200, orjson.dumps(answer)))

@@ -9,6 +9,7 @@ from tests.core.asks import MODES, PATHS, STREAMS, Streamed, ask, check_good, co
 from tests.support.fault_proxy import FaultServer, chunk, http
 from xinference_bridge import (
     XinferenceContextOverflowError,
+    XinferenceProtocolError,
     XinferenceRateLimitError,
     XinferenceServerError,
     XinferenceStreamError,
@@ -83,3 +84,11 @@ def test_an_error_under_200_is_of_the_kind_that_its_words_say(server: FaultServe
     server.on(PATHS["chat"], http(200, orjson.dumps({"object": "error", "message": said})))
     with pytest.raises(kind):
         ask(mode, connection_to(server), "chat")
+
+
+@pytest.mark.parametrize("what", [*STREAMS, "chat"])
+def test_an_empty_204_is_no_redirect(server: FaultServer, mode: str, what: str):
+    server.on(PATHS[what], http(204, b""))
+    with pytest.raises(XinferenceProtocolError) as caught:
+        ask(mode, connection_to(server), what)
+    assert "redirect" not in str(caught.value)

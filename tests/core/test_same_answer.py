@@ -98,3 +98,26 @@ def test_an_answer_is_the_same_whole_and_streamed_before_and_after_the_descripti
 def test_a_null_beside_the_answer_changes_nothing_between_whole_and_streamed(family: str) -> None:
     for text in answers(family).values():
         read_in_all_ways(family, HYBRID, {"content": text, "reasoning_content": None}, "stop", False)
+
+
+@pytest.mark.parametrize("text", ["\n\nSure \n", "\n\n", "Sure", " \nOne.\n\nTwo. "])
+@pytest.mark.parametrize("family", ["qwen2.5-instruct", "qwen3", "deepseek-r1"])
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_white_space_beside_calls_that_the_server_parsed_is_the_same_whole_and_streamed(
+    family: str, text: str, size: int
+) -> None:
+    call = {"index": 0, "id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    abilities = HYBRID if family != "qwen2.5-instruct" else NEVER
+    start, known = (
+        start_of(model_of(family, abilities), {}, engine_named("vLLM")),
+        family_of(model_of(family, abilities)),
+    )
+    whole = chat_result_from_wire(
+        body({"content": text, "tool_calls": [call]}, "tool_calls"), tools=TOOLS, start=start, family=known
+    )
+    reader = ChatAccumulator(tools=TOOLS, start=start, family=known)
+    for place in range(0, len(text), size):
+        reader.feed(chunk({"content": text[place : place + size]}))
+    reader.feed(chunk({"tool_calls": [call]}))
+    reader.feed(chunk({}, "tool_calls"))
+    assert shown(reader.finish().final) == shown(whole)

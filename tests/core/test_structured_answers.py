@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from xinference_bridge.protocol.chat.json_schema import violation
 from xinference_bridge.protocol.chat.request import StructuredOutput
 from xinference_bridge.protocol.chat.structured_output import json_of_answer, not_structured, what_was_said
 from xinference_bridge.protocol.exact_json import loads_exact
@@ -76,3 +77,25 @@ def test_a_refusal_quotes_what_the_model_said_calls_included():
     shown = what_was_said("Well.", [("Person", '{"name": "Ad'), ("", "???")])
     assert shown == 'Well. Person({"name": "Ad) ?(???)'
     assert shown in str(not_structured(shown, WANTED, "it is not JSON").body)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"$ref": "#/$defs/A"},
+        {"anyOf": [{"$ref": "#/$defs/A"}, {"type": "string"}]},
+        {"allOf": [{"$ref": "#/$defs/A"}]},
+        {"type": "object", "properties": {"n": {"$ref": "#/$defs/A"}}},
+    ],
+)
+def test_a_definition_of_itself_is_checked_to_its_end(definition: JSON):
+    schema = {"type": "object", "properties": {"n": {"$ref": "#/$defs/A"}}, "$defs": {"A": definition}}
+    assert violation({"n": {"n": {"n": {}}}}, schema) is None
+    assert violation([], schema) is not None
+
+
+def test_a_name_that_a_pattern_allows_is_no_additional_one():
+    schema = {"patternProperties": {"^x": {"type": "integer"}}, "additionalProperties": False}
+    assert violation({"x1": 1}, schema) is None
+    assert "x1 should be of type integer" in str(violation({"x1": "1"}, schema))
+    assert "y is not allowed" in str(violation({"y": 1}, schema))

@@ -15,6 +15,6 @@ KNOWN: dict[str, str] = {
     r"test_model_retry\.py::test_model_retry_async_": _SYNC_FAKE,
     r"test_model_retry\.py::test_model_retry_constant_backoff": "theirs: by the clock, for a model that takes no time",
     r"test_summarization\.py::test_summarization_middleware_initialization": _PROFILE,
-    r"test_invalid_tool_calls\.py::\w+_async": _SYNC_FAKE,
-    r"test_response_format\.py::TestResponseFormatAsModel::test_": _PROFILE,
+    r"test_invalid_tool_calls\.py::test_create_agent_answers_invalid_tool_calls_async$": _SYNC_FAKE,
+    r"::TestResponseFormatAsModel::test_(dataclass|json_schema|pydantic_model|typed_dict)$": _PROFILE,
 }

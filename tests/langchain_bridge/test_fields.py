@@ -65,6 +65,27 @@ def test_a_misspelt_keyword_is_an_error_that_names_the_nearest_one(kind):
         kind(model="m", server_ulr="http://example.org")
 
 
+@each_class
+@pytest.mark.parametrize(
+    ("keyword", "setting"),
+    [
+        ("password", "password"),
+        ("username", "username"),
+        ("deadline", "deadline"),
+        ("connect_timeout", "connect_timeout"),
+        ("verify", "verify"),
+        ("ca_bundle", "verify"),
+        ("proxy", "proxy"),
+        ("openai_proxy", "proxy"),
+        ("fallbacks", "fallbacks"),
+        ("auth", "username"),
+    ],
+)
+def test_a_setting_of_the_connection_is_not_sent_to_the_server(kind, keyword, setting):
+    with pytest.raises(XinferenceConfigurationError, match=rf"setting of the connection.*\b{setting}=…"):
+        kind("http://127.0.0.1:1", "m", **{keyword: "secret"})
+
+
 def test_a_misspelt_sampling_parameter_is_an_error_too():
     for kind in (ChatXinference, XinferenceLLM, Xinference):
         with pytest.raises(XinferenceConfigurationError, match=r"temprature.*did you mean 'temperature'"):

@@ -83,6 +83,20 @@ async def test_what_was_heard_becomes_documents(monkeypatch, *, task, settings, 
     assert asked == [wanted] * 2
 
 
+@pytest.mark.parametrize("timestamps", ["segment", "word"])
+async def test_a_text_without_times_is_not_lost(monkeypatch, timestamps):
+    async def heard(_self, _file, **_):
+        return Transcription(SAID)
+
+    monkeypatch.setattr(AudioHandle, "transcribe", lambda _self, _file, **_: Transcription(SAID))
+    monkeypatch.setattr(AudioHandle, "atranscribe", heard)
+    transcriber = XinferenceTranscriber(NOWHERE, "m", timestamps=timestamps)
+    (document,) = transcriber.parse(Blob.from_data(b"RIFF"))
+    assert document.page_content == SAID
+    assert "start" not in document.metadata
+    assert await transcriber.aparse(Blob.from_data(b"RIFF")) == [document]
+
+
 @pytest.mark.server
 async def test_a_text_a_message_and_a_prompt_are_spoken(patient):
     speech = XinferenceSpeech(model="kokoro", connection=patient, voice="af_heart", format="wav")

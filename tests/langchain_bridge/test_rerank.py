@@ -98,3 +98,12 @@ async def test_what_cannot_be_ranked_is_named_before_it_is_sent(documents, keywo
         reranker.rerank("q", documents, **keywords)
     with pytest.raises(XinferenceConfigurationError, match=told):
         await reranker.arerank("q", documents, **keywords)
+
+
+@pytest.mark.parametrize("documents", [["a text"], "a text", [Document("a"), 7]], ids=str)
+async def test_what_is_no_document_is_named_before_it_is_sent(documents):
+    reranker = XinferenceRerank("http://example.org", "m")
+    with pytest.raises(XinferenceConfigurationError, match="Document"):
+        reranker.compress_documents(documents, "q")
+    with pytest.raises(XinferenceConfigurationError, match="Document"):
+        await reranker.acompress_documents(documents, "q")

@@ -9,7 +9,8 @@ import pytest
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.prompts import ChatPromptTemplate
-from pydantic import BaseModel
+from langchain_core.tools import StructuredTool
+from pydantic import BaseModel, RootModel
 from typing_extensions import TypedDict
 
 from langchain_xinference_bridge import ChatXinference
@@ -20,6 +21,7 @@ from langchain_xinference_bridge.errors import (
     XinferenceUnsupportedError,
 )
 from tests.langchain_bridge.conftest import chat_on
+from xinference_bridge.protocol.chat.json_schema import violation
 from xinference_bridge.protocol.chat.request import StructuredOutput
 
 
@@ -63,6 +65,138 @@ def test_a_schema_in_every_form_is_the_same_wish(schema):
 
 def test_a_schema_without_a_title_gets_one():
     assert wanted_from_schema({"type": "object", "properties": {"a": {"type": "string"}}}).name == "Answer"
+
+
+class Node(BaseModel):
+    """A node."""
+
+    v: int
+    kids: list[Node] = []
+
+
+class Holder(BaseModel):
+    node: Node | None = None
+
+
+NodeDict = TypedDict("NodeDict", {"v": int, "kids": "list[NodeDict]"})  # noqa: UP013 - refers to itself
+
+
+WITHOUT_PROPERTIES = [
+    {"$ref": "#/$defs/A", "$defs": {"A": {"type": "object", "properties": {"a": {"type": "integer"}}}}},
+    {"anyOf": [{"type": "object", "required": ["a"]}, {"type": "object", "required": ["b"]}]},
+    {"oneOf": [{"type": "object", "required": ["a"]}]},
+    {"allOf": [{"type": "object", "required": ["a"]}]},
+    {"type": "object", "additionalProperties": {"type": "integer"}},
+    {"type": "object", "patternProperties": {"^x": {"type": "integer"}}},
+    {"type": "object"},
+]
+
+
+@pytest.mark.parametrize("schema", WITHOUT_PROPERTIES)
+@pytest.mark.parametrize("about", [{}, {"title": "T"}, {"name": "T"}], ids=["bare", "title", "name"])
+def test_a_schema_without_properties_at_its_root_stays_what_it_is(schema, about):
+    assert wanted_from_schema({**about, **schema}).schema == schema
+    if "title" in about:
+        (tool,) = ChatXinference(model="m").bind_tools([{**about, **schema}]).kwargs["tools"]
+        assert tool == {"type": "function", "function": {"name": "T", "parameters": schema}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "path"),
+    [
+        (Node, ["properties", "kids", "items"]),
+        (Holder, ["properties", "node", "anyOf", 0]),
+        (Node.model_json_schema(), ["$defs", "Node", "properties", "kids", "items"]),
+        (NodeDict, ["properties", "kids", "items"]),
+    ],
+    ids=["class", "inner class", "json schema", "typeddict"],
+)
+def test_a_type_that_refers_to_itself_keeps_the_reference(schema, path):
+    wanted = wanted_from_schema(schema)
+    found = wanted.schema
+    for step in path:
+        found = found[step]
+    assert found["$ref"].rpartition("/")[2] in wanted.schema["$defs"]
+    assert violation({"v": 1, "kids": [{"v": 1, "kids": [{"v": "x"}]}]}, wanted_from_schema(Node).schema)
+
+
+def test_a_tool_whose_argument_refers_to_itself_keeps_the_reference():
+    def plant(node: Node) -> str:
+        """Plant a tree.
+
+        Args:
+            node: Its root.
+        """
+        return str(node)
+
+    for tool in (plant, StructuredTool.from_function(plant, parse_docstring=True)):
+        (wire,) = ChatXinference(model="m").bind_tools([tool], strict=True).kwargs["tools"]
+        function = wire["function"]
+        assert (function["name"], function["description"], function["strict"]) == ("plant", "Plant a tree.", True)
+        assert function["parameters"]["properties"]["node"]["description"] == "Its root."
+        assert function["parameters"]["$defs"]["Node"]["properties"]["kids"]["items"] == {"$ref": "#/$defs/Node"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        ({"title": "N", "properties": 5}, r"'N'.*schema\.properties must be an object"),
+        ({"title": "N", "type": "object", "properties": {"a": 5}}, r"schema\.properties\.a must be a JSON schema"),
+        ({"title": "N", "anyOf": 5}, r"schema\.anyOf must be a list"),
+        ({"title": "N", "anyOf": [5]}, r"schema\.anyOf\.0 must be a JSON schema"),
+        ({"title": "N", "required": 5}, r"schema\.required must be a list"),
+        ({"title": "N", "type": {}}, r"schema\.type must be the name"),
+        ({"title": "N", "type": "object", "$defs": {"A": {"items": 5}}}, r"schema\.\$defs\.A\.items must be"),
+        ({"name": "N", "parameters": 5}, r"'N'.*must be a JSON schema"),
+        ({"name": "N", "parameters": True}, r"'N'.*must be an object"),
+        ({"name": "N", "schema": 5}, r"'N'.*must be a JSON schema"),
+        ({"title": 5, "type": "object"}, "name or title must be a non-empty text"),
+        ({"name": "", "parameters": {}}, "name or title must be a non-empty text"),
+        (5, "cannot be used"),
+        ("Person", "cannot be used"),
+    ],
+)
+def test_a_schema_of_the_wrong_shape_is_refused_by_its_place(schema, why):
+    with pytest.raises(XinferenceConfigurationError, match=why):
+        ChatXinference(model="m").with_structured_output(schema)
+
+
+def test_a_schema_that_contains_itself_is_refused():
+    schema = {"title": "N", "type": "object", "properties": {}}
+    schema["properties"]["n"] = schema
+    with pytest.raises(XinferenceConfigurationError, match="contains itself"):
+        ChatXinference(model="m").with_structured_output(schema)
+
+
+LIST = {"title": "Numbers", "type": "array", "items": {"type": "integer"}}
+
+
+class Numbers(RootModel[list[int]]):
+    """Some numbers."""
+
+
+class Either(RootModel[Person | list[int]]):
+    """A person or some numbers."""
+
+
+@pytest.mark.parametrize("schema", [LIST, Numbers, Either])
+async def test_the_schema_says_whether_an_answer_may_be_a_list(schema):
+    expected = [1, 2] if schema is LIST else schema([1, 2])
+    for text in ("[1, 2]", "```json\n[1, 2]\n```", "They are [1, 2]."):
+        assert read(AIMessage(text), schema) == expected
+        reader = reader_for(schema, wanted_from_schema(schema), include_raw=False)
+        assert list(reader.transform(chunks(text[:3], text[3:]))) == [expected]
+
+        async def parts(pieces):
+            for piece in pieces:
+                yield piece
+
+        told = [value async for value in reader.atransform(parts([*chunks(text[:3], text[3:])]))]
+        assert told == [expected]
+    with pytest.raises(XinferenceStructuredOutputError):
+        read(AIMessage('["one"]'), schema)
+    with pytest.raises(XinferenceConfigurationError, match=r"arguments of a call are an object.*json_schema"):
+        ChatXinference(model="m").with_structured_output(schema, method="function_calling")
 
 
 def test_an_unknown_method_lists_the_known_ones():
@@ -169,6 +303,33 @@ def test_a_stream_with_the_raw_answer_tells_the_error_at_its_end():
 def test_structured_outputs_of_equal_schemas_are_equal_so_that_a_cache_finds_them():
     assert wanted_from_schema(Person) == wanted_from_schema(Person)
     assert isinstance(wanted_from_schema(Person), StructuredOutput)
+
+
+DEEP = ['{"name": ' + "[" * 3000, '{"name": ' + "[" * 300 + "]" * 300 + "}", '{"name": "\\ud800", "age": 1}']
+
+
+@pytest.mark.parametrize("text", DEEP)
+@pytest.mark.parametrize(
+    "schema", [Person, JSON_SCHEMA, {"title": "T", "type": "object"}], ids=["class", "dict", "any"]
+)
+async def test_an_answer_that_no_parser_reads_to_its_end_is_refused_whole_and_streamed(text, schema):
+    async def parts(pieces):
+        for piece in pieces:
+            yield piece
+
+    reader = reader_for(schema, wanted := wanted_from_schema(schema), include_raw=False)
+    fragments = [
+        {"name": wanted.name, "args": text, "id": "1", "index": 0},
+        {"name": None, "args": "[}", "id": None, "index": 0},  # as the writer of chunks marks an invalid call
+    ]
+    calls = [AIMessageChunk("", tool_call_chunks=[fragment]) for fragment in fragments]
+    for told in ([*chunks(text[:100], text[100:])], calls):
+        with pytest.raises(XinferenceStructuredOutputError, match="JSON"):
+            list(reader.transform(iter(told)))
+        with pytest.raises(XinferenceStructuredOutputError, match="JSON"):
+            [_ async for _ in reader.atransform(parts(told))]
+    with pytest.raises(XinferenceStructuredOutputError, match="JSON"):
+        read(AIMessage(text), schema)
 
 
 BIG = 123456789012345678901234567890

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
@@ -16,6 +17,7 @@ from typing_extensions import TypedDict
 from langchain_xinference_bridge import ChatXinference
 from langchain_xinference_bridge.errors import (
     XinferenceBadRequestError,
+    XinferenceConfigurationError,
     XinferenceContextOverflowError,
     XinferenceUnsupportedError,
 )
@@ -59,6 +61,61 @@ FUNCTION = {"type": "function", "function": {"name": "ping", "description": "Pin
 def bound(**keywords: Any) -> dict[str, Any]:
     runnable = ChatXinference(model="m").bind_tools([add, Multiply, Divide, get_weather, FUNCTION], **keywords)
     return dict(runnable.kwargs)  # type: ignore[attr-defined]
+
+
+class Called(BaseModel):
+    """Call a function."""
+
+    function: Callable[[int], int]
+
+
+NO_TOOLS = [
+    (5, "tools is 5.*list of tools"),
+    ("get_weather", "tools is of type str.*list of tools"),
+    ({"type": "function"}, "tools is a dict with the keys 'type'.*in a list"),
+    (get_weather, "in a list"),
+    (Multiply, "in a list"),
+    (add, "in a list"),
+    ([5], r"tools\[0\] is 5.*Tools are functions"),
+    ([get_weather, "x"], r"tools\[1\] is of type str"),
+    ([{}], r"tools\[0\] is an empty dict"),
+    ([None], r"tools\[0\] is None"),
+    ([{"type": "function"}], r"tools\[0\].*lacks the name of its function: write"),
+    ([{"type": "function", "name": "f", "parameters": {}}], "lacks the name of its function: write"),
+    ([{"type": "function", "function": {"parameters": {}}}], "lacks the name of its function: write"),
+    ([{"type": "function", "function": 5}], "lacks the name of its function: write"),
+    ([{"name": 5}], "lacks the name of its function: write"),
+    ([{"title": ["x"], "properties": {}}], "lacks the name of its function: write"),
+    ([{"name": "f", "parameters": 5}], r"'f'.*its parameters must be a JSON schema"),
+    ([{"title": "f", "properties": 5}], r"'f'.*its parameters\.properties must be an object"),
+    ([Called], "cannot be used as a tool.*JSON"),
+]
+
+
+@pytest.mark.parametrize(("tools", "why"), [*NO_TOOLS, (None, "tools is None.*list of tools")])
+def test_what_is_no_tool_is_named_when_it_is_bound(tools, why):
+    with pytest.raises(XinferenceConfigurationError, match=f"(?s){why}"):
+        ChatXinference(model="m").bind_tools(tools)
+
+
+@pytest.mark.parametrize(("tools", "why"), NO_TOOLS)
+async def test_what_is_no_tool_is_named_when_it_is_passed_to_a_call(tools, why):
+    chat = ChatXinference("http://127.0.0.1:1", "m")
+    with pytest.raises(XinferenceConfigurationError, match=f"(?s){why}"):
+        chat.invoke("x", tools=tools)
+    with pytest.raises(XinferenceConfigurationError, match=f"(?s){why}"):
+        await chat.ainvoke("x", tools=tools)
+
+
+@pytest.mark.parametrize("tool", [{"type": "web_search"}, {"type": "web_search_preview"}])
+def test_a_tool_of_another_provider_is_still_called_so(tool):
+    with pytest.raises(XinferenceUnsupportedError, match="runs on its provider's servers"):
+        ChatXinference(model="m").bind_tools([tool])
+
+
+def test_a_strict_function_needs_no_parameters():
+    (wire,) = ChatXinference(model="m").bind_tools([{"name": "f"}], strict=True).kwargs["tools"]
+    assert (wire["function"]["name"], wire["function"]["strict"]) == ("f", True)
 
 
 def test_tools_in_every_form():

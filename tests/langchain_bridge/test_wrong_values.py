@@ -138,3 +138,31 @@ def test_a_stated_context_goes_to_the_core():
     assert model_of(ChatXinference, context_length=1024)._prepared([], None, {}).call.context_length == 1024
     with pytest.raises(XinferenceConfigurationError, match="context_length must be an integer of 1 or more"):
         model_of(ChatXinference, context_length="1024")
+
+
+TAKEN = [(door, name) for door in ("extra_body", "model_kwargs", "generate_config") for name in ("model", "messages")]
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize(("door", "name"), [*TAKEN, ("extra_body", "prompt")])
+def test_an_open_parameter_cannot_replace_the_model_or_the_input(kind: Any, door: str, name: str):
+    inside = {door: {name: "other"}}
+    if name == "prompt" and kind is ChatXinference:
+        return  # no field of that request
+    for call in CALLS.values():
+        if name == "prompt" and call is CALLS["bind"]:
+            continue
+        with pytest.raises(XinferenceConfigurationError, match=rf"{door} cannot have '{name}'.*pass"):
+            call(model_of(kind), inside)
+    with pytest.raises(XinferenceConfigurationError, match=f"cannot have '{name}'.*pass"):
+        model_of(kind, **inside).invoke("Hello")
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("name", ["model", "model_uid"])
+@pytest.mark.parametrize("uid", [5, "", "  ", ["m"], True])
+def test_the_model_of_a_call_is_a_non_empty_string(kind: Any, name: str, uid: Any):
+    for call in CALLS.values():
+        if call is not CALLS["bind"]:
+            with pytest.raises(XinferenceConfigurationError, match=f"{name} must be the UID of a running model"):
+                call(model_of(kind), {name: uid})

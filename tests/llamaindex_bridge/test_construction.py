@@ -11,6 +11,7 @@ import pytest
 from llama_index.core import Settings
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.schema import MetadataMode
+from llama_index.core.storage.kvstore import SimpleKVStore
 
 import llamaindex_xinference_bridge as bridge
 from llamaindex_xinference_bridge import (
@@ -18,6 +19,7 @@ from llamaindex_xinference_bridge import (
     XinferenceAudioReader,
     XinferenceEmbedding,
     XinferenceLLM,
+    XinferenceMultiModalEmbedding,
     XinferenceOCRReader,
     XinferenceRerank,
 )
@@ -176,6 +178,30 @@ def test_a_copy_and_a_pickle_ask_the_same_server_with_the_same_key(model, again,
     assert shown(twin) == shown(model)
     assert twin.connection.api_key.get_secret_value() == KEY
     assert "unpickleable" not in caplog.text  # llama-index-core drops such a field with this line
+
+
+class _Unpicklable(SimpleKVStore):
+    def __reduce__(self):
+        raise TypeError("this store holds a socket")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (XinferenceLLM, "completion_to_prompt", lambda prompt: prompt),
+        (XinferenceLLM, "messages_to_prompt", lambda messages: f"{messages}"),
+        (XinferenceEmbedding, "embeddings_cache", _Unpicklable()),
+        (XinferenceMultiModalEmbedding, "embeddings_cache", _Unpicklable()),
+        (XinferenceRerank, "model_kwargs", {"hook": lambda: None}),
+        (XinferenceOCRReader, "model_kwargs", {"hook": lambda: None}),
+    ],
+)
+def test_pickling_leaves_the_original_whole(kind, name, value):
+    model = kind(model_uid="m", server_url=URL, **{name: value})
+    before = dict(model.__dict__)
+    pickle.dumps(model)
+    assert model.__dict__ == before
+    assert getattr(model, name) == value
 
 
 @pytest.mark.parametrize("model", EACH, ids=lambda model: type(model).__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -10,7 +11,15 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, Te
 
 from llamaindex_xinference_bridge import XinferenceRerank
 from tests.llamaindex_bridge.listening import heard
-from xinference_bridge import XinferenceConfigurationError, XinferenceModelTypeError
+from tests.support.fault_proxy import fault_server, http
+from xinference_bridge import (
+    XinferenceConfigurationError,
+    XinferenceConnection,
+    XinferenceError,
+    XinferenceModelTypeError,
+)
+from xinference_bridge.models.batching import arun_batches_in_order, batches_of, run_batches_in_order
+from xinference_bridge.models.rerank import RerankHandle
 
 QUERY = "When was the lighthouse built?"
 TEXTS = ["The soup is made with cod.", "The lighthouse was built in 1872.", "The ferry takes 55 minutes.", "Boat Day"]
@@ -81,6 +90,67 @@ def test_no_nodes_need_no_request():
 def test_a_query_is_needed(nodes):
     with pytest.raises(XinferenceConfigurationError, match="requires a query"):
         XinferenceRerank("m", "http://127.0.0.1:9").postprocess_nodes(nodes)
+
+
+@pytest.mark.parametrize("wrong", [-1, "2", 2.5, "x", [], True])
+def test_a_wrong_top_n_is_named_at_construction_by_assignment_and_in_model_kwargs(nodes, wrong):
+    words = "XinferenceRerank: top_n must be an integer of at least 0, or None"
+    with pytest.raises(XinferenceConfigurationError, match=words):
+        XinferenceRerank("m", "http://127.0.0.1:9", top_n=wrong)
+    reranker = XinferenceRerank("m", "http://127.0.0.1:9", model_kwargs={"top_n": wrong})
+    with pytest.raises(XinferenceConfigurationError, match=words):
+        reranker.postprocess_nodes(nodes, query_str=QUERY)
+    with pytest.raises(XinferenceConfigurationError, match=words):
+        reranker.top_n = wrong
+    assert reranker.top_n == 5
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"nodes": None}, "nodes must be a list of NodeWithScore, got NoneType"),
+        ({"nodes": "text"}, "nodes must be a list of NodeWithScore, got str"),
+        ({"nodes": [TextNode(text="a")]}, "node 0 of those to rerank must be a NodeWithScore, got TextNode"),
+        ({"query_str": 5}, "query_str must be a string, got int"),
+        ({"query_str": None, "query_bundle": QUERY}, "query_bundle must be a QueryBundle, got str"),
+    ],
+)
+async def test_what_is_no_node_and_no_query_is_named(nodes, asked, words):
+    reranker = XinferenceRerank("m", "http://127.0.0.1:9")
+    asked = {"nodes": nodes, "query_str": QUERY, **asked}
+    with pytest.raises(XinferenceConfigurationError, match=words):
+        reranker.postprocess_nodes(**asked)
+    with pytest.raises(XinferenceConfigurationError, match=words):
+        await reranker.apostprocess_nodes(**asked)
+
+
+def _scored(model, batches):
+    return list(run_batches_in_order(lambda batch: model.rerank(QUERY, batch.texts, {}), batches))
+
+
+def _ascored(model, batches):
+    async def scored():
+        asked = arun_batches_in_order(lambda batch: model.arerank(QUERY, batch.texts, {}), batches, 1)
+        return [answer async for answer in asked]
+
+    return asyncio.run(scored())
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("score", [_scored, _ascored])
+@pytest.mark.parametrize(
+    "answer",
+    [http(500, b'{"detail": "out of memory"}'), http(400, b'{"detail": "bad"}'), http(200, b"{}"), http(200, b"<p>")],
+    ids=["500", "400", "other", "page"],
+)
+@pytest.mark.parametrize("count", [3, 5], ids=["one batch", "two batches"])
+def test_what_a_failure_leaves_is_not_scored(score, answer, count):
+    with fault_server() as server:
+        server.on("/v1/rerank", answer)
+        model = RerankHandle(XinferenceConnection(server.url, max_retries=0), "m")
+        batches = batches_of([f"text {number}" for number in range(count)], 3)
+        with pytest.raises(XinferenceError, match=r"\(inputs . to . and .* were not scored\)$"):
+            score(model, batches)
 
 
 @pytest.mark.server

@@ -77,6 +77,11 @@ def test_a_tool_is_offered_where_its_model_is_named(folder):
     [
         ({}, "needs text_to_speech_model=, transcription_model= or image_model="),
         ({"image_model": "sd", "folder": "no/such"}, "folder must be an existing folder, and 'no/such' is not"),
+        ({"image_model": "sd", "folder": ""}, "folder must be an existing folder, and '' is not"),
+        ({"image_model": "sd", "folder": "x" * 5000}, "folder must be an existing folder"),
+        ({"image_model": "sd", "folder": None}, "folder must be a path, got NoneType"),
+        ({"image_model": 5}, "image_model must be a string, got int"),
+        ({"transcription_model": ""}, "transcription_model is empty"),
     ],
 )
 def test_a_constructor_call_that_offers_nothing_is_refused(tmp_path, settings, words):
@@ -101,6 +106,36 @@ def test_files_are_new_ones_in_the_folder_and_their_paths_come_back(server, fold
 def test_a_recording_of_the_folder_is_found_by_its_name_or_its_path(server, folder, use, written):
     spec = XinferenceToolSpec(folder, server_url=server.url, **ALL)
     assert use(spec, "transcribe", written.format(folder=folder)) == "Hello."
+
+
+@pytest.mark.fault_server
+@pytest.mark.parametrize("written", ["talk.wav", "media/talk.wav"])
+def test_the_working_directory_hides_no_recording_of_the_folder(server, folder, use, written, monkeypatch):
+    (folder.parent / "talk.wav").write_bytes((folder.parent / "secret.wav").read_bytes())
+    monkeypatch.chdir(folder.parent)
+    spec = XinferenceToolSpec("media", server_url=server.url, **ALL)
+    assert use(spec, "transcribe", written) == "Hello."
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("x" * 5000, "cannot be read from .*: File name too long"),
+        (None, "path must be a string, got NoneType"),
+        (5, "path must be a string, got int"),
+        ("", "path is empty"),
+        ("secret.wav", "the audio cannot be read from '.*media/secret.wav'"),  # whether it is outside is not told
+    ],
+    ids=["long", "none", "number", "empty", "outside"],
+)
+def test_a_path_that_names_no_recording_is_told_in_words_that_the_agent_can_read(
+    folder, use, written, words, monkeypatch
+):
+    monkeypatch.chdir(folder.parent)
+    spec = XinferenceToolSpec(folder, server_url="http://h:1", **ALL)
+    with pytest.raises(XinferenceConfigurationError, match=words) as told:
+        use(spec, "transcribe", written)
+    assert len(str(told.value)) < 400
 
 
 @pytest.mark.fault_server

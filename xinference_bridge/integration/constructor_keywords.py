@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from xinference_bridge.connection_settings import ConnectionSettings
 from xinference_bridge.errors import XinferenceConfigurationError
 from xinference_bridge.integration.parameter_types import is_dropped, opened
 from xinference_bridge.integration.parameters import OPEN, check_values
@@ -19,7 +20,16 @@ _MEANT = {
         ("url", "endpoint", "host", "api_base", "openai_api_base", "openai_base_url", "xinference_endpoint", "server"),
         "server_url",
     ),
-    **dict.fromkeys(("openai_api_key", "xinference_api_key", "key", "token"), "api_key"),
+    **dict.fromkeys(("openai_api_key", "xinference_api_key", "key", "token", "access_token"), "api_key"),
+    "request_timeout": "timeout",
+}
+
+#: Other names for settings of the connection. Sent to the server, they would have no effect and reveal a password.
+_OF_CONNECTION = {
+    **{name: name for name in ConnectionSettings.model_fields},
+    **dict.fromkeys(("ca_bundle", "ca_cert", "ssl_verify", "verify_ssl"), "verify"),
+    **dict.fromkeys(("auth", "user_name"), "username"),
+    **dict.fromkeys(("http_proxy", "https_proxy", "proxies", "openai_proxy"), "proxy"),
 }
 
 
@@ -74,6 +84,12 @@ class Keywords:
         if meant := _MEANT.get(keyword):
             # Passed through as a parameter, it would let the user's key go to the default server.
             msg = f"{self.owner} has no parameter {keyword!r}; use {meant}="
+            raise XinferenceConfigurationError(msg)
+        if setting := _OF_CONNECTION.get(keyword):
+            msg = (
+                f"{self.owner} has no parameter {keyword!r}; it is a setting of the connection. Pass "
+                f"connection=XinferenceConnection(server_url, {setting}=…)."
+            )
             raise XinferenceConfigurationError(msg)
         known = [*self.fields, *self.aliases, *self.to_server]
         if not self.unknown_is_sent or is_near(keyword, known):

@@ -109,7 +109,9 @@ def _layer(layer: Mapping[str, Any], names: Collection[str], where: str, *, warn
     open_ones: JSON = {}
     for name, value in layer.items():
         if name in OPEN:
-            open_ones.update(opened(name, value, where))
+            inside = opened(name, value, where)
+            _refuse_taken(inside, f"{where}: {name}", completes="echo" in names)
+            open_ones.update(inside)
         elif name in names:
             _state(stated, name, value, where)
         elif warn_only:
@@ -123,6 +125,21 @@ def _layer(layer: Mapping[str, Any], names: Collection[str], where: str, *, warn
         elif not is_dropped(name, value, where):
             stated[name] = value
     return stated
+
+
+#: Fields of a request that the call fills itself, and where their values belong.
+_TAKEN = {
+    "model": "pass it as model= (LangChain), or make an object for that model",
+    "messages": "pass the messages as the call's input",
+}
+
+
+def _refuse_taken(inside: Mapping[str, Any], where: str, *, completes: bool = False) -> None:
+    """Refuse what would silently replace the model or the input of the call."""
+    for name, instead in {**_TAKEN, **({"prompt": "pass it as the call's input"} if completes else {})}.items():
+        if name in inside:
+            msg = f"{where} cannot have {name!r}, which would replace the call's own: {instead}."
+            raise XinferenceConfigurationError(msg)
 
 
 def _state(stated: JSON, name: str, value: Any, where: str) -> None:
@@ -144,7 +161,9 @@ def check_values(stated: Mapping[str, Any], where: str, own: Collection[str] = (
     """
     for name, value in stated.items():
         if name in OPEN:
-            check_values(opened(name, value, where), where)
+            inside = opened(name, value, where)
+            _refuse_taken(inside, f"{where}: {name}")
+            check_values(inside, where)
         elif name in own or not is_dropped(name, value, where):
             check_type(name, value, where)
 

@@ -219,5 +219,7 @@ def _naming_inputs(batch: Batch, first: Batch) -> Iterator[None]:
     except XinferenceError as error:
         start, last = batch.start, batch.start + len(batch.texts) - 1
         left = "those after them" if first is batch else f"all from {first.start} on"
-        error.with_note(f"(inputs {start} to {last} and {left} were not embedded)")
+        # The batches of a reranker run here too.
+        done = "scored" if (error.url or "").endswith("/v1/rerank") else "embedded"
+        error.with_note(f"(inputs {start} to {last} and {left} were not {done})")
         raise

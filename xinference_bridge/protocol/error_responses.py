@@ -70,7 +70,9 @@ PASSING_STATUS = frozenset({502, 503, 504})
 
 
 def error_from_response(request: Request, response: Response, now: float | None = None) -> e.XinferenceError:
-    """Return the typed error for a response with a status of 300 or more; `now` as in `seconds_to_wait`."""
+    """Return the typed error for a response with another status than 200; `now` as in `seconds_to_wait`."""
+    if response.status < 300:
+        return not_a_stream(request, response)
     if response.status < 400:
         return _redirect(request, response)
     said = what_the_server_said(response.body)

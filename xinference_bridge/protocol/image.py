@@ -157,7 +157,7 @@ def images_from_response(response: Response) -> list[GeneratedImage]:
 
 def _image(entry: Any, response: Response) -> GeneratedImage:
     text = entry.get("b64_json") if isinstance(entry, dict) else None
-    if not isinstance(text, str):
+    if not isinstance(text, str) or not text:
         raise unexpected_answer(response, "'b64_json' in each image")
     try:
         data = base64.b64decode(text, validate=True)

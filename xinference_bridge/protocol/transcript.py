@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from xinference_bridge.errors import XinferenceConfigurationError
 
@@ -47,6 +48,23 @@ class Transcription:
     """With `timestamps="segment"`."""
     words: list[Word] = field(default_factory=list)
     """With `timestamps="word"`."""
+
+    def timed(self, by: Literal["segment", "word"]) -> list[tuple[str, dict[str, float | None]]]:
+        """Return each segment or word with its times.
+
+        Args:
+            by: What the transcription was requested with.
+
+        Returns:
+            The texts, each with its `start` and `end` in seconds. If the server sent text without segments or words,
+            the whole text without times.
+        """
+        parts: list[tuple[str, dict[str, float | None]]] = (
+            [(part.text, {"start": part.start, "end": part.end}) for part in self.segments]
+            if by == "segment"
+            else [(part.word, {"start": part.start, "end": part.end}) for part in self.words]
+        )
+        return parts or ([(self.text, {})] if self.text.strip() else [])
 
     def to_srt(self) -> str:
         """Return the transcription as SubRip subtitles.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import difflib
 import json
+import re
 import threading
 from contextlib import contextmanager
 from functools import lru_cache
@@ -44,8 +45,26 @@ def _canonical(body: str | bytes | None) -> str:
         return text
     if isinstance(parsed, dict):
         parsed.pop("request_id", None)
+        _dedent_docstrings(parsed)
     # As text and not as objects, because in Python `true`, `1` and `1.0` are equal.
     return json.dumps(parsed, sort_keys=True, indent=1, ensure_ascii=False)
+
+
+def _dedent_docstrings(body: dict[str, Any]) -> None:
+    """Remove the indentation from tool descriptions: Python 3.13 removes it from docstrings, older versions do not."""
+    for tool in tools if isinstance(tools := body.get("tools"), list) else []:
+        function = tool.get("function") if isinstance(tool, dict) else None
+        if isinstance(function, dict) and isinstance(text := function.get("description"), str):
+            function["description"] = _INDENTATION.sub(r"\1", text)
+    for message in messages if isinstance(messages := body.get("messages"), list) else []:
+        # On engines that take no tools, they are described in the system message.
+        if isinstance(message, dict) and message.get("role") == "system":
+            text = message.get("content")
+            if isinstance(text, str) and "<tools>" in text:
+                message["content"] = _INDENTATION.sub(r"\1", text)
+
+
+_INDENTATION = re.compile(r"(\n|\\n)[ \t]+")
 
 
 def body_as_json(sent: Request, recorded: Request) -> bool:

@@ -5,6 +5,7 @@ A complete answer is read as one chunk, so that the joined deltas of a stream eq
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -195,13 +196,17 @@ class ChatAccumulator:
 
     def whole(self, body: Mapping[str, Any], choice: Mapping[str, Any]) -> ChatResult:
         """Return the answer of one choice, read like the only chunk of a stream."""
+        message = choice.get("delta") or {}
+        calls, content = message.get("tool_calls"), message.get("content")
+        if calls and type(content) is str and not _MAY_CALL.search(content):
+            # As in a stream, where the text comes before the calls: white space between them is layout.
+            text = {name: value for name, value in message.items() if name != "tool_calls"}
+            self.feed({**body, "choices": [{**choice, "delta": text, "finish_reason": None}]})
+            choice = {**choice, "delta": {"tool_calls": calls}, "logprobs": None}
         self.feed({**body, "choices": [choice]})
         out = ChatDelta()
         self._close(out)
-        result = self._result(out, body, dict(body))
-        if self._calls.served:
-            result.text = result.text.strip()  # the newlines that the server's parser leaves around what it removed
-        return result
+        return self._result(out, body, dict(body))
 
     def _close(self, out: ChatDelta) -> None:
         """Emit what was held back. An answer that the server took for reasoning is emitted as text too.
@@ -320,6 +325,10 @@ class ChatAccumulator:
             self._logprobs = []
         self._logprobs += entries
         return entries
+
+
+#: Calls in the text follow those that the server parsed, so such text is not fed before them.
+_MAY_CALL = re.compile(r"[<\[{`]")
 
 
 def chat_result_from_wire(

@@ -55,25 +55,25 @@ _STATE_THE_REST = frozenset({"additionalProperties", "unevaluatedProperties", "p
 
 
 def _parts_of_all(schema: Any) -> Iterator[Any]:
-    for node in _nodes(schema):
+    for node in schemas_within(schema):
         parts = node.get("allOf")
         if isinstance(parts, list) and (len(parts) > 1 or "properties" in node):
             yield from parts
 
 
-def _nodes(node: Any) -> Iterator[Mapping[str, Any]]:
+def schemas_within(node: Any) -> Iterator[Mapping[str, Any]]:
     """Yield every schema within a schema, and itself."""
     if isinstance(node, list):
         for item in node:
-            yield from _nodes(item)
+            yield from schemas_within(item)
     elif isinstance(node, Mapping):
         yield node
         for name, value in node.items():
             if name in _SCHEMAS_BY_NAME and isinstance(value, Mapping):
                 for inner in value.values():
-                    yield from _nodes(inner)
+                    yield from schemas_within(inner)
             elif name not in _VALUES:
-                yield from _nodes(value)
+                yield from schemas_within(value)
 
 
 def _reference(node: Any) -> str | None:
@@ -103,7 +103,7 @@ def refuse_dangling(schema: Any, where: str) -> None:
     Raises:
         XinferenceBadRequestError: Such a reference; the message has it, and `where` the schema stands.
     """
-    for node in _nodes(schema):
+    for node in schemas_within(schema):
         reference = _reference(node)
         if reference is not None and _resolve(reference, schema) is None:
             msg = (
@@ -124,7 +124,7 @@ def schema_of_calls(tools: Sequence[WireTool]) -> JSON:
 def _call_schema(tool: WireTool, number: int, definitions: JSON) -> JSON:
     function = tool["function"]
     parameters = closed(dict(function.get("parameters") or {"type": "object", "properties": {}}))
-    if any(_reference(node) is not None for node in _nodes(parameters)):
+    if any(_reference(node) is not None for node in schemas_within(parameters)):
         # A reference counts from the root of the whole schema, where the tool's own root is not any more.
         place = f"arguments_{number}"
         definitions[place] = _moved(parameters, f"#/$defs/{place}")

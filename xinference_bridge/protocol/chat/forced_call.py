@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from xinference_bridge.protocol.chat.messages import WireMessage, WireTool, text_part
 from xinference_bridge.protocol.chat.result import ChatDelta, ChatResult
 from xinference_bridge.protocol.chat.tool_calls import ToolCall, ToolCallDelta
+from xinference_bridge.protocol.chat.tool_forms.written import why_unreadable
 
 _HEAD = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*(?=\S)')
 _JSON = json.JSONDecoder()
@@ -83,12 +84,15 @@ def _call_from_json(text: str, call_id: str) -> ToolCall | None:
     if head is None:
         return _call_in_another_order(text, call_id)
     name = _JSON.decode(head[1])
+    rest = text[head.end() :]
     try:
-        arguments, end = _JSON.raw_decode(text, head.end())
-    except (ValueError, RecursionError):
-        return ToolCall(call_id, name, text[head.end() :], _UNFINISHED)
-    own = text[head.end() : end]  # to the letter: a number of any size stays what it is
-    return ToolCall(call_id, name, own, None if isinstance(arguments, dict) else "the arguments are not a JSON object")
+        _, end = _JSON.raw_decode(rest)
+    except ValueError:
+        return ToolCall(call_id, name, rest, _UNFINISHED)
+    except RecursionError:
+        return ToolCall(call_id, name, rest, why_unreadable(rest))
+    own = rest[:end]  # to the letter: a number of any size stays what it is
+    return ToolCall(call_id, name, own, why_unreadable(own))
 
 
 def _call_in_another_order(text: str, call_id: str) -> ToolCall | None:
@@ -98,8 +102,10 @@ def _call_in_another_order(text: str, call_id: str) -> ToolCall | None:
         return None
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         return None
-    arguments = value.get("arguments")
-    return ToolCall(call_id, value["name"], json.dumps(arguments)) if isinstance(arguments, dict) else None
+    if not isinstance(value.get("arguments"), dict):
+        return None
+    arguments = json.dumps(value["arguments"])
+    return ToolCall(call_id, value["name"], arguments, why_unreadable(arguments))
 
 
 class GrowingAnswer(Protocol):

@@ -18,6 +18,7 @@ from xinference_bridge.protocol.chat.forced_call import (
     with_call_instruction,
     with_system_words,
 )
+from xinference_bridge.protocol.chat.json_schema import of_objects
 from xinference_bridge.protocol.chat.media_parts import for_engine
 from xinference_bridge.protocol.chat.messages import WireMessage, WireTool
 from xinference_bridge.protocol.chat.reading import start_of
@@ -25,7 +26,6 @@ from xinference_bridge.protocol.chat.request import (
     _MEDIA_ABILITY,
     ChatCall,
     NamedTool,
-    StructuredMethod,
     StructuredOutput,
     ToolChoice,
     _has_media,
@@ -215,7 +215,7 @@ def _structured(call: ChatCall, engine: Engine, model: ModelInfo | None) -> Chat
     wanted = call.structured
     if wanted is None:
         return call
-    way = _way(wanted.method, engine, model)
+    way = _way(wanted, engine, model)
     if way == "json_schema":
         return _with_parameters(call, response_format=_json_schema(wanted))
     if way == "json_object":
@@ -232,17 +232,21 @@ def _structured(call: ChatCall, engine: Engine, model: ModelInfo | None) -> Chat
     return call  # json_mode on an engine without it: the caller's own prompt says the form, the reader checks it
 
 
-def _way(method: StructuredMethod | None, engine: Engine, model: ModelInfo | None) -> str:
-    if method == "function_calling":
+def _way(wanted: StructuredOutput, engine: Engine, model: ModelInfo | None) -> str:
+    objects = of_objects(wanted.schema)
+    if wanted.method == "function_calling":
         return "function"
-    if method == "json_mode":
+    if wanted.method == "json_mode":
+        if not objects:
+            return "as it is"  # what the engines have for it admits objects alone
         if engine.json_object:
             return "json_object"
         return "any_object" if engine.json_schema else "as it is"
     if engine.json_schema:
         return "json_schema"
     # An unenforced response_format would be ignored in silence. A tool's schema at least reaches the prompt.
-    return "function" if model is None or model.can("tools") else "prompt"
+    # The arguments of a call are an object: a list can only be asked for in words.
+    return "function" if objects and (model is None or model.can("tools")) else "prompt"
 
 
 def _json_schema(wanted: StructuredOutput) -> JSON:
@@ -262,8 +266,9 @@ def _function(wanted: StructuredOutput) -> Any:
 
 def _with_instruction(messages: Sequence[WireMessage], wanted: StructuredOutput) -> list[WireMessage]:
     schema = orjson.dumps(wanted.schema).decode()
+    kind = "object" if of_objects(wanted.schema) else "value"
     return with_system_words(
-        messages, f"Answer with one JSON object that satisfies this JSON schema, and nothing else:\n{schema}"
+        messages, f"Answer with one JSON {kind} that satisfies this JSON schema, and nothing else:\n{schema}"
     )
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from xinference_bridge.errors import XinferenceUnsupportedError
-from xinference_bridge.protocol.chat.json_schema import violation
+from xinference_bridge.protocol.chat.json_schema import of_objects, violation
 from xinference_bridge.protocol.chat.request import StructuredOutput
 from xinference_bridge.protocol.exact_json import loads_exact
 
@@ -46,7 +46,8 @@ def _candidates(text: str) -> Iterator[str]:
             _, end = _DECODER.raw_decode(text, place)
         except (ValueError, RecursionError):
             continue
-        yield text[place:end]
+        if _is_json(found := text[place:end]):
+            yield found
 
 
 def _is_json(text: str) -> bool:
@@ -59,7 +60,7 @@ def _is_json(text: str) -> bool:
 
 def _fits(found: str, wanted: StructuredOutput) -> bool:
     value = loads_exact(found)
-    return isinstance(value, dict) and violation(value, wanted.schema) is None
+    return (isinstance(value, dict) or not of_objects(wanted.schema)) and violation(value, wanted.schema) is None
 
 
 def what_was_said(text: str, calls: Iterable[tuple[str, str]]) -> str:

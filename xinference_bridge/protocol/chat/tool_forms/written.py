@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from xinference_bridge.protocol.exact_json import loads_exact, too_deep
+
 NAMELESS = "the call names no function"
 CUT = "the answer ended before the call did"
 
@@ -67,11 +69,18 @@ def json_text(value: Any) -> str:
 
 def is_json(text: str) -> bool:
     """Return whether the text is one JSON value."""
+    return _why_not_json(text) is None
+
+
+def _why_not_json(text: str) -> str | None:
+    """Return why the text cannot be read as it will be, if it cannot. The bridges read calls with `loads_exact`."""
     try:
-        _STRICT.decode(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
+        if not too_deep(text):
+            _STRICT.decode(text)  # whose reasons are the clearer ones
+        loads_exact(text)
+    except (ValueError, RecursionError) as error:
+        return str(error)
+    return None
 
 
 def object_text(pairs: Iterable[tuple[str, str]]) -> str:
@@ -194,11 +203,9 @@ def _own_texts(words: str, arguments: Any) -> Iterator[str]:
 
 def why_unreadable(arguments: str) -> str | None:
     """Return None when this is the JSON text of an object, else the reason."""
-    try:
-        value = _STRICT.decode(arguments)
-    except (ValueError, RecursionError) as error:
-        return f"the arguments are not JSON: {error}"
-    return None if type(value) is dict else "the arguments are not a JSON object"
+    if (wrong := _why_not_json(arguments)) is not None:
+        return f"the arguments are not JSON: {wrong}"
+    return None if arguments.lstrip().startswith("{") else "the arguments are not a JSON object"
 
 
 def named_call(name: str, arguments: str) -> WrittenCall:
