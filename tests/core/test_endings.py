@@ -198,7 +198,7 @@ def test_a_request_that_a_failed_batch_leaves_behind_is_not_retried(server: Faul
             model.generate(["slow", "bad"])
         for thread in threading.enumerate():
             if thread.name.startswith("xinference-llm"):
-                thread.join()
+                thread.join(10)
     assert sum(b'"slow"' in seen.body for seen in server.seen(path)) == 1
 
 
