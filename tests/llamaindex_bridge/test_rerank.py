@@ -125,12 +125,12 @@ async def test_what_is_no_node_and_no_query_is_named(nodes, asked, words):
 
 
 def _scored(model, batches):
-    return list(run_batches_in_order(lambda batch: model.rerank(QUERY, batch.texts, {}), batches))
+    return list(run_batches_in_order(lambda batch: model.rerank(QUERY, batch.texts, {}), batches, done="scored"))
 
 
 def _ascored(model, batches):
     async def scored():
-        asked = arun_batches_in_order(lambda batch: model.arerank(QUERY, batch.texts, {}), batches, 1)
+        asked = arun_batches_in_order(lambda batch: model.arerank(QUERY, batch.texts, {}), batches, 1, done="scored")
         return [answer async for answer in asked]
 
     return asyncio.run(scored())

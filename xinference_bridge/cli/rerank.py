@@ -35,7 +35,7 @@ def ranked(model: RerankHandle, query: str, file: Path, *, field: str, top_n: in
     found = []
     batches = batches_of((row.text for row in rows), _DOCUMENTS_A_REQUEST)
     for batch, results in run_batches_in_order(
-        lambda batch: model.rerank(query, batch.texts, {}), batches, concurrency=2
+        lambda batch: model.rerank(query, batch.texts, {}), batches, concurrency=2, done="scored"
     ):
         found += [Ranked(result.relevance_score, rows[batch.start + result.index]) for result in results]
     return sorted(found, key=lambda one: -one.score)[:top_n]

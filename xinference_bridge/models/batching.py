@@ -107,22 +107,26 @@ def _refuse_other(text: object, place: int) -> None:
 
 
 def run_batches_in_order(
-    send: Callable[[Batch], Result], batches: Iterable[Batch], concurrency: int = DEFAULT_CONCURRENCY
+    send: Callable[[Batch], Result],
+    batches: Iterable[Batch],
+    concurrency: int = DEFAULT_CONCURRENCY,
+    *,
+    done: str = "embedded",
 ) -> Generator[tuple[Batch, Result], None, None]:
     """Yield each batch with its result, in order, with at most `concurrency` requests, fewer under overload.
 
     Holds at most twice `concurrency` batches: those in flight, and those that wait for an earlier one. Fails
-    fast: the first failure cancels pending batches, and the error lists the inputs without a result.
+    fast: the first failure cancels pending batches, and the error lists the inputs that were not `done`.
     """
     todo = iter(batches)
     ahead = list(islice(todo, 2))
     if len(ahead) < 2 or concurrency == 1:  # a single batch needs no threads
         for batch in chain(ahead, todo):
-            with _naming_inputs(batch, batch):
+            with _naming_inputs(batch, batch, done):
                 result = send(batch)
             yield batch, result
         return
-    window: _Window[Result, Future[Result]] = _Window(concurrency)
+    window: _Window[Result, Future[Result]] = _Window(concurrency, done)
 
     def sent(batch: Batch) -> Result:
         with window.pace.turn():
@@ -149,9 +153,11 @@ async def arun_batches_in_order(
     send: Callable[[Batch], Awaitable[Result]],
     batches: Iterable[Batch],
     concurrency: int = DEFAULT_CONCURRENCY,
+    *,
+    done: str = "embedded",
 ) -> AsyncGenerator[tuple[Batch, Result], None]:
     """Async version of `run_batches_in_order`."""
-    window: _Window[Result, asyncio.Future[Result]] = _Window(concurrency)
+    window: _Window[Result, asyncio.Future[Result]] = _Window(concurrency, done)
 
     async def sent(batch: Batch) -> Result:
         with window.pace.turn():
@@ -182,8 +188,9 @@ async def arun_batches_in_order(
 class _Window(Generic[Result, AnyFuture]):
     """The batches in flight, and the finished ones that wait for an earlier one."""
 
-    def __init__(self, concurrency: int) -> None:
+    def __init__(self, concurrency: int, done: str) -> None:
         self.pace = AdaptiveLimit(concurrency)
+        self._done = done
         self._batches: deque[tuple[Batch, AnyFuture]] = deque()
 
     def add(self, batch: Batch, future: AnyFuture) -> None:
@@ -203,7 +210,7 @@ class _Window(Generic[Result, AnyFuture]):
         while self._batches:
             for batch, future in self._batches:
                 if future.done() and not future.cancelled() and future.exception() is not None:
-                    with _naming_inputs(batch, self._batches[0][0]):
+                    with _naming_inputs(batch, self._batches[0][0], self._done):
                         future.result()
             if not self._batches[0][1].done():
                 return
@@ -212,14 +219,12 @@ class _Window(Generic[Result, AnyFuture]):
 
 
 @contextmanager
-def _naming_inputs(batch: Batch, first: Batch) -> Iterator[None]:
+def _naming_inputs(batch: Batch, first: Batch, done: str) -> Iterator[None]:
     """Add the inputs without a result to an error."""
     try:
         yield
     except XinferenceError as error:
         start, last = batch.start, batch.start + len(batch.texts) - 1
         left = "those after them" if first is batch else f"all from {first.start} on"
-        # The batches of a reranker run here too.
-        done = "scored" if (error.url or "").endswith("/v1/rerank") else "embedded"
         error.with_note(f"(inputs {start} to {last} and {left} were not {done})")
         raise
